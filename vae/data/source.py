@@ -1,0 +1,172 @@
+"""Any image set of TensorFlow Datasets as three disjoint splits of uint8 arrays."""
+
+import contextlib
+import difflib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import requests
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from numpy.typing import NDArray
+from tensorflow_datasets.core.download import downloader
+
+from vae.data import digits  # noqa: F401  (registers the builder)
+from vae.errors import UserError
+
+Images = NDArray[np.uint8]
+
+
+class ImageSource:
+    """One data set. Images are read when a split is first asked for, and kept as uint8.
+
+    A split that TFDS does not have is cut from the end of its train split, so no example is in two of them.
+
+    Args:
+        name: the data set's name in TFDS, or "digits".
+        dir: the folder of prepared data sets; None for TFDS's own default.
+        manual_dir: a folder with the original files, for building without a network.
+        shape: (height, width, channels) to resize to and, for one channel, to turn grey; None for the set's own.
+        invert: whether to swap black and white.
+        validation_size: how many training images become the validation split where TFDS has none; None for a tenth.
+        take: how many images of each split to use at most; None for all.
+
+    Raises:
+        UserError: where the data set is unknown, is no image set of one shape, cannot be prepared, or is too small.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        dir: str | None = None,
+        manual_dir: str | None = None,
+        shape: Sequence[int] | None = None,
+        invert: bool = False,
+        validation_size: int | None = None,
+        take: int | None = None,
+    ) -> None:
+        self.name = name
+        self._shape = tuple(shape) if shape else None
+        self._invert = invert
+        self._validation_size = validation_size
+        self._take = take
+        self._builder = _prepared_builder(name, dir, manual_dir)
+
+    @cached_property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        shape = self._shape or self._builder.info.features["image"].shape
+        if len(shape) != 3 or None in shape:
+            raise UserError(f"data.name={self.name}: its images have no one shape; give data.shape=[28,28,1] or such")
+        return shape[0], shape[1], shape[2]
+
+    @cached_property
+    def train(self) -> Images:
+        """`(n, height, width, channels)`."""
+        return self._read("train")
+
+    @cached_property
+    def validation(self) -> Images:
+        """`(n, height, width, channels)`."""
+        return self._read("validation")
+
+    @cached_property
+    def test(self) -> Images:
+        """`(n, height, width, channels)`."""
+        return self._read("test")
+
+    def ranges(self) -> dict[str, tuple[str, int, int]]:
+        """Where each of our splits lies: TFDS's split, the first example and the one past the last."""
+        sizes = {name: info.num_examples for name, info in self._builder.info.splits.items()}
+        if "train" not in sizes:
+            raise UserError(f"data.name={self.name}: it has no train split, only {', '.join(sizes)}")
+        ranges = {}
+        end = sizes["train"]
+        wanted = {"test": sizes["train"] // 10, "validation": self._validation_size or sizes["train"] // 10}
+        for split, cut in wanted.items():
+            if split in sizes:
+                ranges[split] = (split, 0, sizes[split])
+            else:
+                ranges[split] = ("train", end - cut, end)
+                end -= cut
+        if end < 1:
+            raise UserError(
+                f"data.validation_size={self._validation_size}: {self.name} has only {sizes['train']} training images"
+            )
+        ranges["train"] = ("train", 0, end)
+        if self._take is None:
+            return ranges
+        return {split: (name, first, min(last, first + self._take)) for split, (name, first, last) in ranges.items()}
+
+    def _read(self, split: str) -> Images:
+        name, first, last = self.ranges()[split]
+        dataset = self._builder.as_dataset(split=f"{name}[{first}:{last}]", shuffle_files=False)
+        dataset = dataset.map(lambda example: self._as_uint8(example["image"]), num_parallel_calls=tf.data.AUTOTUNE)
+        images = np.concatenate(list(dataset.batch(1024).as_numpy_iterator()))
+        # Binary sets such as binarized_mnist store 0 and 1
+        return images * np.uint8(255) if images.max() <= 1 else images
+
+    def _as_uint8(self, image: tf.Tensor) -> tf.Tensor:
+        if self._shape:
+            height, width, channels = self._shape
+            if channels == 1 and image.shape[-1] == 3:
+                image = tf.image.rgb_to_grayscale(image)
+            resized = tf.image.resize(image, [height, width], method="area")
+            image = tf.cast(tf.round(resized), tf.uint8)
+        image = tf.ensure_shape(image, self.image_shape)
+        return 255 - image if self._invert else image
+
+
+def _prepared_builder(name: str, directory: str | None, manual_dir: str | None) -> tfds.core.DatasetBuilder:
+    for option, folder in (("data.dir", directory), ("data.manual_dir", manual_dir)):
+        if folder is not None and not Path(folder).is_dir():
+            raise UserError(f"{option}={folder}: there is no such folder")
+    try:
+        builder = tfds.builder(name, data_dir=directory)
+    except tfds.core.DatasetNotFoundError:
+        near = difflib.get_close_matches(name, [*tfds.list_builders(), "digits"], n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "tensorflow_datasets.list_builders() lists them all"
+        raise UserError(f"data.name={name}: TensorFlow Datasets has no such data set; {hint}") from None
+    features = builder.info.features
+    named = features if isinstance(features, tfds.features.FeaturesDict) else {}
+    if "image" not in named or not isinstance(named["image"], tfds.features.Image):
+        raise UserError(f"data.name={name}: not an image set: it has no feature 'image'; try data=mnist")
+    if not builder.is_prepared():
+        _prepare(builder, manual_dir)
+    return builder
+
+
+def _prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    root = Path(builder.data_dir).parents[1]  # <root>/<name>/<version>
+    config = tfds.download.DownloadConfig(
+        manual_dir=manual_dir,
+        # TFDS's default folder is keyed by file name alone: mnist's files would pass for fashion_mnist's
+        extract_dir=str(root / "downloads" / "extracted" / builder.name),
+    )
+    try:
+        with _few_retries():
+            builder.download_and_prepare(download_config=config)
+    except (requests.exceptions.RequestException, tfds.download.DownloadError, OSError, AssertionError) as error:
+        with contextlib.suppress(OSError):
+            os.rmdir(Path(builder.data_dir).parent)  # where TFDS left it empty
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+        raise UserError(
+            f"data.name={builder.name}: not prepared in {root}, and preparing it failed ({reason}); give data.dir=DIR "
+            "with the prepared data set, data.manual_dir=DIR with its original files, or a network"
+        ) from error
+
+
+@contextlib.contextmanager
+def _few_retries() -> Iterator[None]:
+    """With no network TFDS would try for minutes, looking as if it hung."""
+    before, downloader.MAX_RETRIES = downloader.MAX_RETRIES, 2
+    try:
+        yield
+    finally:
+        downloader.MAX_RETRIES = before

@@ -1,0 +1,17 @@
+"""What a trained model is worth: bounds, active units, mutual information, pictures."""
+
+from vae.evaluation.figures import save_figures
+from vae.evaluation.information import mutual_information
+from vae.evaluation.likelihood import importance_weighted_nll
+from vae.evaluation.measure import active_units, measure
+from vae.evaluation.report import show_figures, with_progress
+
+__all__ = [
+    "active_units",
+    "importance_weighted_nll",
+    "measure",
+    "mutual_information",
+    "save_figures",
+    "show_figures",
+    "with_progress",
+]

@@ -1,0 +1,51 @@
+"""How two continuous distributions become the probability vectors that the Keras functions expect.
+
+Both functions take the distributions of D[first || second] in that order and return two float32 tensors of shape
+`(batch, latents, points)`.
+"""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+QUADRATURE_POINTS = 32
+QUADRATURE_REACH = 4.0
+HISTOGRAM_POINTS = 64
+HISTOGRAM_REACH = 6.0
+
+
+def quadrature(first: Any, second: Any, points: int | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Nodes that follow the first distribution, the one the expectation of D[first || second] is under.
+
+    The nodes are mu + sigma * t with t on [-4, 4]. The first distribution's weights are then constants that sum to 1,
+    and the second's are its density at the nodes times the nodes' width, so they need not sum to 1.
+    """
+    t = tf.linspace(-QUADRATURE_REACH, QUADRATURE_REACH, points or QUADRATURE_POINTS)
+    weights = tf.nn.softmax(-0.5 * tf.square(t))
+    sigma = tf.exp(0.5 * first.log_var)[..., tf.newaxis]
+    nodes = first.mu[..., tf.newaxis] + sigma * t
+    width = sigma * (t[1] - t[0])
+    density = tf.exp(second.log_prob(nodes, extra_axes=1))
+    return _same_shape(weights, density * width)
+
+
+def histogram(first: Any, second: Any, points: int | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Masses of both distributions in the same bins, on [-6, 6].
+
+    A true divergence between two discrete distributions, and so a lower bound of the continuous one; blind to anything
+    narrower than a bin. The outer edges are finite: infinite ones give gradients that are not a number.
+    """
+    edges = tf.linspace(-HISTOGRAM_REACH, HISTOGRAM_REACH, (points or HISTOGRAM_POINTS) + 1)
+
+    def masses(distribution: Any) -> tf.Tensor:
+        standardized = (edges - distribution.mu[..., tf.newaxis]) * tf.exp(-0.5 * distribution.log_var)[..., tf.newaxis]
+        below = 0.5 * (1.0 + tf.math.erf(standardized / math.sqrt(2.0)))
+        return below[..., 1:] - below[..., :-1]
+
+    return _same_shape(masses(first), masses(second))
+
+
+def _same_shape(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    shape = tf.broadcast_dynamic_shape(tf.shape(first), tf.shape(second))
+    return tf.broadcast_to(first, shape), tf.broadcast_to(second, shape)

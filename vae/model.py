@@ -1,0 +1,197 @@
+"""The variational autoencoder: a Keras model that knows nothing about data, files or configuration."""
+
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import vae.kl  # noqa: F401  (registers the regularizers that a saved model may name)
+from vae.kl.contract import KLRegularizer, canonical_mean
+from vae.latents import Gaussian, GaussianLatent
+from vae.likelihoods import Likelihood
+from vae.noise import Stream, key, keys, normal_like, normal_rows
+
+
+@keras.saving.register_keras_serializable(package="vae")
+class VAE(keras.Model):
+    """A VAE under any KL regularizer.
+
+    Trained is `reconstruction + beta * regularizer`. Logged beside that are the canonical quantities, in nats, summed
+    over pixels and latent variables and averaged over examples: `reconstruction` = -log p(x|z), `kl` = D[q(z|x) || p(z)]
+    in closed form, and `elbo` = -(reconstruction + kl). They are the same whatever the regularizer.
+
+    Images are `(batch, height, width, channels)` in [0, 1]. `compile` takes an optimizer and no loss:
+
+        model.compile(keras.optimizers.Adam(1e-3))
+        model.fit(images, epochs=10)
+
+    The noise is a function of the seed and of how many batches the model has seen, which is saved with it; in
+    evaluation, of the seed and the image's place in the data, so that the batch size changes no figure.
+
+    Args:
+        encoder: images to the posterior's parameters (`vae.networks`).
+        decoder: z to the likelihood's parameters, in the images' shape.
+        latent: the family of latent variables, such as `GaussianLatent(16)`.
+        likelihood: p(x|z), a layer of `vae.likelihoods`.
+        kl: the regularizer that is trained.
+        beta: its weight. A weight of the model, so that callbacks can change it while a compiled step runs.
+        seed: of all noise.
+
+    References:
+        Kingma and Welling 2014, "Auto-encoding variational Bayes", equation 10.
+        Higgins et al. 2017, "beta-VAE", equation 4.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        latent: GaussianLatent,
+        likelihood: Likelihood,
+        kl: KLRegularizer,
+        beta: float = 1.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.latent = latent
+        self.likelihood = likelihood
+        self.kl = kl
+        self.seed = seed
+        self.beta = self._state("beta", beta, "float32")
+        self.batches_seen = self._state("batches_seen", 0, "int64")
+        self._images_evaluated = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._means = [keras.metrics.Mean(name) for name in ("regularizer", "elbo", "reconstruction", "kl")]
+        self.build(encoder.input_shape)
+
+    def build(self, input_shape: Any) -> None:
+        """Builds what the constructor's parts have not built themselves."""
+        self.likelihood(self.decoder.output)
+        self.built = True
+
+    def _state(self, name: str, value: float, dtype: str) -> Any:
+        initializer = keras.initializers.Constant(value)
+        return self.add_weight(shape=(), initializer=initializer, dtype=dtype, trainable=False, name=name)
+
+    def call(self, images: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+        """One pass with one posterior sample per image.
+
+        Returns:
+            "posterior", the encoder's output `(batch, parameter_count)`; "z" `(batch, latents)`; "likelihood", the
+            decoder's output in the images' shape.
+        """
+        parameters = self.encoder(images, training=training)
+        posterior = self.latent.posterior(parameters)
+        if training:
+            draw = tf.convert_to_tensor(self.batches_seen)
+            noise = normal_like(posterior.mean, key(self.seed, Stream.TRAINING_POSTERIOR, draw))
+        else:
+            noise = evaluation_noise(posterior.mean, self.seed, self._images_evaluated)
+        z = posterior.sample(noise)
+        return {"posterior": parameters, "z": z, "likelihood": self.decoder(z, training=training)}
+
+    def compute_loss(
+        self,
+        x: tf.Tensor | None = None,
+        y: Any = None,
+        y_pred: dict[str, tf.Tensor] | None = None,
+        sample_weight: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """What training minimises, a scalar in nats; updates the metrics on the way.
+
+        Args:
+            x: the images.
+            y: ignored: a VAE reconstructs its input.
+            y_pred: what `call` returned.
+            sample_weight: weights of the examples, `(batch,)`, or None.
+            training: whether this is a training step.
+        """
+        assert x is not None and y_pred is not None
+        posterior, prior, z = self.latent.posterior(y_pred["posterior"]), self.latent.prior(), y_pred["z"]
+        reconstruction = -self.likelihood.log_prob(x, y_pred["likelihood"])
+        kl = tf.reduce_sum(posterior.kl_divergence(prior), axis=-1)
+        regularizer = self.kl(posterior, prior, z, sample_weight)
+        self._update_means(regularizer, reconstruction, kl, sample_weight)
+        if training:
+            self.batches_seen.assign_add(1)
+        else:
+            self._images_evaluated.assign_add(tf.shape(kl, tf.int64)[0])
+        return canonical_mean(reconstruction, sample_weight) + tf.convert_to_tensor(self.beta) * regularizer
+
+    def _update_means(
+        self, regularizer: tf.Tensor, reconstruction: tf.Tensor, kl: tf.Tensor, sample_weight: tf.Tensor | None
+    ) -> None:
+        weight = tf.ones_like(kl) if sample_weight is None else tf.cast(sample_weight, kl.dtype)
+        values = (tf.broadcast_to(regularizer, tf.shape(kl)), -(reconstruction + kl), reconstruction, kl)
+        for mean, value in zip(self._means, values, strict=True):
+            mean.update_state(value, sample_weight=weight)
+
+    def reset_metrics(self) -> None:
+        """Starts the metrics, and with them the evaluation's noise, anew. Keras calls it before every evaluation."""
+        super().reset_metrics()
+        self._images_evaluated.assign(0)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """The reconstructions that `predict` returns."""
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self.reconstruct(images)
+
+    def encode(self, images: Any) -> Gaussian:
+        """q(z|x): for a Gaussian, a distribution whose `mu` and `log_var` are `(batch, latents)`."""
+        return self.latent.posterior(self.encoder(images, training=False))
+
+    def decode(self, z: Any) -> tf.Tensor:
+        """The likelihood's parameters (for a Bernoulli, logits) in the images' shape, for z of `(batch, latents)`."""
+        return self.decoder(z, training=False)
+
+    def reconstruct(self, images: Any) -> tf.Tensor:
+        """E[x|z] at the posterior's mean: images in [0, 1]."""
+        return self.likelihood(self.decode(self.encode(images).mean))
+
+    def sample(self, n: int, seed: int | None = None) -> tf.Tensor:
+        """E[x|z] for n draws of z from the prior: images `(n, height, width, channels)` in [0, 1].
+
+        Args:
+            n: how many.
+            seed: the same seed gives the same images; None draws a new one.
+        """
+        seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+        noise = normal_like(tf.zeros([n, self.latent.size]), key(seed, Stream.PRIOR_SAMPLES, 0))
+        return self.likelihood(self.decode(self.latent.prior().sample(noise)))
+
+    def regularizer_scale(self, batch_size: int) -> float:
+        """How many times the canonical KL the regularizer is, measured on a batch of this size.
+
+        Effective beta, the weight that training really uses, is beta times this.
+        """
+        near, far = (self.latent.probe(batch_size, distance) for distance in (0.0, 1.0))
+        return self.kl.scale(near, far, self.latent.prior())
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, with the models, the latent family and the regularizer in Keras's own form."""
+        parts = ("encoder", "decoder", "latent", "likelihood", "kl")
+        return {
+            **super().get_config(),
+            **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in parts},
+            "beta": float(self.beta.numpy()),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        """A new model, with new weights, from what `get_config` returned."""
+        objects = {
+            name: keras.saving.deserialize_keras_object(value, custom_objects) if isinstance(value, dict) else value
+            for name, value in config.items()
+            if name != "dtype"
+        }
+        return cls(**objects)
+
+
+def evaluation_noise(like: tf.Tensor, seed: int, first: Any) -> tf.Tensor:
+    """The noise with which evaluation samples the posteriors of the images from place `first` on, in `like`'s shape."""
+    return normal_rows(like, keys(seed, Stream.EVALUATION_POSTERIOR, first, tf.shape(like)[0]))

@@ -1,0 +1,79 @@
+"""What TensorBoard shows of a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from vae.images import tile
+
+IMAGE_EPOCHS = 20
+METRICS = ("elbo", "reconstruction", "kl", "loss")
+
+
+class TensorBoardLog(keras.callbacks.Callback):
+    """Writes scalars, histograms, images, the configuration and HParams.
+
+    Scalars go by the design's names: those of the training split to `train`, those of the validation split and the
+    audit to `validation`. Steps are epochs, counted from 1.
+
+    Args:
+        directory: the run's `tensorboard`.
+        images: validation images to reconstruct and to measure the KL per latent variable on, float32.
+        epochs: how many the run will have; images are written in about twenty of them.
+        options: the configuration's options by name, for HParams.
+        configuration: the composed configuration as YAML.
+    """
+
+    def __init__(
+        self, directory: Path, images: tf.Tensor, epochs: int, options: Mapping[str, Any], configuration: str
+    ) -> None:
+        super().__init__()
+        self._images = images
+        self._image_interval = max(1, epochs // IMAGE_EPOCHS)
+        self._epochs = epochs
+        self._writers = {split: tf.summary.create_file_writer(str(directory / split)) for split in ("train", "validation")}
+        with tf.summary.create_file_writer(str(directory)).as_default(step=0):
+            fenced = "\n".join(f"    {line}" for line in configuration.splitlines())
+            tf.summary.text("configuration", fenced)
+            metrics = [hparams.Metric(name, group="validation", display_name=name) for name in METRICS]
+            hparams.hparams_config([hparams.HParam(name) for name in options], metrics)
+            hparams.hparams(dict(options))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the epoch."""
+        step = epoch + 1
+        for split, figures in split_logs(logs or {}).items():
+            with self._writers["train" if split == "train" else "validation"].as_default(step=step):
+                for name, value in figures.items():
+                    tf.summary.scalar(f"audit/{name}" if split == "audit" else name, value)
+        with self._writers["validation"].as_default(step=step):
+            posterior = self.model.encode(self._images)
+            kl = tf.reduce_mean(posterior.kl_divergence(self.model.latent.prior()), axis=0)
+            tf.summary.histogram("kl_per_latent", kl)
+            if step == 1 or step % self._image_interval == 0 or step == self._epochs:
+                self._write_images()
+        for writer in self._writers.values():
+            writer.flush()
+
+    def _write_images(self) -> None:
+        originals = self._images[:32]
+        reconstructions = self.model.reconstruct(originals)
+        pairs = np.stack([originals, reconstructions], axis=1).reshape(-1, *originals.shape[1:])
+        tf.summary.image("reconstructions", tile(pairs, columns=8)[np.newaxis])
+        tf.summary.image("samples", tile(np.asarray(self.model.sample(64, seed=0)), columns=8)[np.newaxis])
+
+
+def split_logs(logs: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Keras's logs of an epoch as {"train": ..., "validation": ..., "audit": ...}, without the prefixes."""
+    figures: dict[str, dict[str, float]] = {"train": {}, "validation": {}, "audit": {}}
+    for name, value in logs.items():
+        for split, prefix in (("validation", "val_"), ("audit", "audit/"), ("train", "")):
+            if name.startswith(prefix):
+                figures[split][name.removeprefix(prefix)] = value
+                break
+    return figures
