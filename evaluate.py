@@ -6,6 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from vae import config as configuration
+from vae.startup import load_tensorflow
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
@@ -15,7 +16,7 @@ def evaluate(config: DictConfig) -> None:
         settings = configuration.evaluate_settings(config)
         directory = Path(settings.run)
         run = configuration.run_configuration(directory, "run")
-        configuration.load_tensorflow()  # takes seconds: what could fail before has been checked
+        load_tensorflow()  # takes seconds: what could fail before has been checked
 
         from vae import data, evaluation, training
         from vae.files import write_json

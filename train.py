@@ -5,6 +5,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae import config as configuration
 from vae.errors import UserError
+from vae.startup import load_tensorflow
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
@@ -13,7 +14,7 @@ def train(config: DictConfig) -> None:
     directory = configuration.run_directory()
     with configuration.reported(made=directory):
         settings = configuration.train_settings(config)
-        configuration.load_tensorflow()  # takes seconds: what could fail before has been checked
+        load_tensorflow()  # takes seconds: what could fail before has been checked
 
         import keras
 
@@ -27,7 +28,9 @@ def train(config: DictConfig) -> None:
         if settings.resume:
             model, first_epoch = training.latest_model(directory / "checkpoints", f"resume={settings.resume}")
             if first_epoch >= settings.trainer.epochs:
-                raise UserError(f"resume={settings.resume}: has its {first_epoch} epochs; give more by trainer.epochs=N")
+                raise UserError(
+                    f"resume={settings.resume}: has its {first_epoch} epochs; give more by trainer.epochs=N"
+                )
 
         with training.RunRecord(directory, seed=settings.seed, kl=configuration.kl_name(config)) as record:
             training.fit(

@@ -3,9 +3,10 @@
 import contextlib
 import difflib
 import os
+import re
 import shutil
 import sys
-import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -27,28 +34,8 @@ if TYPE_CHECKING:
     from vae.data import ImageSource
     from vae.model import VAE
 
+_PATHS = {"resume", "run", "data.dir", "data.manual_dir", "hydra.run.dir", "hydra.sweep.dir"}
 _MAY_CHANGE_ON_RESUME = {"resume", "trainer.epochs"}
-
-
-def load_tensorflow() -> None:
-    """Imports TensorFlow without the lines about the machine that its native code prints whatever the log level."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
-        os.dup2(captured.fileno(), 2)
-        try:
-            import absl.logging
-            import tensorflow as tf
-
-            tf.get_logger().setLevel("ERROR")
-            absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS's log
-        except BaseException:
-            captured.seek(0)
-            os.write(stderr, captured.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def train_settings(config: DictConfig) -> TrainSettings:
@@ -77,7 +64,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: where a mandatory value is missing.
     """
-    ours = OmegaConf.masked_copy(config, [name for name in config if name != "hydra"])
+    ours = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
     try:
         container = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -119,7 +106,9 @@ def build_source(config: DictConfig) -> "ImageSource":
     options = {name: value for name, value in plain(config.data).items() if name != "binarization"}
     source: ImageSource = _instantiate(options, "data")
     if config.trainer.batch_size > len(source.train):
-        raise UserError(f"trainer.batch_size={config.trainer.batch_size}: there are only {len(source.train)} training images")
+        raise UserError(
+            f"trainer.batch_size={config.trainer.batch_size}: there are only {len(source.train)} training images"
+        )
     return source
 
 
@@ -201,7 +190,8 @@ def _instantiate(node: Any, option: str) -> Any:
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
-        raise UserError(f"{option}: {_first_line(error.__cause__ or error)}") from error
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise UserError(f"{option}: {reason}") from error
 
 
 class Guard(Callback):
@@ -219,7 +209,9 @@ class Guard(Callback):
             elif train_settings(config).resume:
                 _check_resume(config)
             elif any((Path(config.hydra.run.dir) / name).exists() for name in (".hydra", "summary.json")):
-                raise UserError(f"hydra.run.dir={config.hydra.run.dir}: holds a run already, which is never written over")
+                raise UserError(
+                    f"hydra.run.dir={config.hydra.run.dir}: holds a run already, which is never written over"
+                )
         except UserError as error:
             raise SystemExit(f"{config.hydra.job.name}.py: {error}") from None
 
@@ -270,13 +262,14 @@ def main(task: Callable[[], None]) -> None:
     `HYDRA_FULL_ERROR=1` shows the whole traceback instead.
     """
     script = Path(sys.argv[0]).name
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        _replay_resumed_run()
+        _prepare_arguments()
         task()
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, in several lines
     try:
-        _replay_resumed_run()
+        _prepare_arguments()
         task()
     except (UserError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"{script}: {_explain(error)}")
@@ -286,18 +279,24 @@ def main(task: Callable[[], None]) -> None:
         sys.exit(f"{script}: a group takes one of its options, by name; --help lists them")
 
 
-def _replay_resumed_run() -> None:
-    """Where resume=RUN_DIR is given: composes what that run composed, and runs in its directory."""
-    given = [argument.partition("=") for argument in sys.argv[1:]]
-    directory = next((value for name, _, value in given if name == "resume"), "null")
-    if directory in ("null", ""):
-        return
-    run_configuration(directory, "resume")
-    overrides = OmegaConf.load(Path(directory) / ".hydra" / "overrides.yaml")
-    replaced = {name for name, _, _ in given} | {"hydra.run.dir"}
-    replayed = [override for override in overrides if override.partition("=")[0] not in replaced]
-    quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
-    sys.argv[1:] = [*replayed, *sys.argv[1:], f"hydra.run.dir='{quoted}'", "hydra.output_subdir=null"]
+def _prepare_arguments() -> None:
+    """Quotes paths that Hydra's grammar would not take as they are; replays the overrides of a run to resume."""
+    given = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
+    directory = given.get("resume", "null")
+    if directory not in ("null", ""):
+        run_configuration(directory, "resume")
+        overrides = [str(override) for override in OmegaConf.load(Path(directory) / ".hydra" / "overrides.yaml")]
+        replayed = [override for override in overrides if override.partition("=")[0] not in {*given, "hydra.run.dir"}]
+        sys.argv[1:] = [*replayed, *sys.argv[1:], f"hydra.run.dir={directory}", "hydra.output_subdir=null"]
+    sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
+
+
+def _quoted(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    if name not in _PATHS or not re.search(r"[ '\"=(){}\[\]]", value) or value[0] in "'\"" or "${" in value:
+        return argument
+    escaped = value.replace("'", "\\'")
+    return f"{name}{equals}'{escaped}'"
 
 
 def _explain(error: Exception) -> str:
@@ -309,7 +308,11 @@ def _explain(error: Exception) -> str:
     if isinstance(error, ConfigCompositionException) and "Could not override" in str(error):
         name = str(error).split("'")[1].split("@")[0]
         near = difflib.get_close_matches(name, _known_options(), n=1, cutoff=0.5)
-        return f"{name}: there is no such option here{f'; did you mean {near[0]}?' if near else ''} --help lists them all"
+        return (
+            f"{name}: there is no such option here{f'; did you mean {near[0]}?' if near else ''} --help lists them all"
+        )
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: Hydra's grammar does not take this ({_first_line(error)}); quote it: NAME='VALUE'"
     return _first_line(error)
 
 

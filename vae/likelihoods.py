@@ -25,7 +25,7 @@ class Likelihood(keras.layers.Layer):
         keras.saving.register_keras_serializable(package=cls.__module__)(cls)
 
     def log_prob(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-        """log p(x|z) in nats, `(batch,)` float32, of images in [0, 1] under the decoder's output of the same shape."""
+        """Log p(x|z) in nats, `(batch,)` float32, of images in [0, 1] under the decoder's output of the same shape."""
         raise TypeError(f"{type(self).__name__} does not say what log_prob is")
 
     def initial_parameters(self, mean_image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -41,7 +41,7 @@ class BernoulliLikelihood(Likelihood):
     """
 
     def log_prob(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-        """log p(x|z) in nats, `(batch,)` float32, of images in [0, 1] under logits of the same shape."""
+        """Log p(x|z) in nats, `(batch,)` float32, of images in [0, 1] under logits of the same shape."""
         logits = tf.cast(parameters, tf.float32)
         cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(images, tf.float32), logits=logits)
         return -tf.reduce_sum(cross_entropy, axis=_PIXEL_AXES)
@@ -86,7 +86,7 @@ class GaussianLikelihood(Likelihood):
         return _LOG_SCALE_FLOOR + tf.nn.softplus(tf.convert_to_tensor(self._log_scale) - _LOG_SCALE_FLOOR)
 
     def log_prob(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-        """log p(x|z) in nats, `(batch,)` float32, of images in [0, 1] under means of the same shape."""
+        """Log p(x|z) in nats, `(batch,)` float32, of images in [0, 1] under means of the same shape."""
         error = (tf.cast(images, tf.float32) - tf.cast(parameters, tf.float32)) * tf.exp(-self.log_scale)
         log_density = -0.5 * tf.square(error) - self.log_scale - 0.5 * math.log(2.0 * math.pi)
         return tf.reduce_sum(log_density, axis=_PIXEL_AXES)

@@ -18,8 +18,8 @@ class VAE(keras.Model):
     """A VAE under any KL regularizer.
 
     Trained is `reconstruction + beta * regularizer`. Logged beside that are the canonical quantities, in nats, summed
-    over pixels and latent variables and averaged over examples: `reconstruction` = -log p(x|z), `kl` = D[q(z|x) || p(z)]
-    in closed form, and `elbo` = -(reconstruction + kl). They are the same whatever the regularizer.
+    over pixels and latent variables and averaged over examples: `reconstruction` = -log p(x|z), `kl` =
+    D[q(z|x) || p(z)] in closed form, and `elbo` = -(reconstruction + kl). They are the same whatever the regularizer.
 
     Images are `(batch, height, width, channels)` in [0, 1]. `compile` takes an optimizer and no loss:
 
@@ -110,7 +110,8 @@ class VAE(keras.Model):
             sample_weight: weights of the examples, `(batch,)`, or None.
             training: whether this is a training step.
         """
-        assert x is not None and y_pred is not None
+        assert x is not None
+        assert y_pred is not None
         posterior, prior, z = self.latent.posterior(y_pred["posterior"]), self.latent.prior(), y_pred["z"]
         reconstruction = -self.likelihood.log_prob(x, y_pred["likelihood"])
         kl = tf.reduce_sum(posterior.kl_divergence(prior), axis=-1)

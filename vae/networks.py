@@ -39,7 +39,7 @@ class MLP:
         return keras.Model(images, parameters, name="encoder")
 
     def decoder(self, latents: int, image_shape: ImageShape) -> keras.Model:
-        """z to the likelihood's parameters."""
+        """Z to the likelihood's parameters."""
         z = keras.Input((latents,), name="z")
         x = z
         for units in reversed(self.hidden):
@@ -75,7 +75,7 @@ class Conv:
         return keras.Model(images, parameters, name="encoder")
 
     def decoder(self, latents: int, image_shape: ImageShape) -> keras.Model:
-        """z to the likelihood's parameters."""
+        """Z to the likelihood's parameters."""
         height, width, channels = image_shape
         halvings = 2 ** len(self.filters)
         small = (math.ceil(height / halvings), math.ceil(width / halvings), self.filters[-1])

@@ -130,7 +130,9 @@ def validate(schema: type[Settings], values: Mapping[str, Any]) -> Settings:
         if first["type"] == "extra_forbidden":
             raise UserError(f"{name}: there is no such option") from None
         expected = first["msg"].removeprefix("Input ")
-        alternatives = {item["msg"].removeprefix("Input ") for item in error.errors() if item["loc"][:2] == first["loc"][:2]}
+        alternatives = {
+            item["msg"].removeprefix("Input ") for item in error.errors() if item["loc"][:2] == first["loc"][:2]
+        }
         if len(alternatives) > 1:
             expected = " or ".join(sorted(alternatives))
         raise UserError(f"{name}={first['input']}: {expected}") from None

@@ -1,7 +1,7 @@
 """The default data: scikit-learn's handwritten digits behind a TFDS builder, built in a second with no network."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -13,12 +13,12 @@ class Digits(tfds.core.GeneratorBasedBuilder):
     """1,797 real handwritten digits, 8x8x1 uint8: 1,437 for training, every fifth for the test."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "The 1,797 digits that scikit-learn ships."}
+    RELEASE_NOTES: ClassVar = {"1.0.0": "The 1,797 digits that scikit-learn ships."}
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="The test set of the UCI 'Optical Recognition of Handwritten Digits', as scikit-learn ships it.",
+            description="The test set of UCI's 'Optical Recognition of Handwritten Digits', as scikit-learn has it.",
             features=tfds.features.FeaturesDict(
                 {"image": tfds.features.Image(shape=(8, 8, 1)), "label": tfds.features.ClassLabel(num_classes=10)}
             ),

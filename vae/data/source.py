@@ -2,7 +2,7 @@
 
 import contextlib
 import difflib
-import os
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -106,7 +106,11 @@ class ImageSource:
         name, first, last = self.ranges()[split]
         dataset = self._builder.as_dataset(split=f"{name}[{first}:{last}]", shuffle_files=False)
         dataset = dataset.map(lambda example: self._as_uint8(example["image"]), num_parallel_calls=tf.data.AUTOTUNE)
-        images = np.concatenate(list(dataset.batch(1024).as_numpy_iterator()))
+        try:
+            images = np.concatenate(list(dataset.batch(1024).as_numpy_iterator()))
+        except tf.errors.OpError as error:
+            folder = self._builder.data_dir
+            raise UserError(f"data.name={self.name}: {folder} is damaged; remove it to prepare it anew") from error
         # Binary sets such as binarized_mnist store 0 and 1
         return images * np.uint8(255) if images.max() <= 1 else images
 
@@ -128,7 +132,7 @@ def _prepared_builder(name: str, directory: str | None, manual_dir: str | None) 
     try:
         builder = tfds.builder(name, data_dir=directory)
     except tfds.core.DatasetNotFoundError:
-        near = difflib.get_close_matches(name, [*tfds.list_builders(), "digits"], n=3)
+        near = difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False), n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "tensorflow_datasets.list_builders() lists them all"
         raise UserError(f"data.name={name}: TensorFlow Datasets has no such data set; {hint}") from None
     features = builder.info.features
@@ -154,7 +158,7 @@ def _prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
             builder.download_and_prepare(download_config=config)
     except (requests.exceptions.RequestException, tfds.download.DownloadError, OSError, AssertionError) as error:
         with contextlib.suppress(OSError):
-            os.rmdir(Path(builder.data_dir).parent)  # where TFDS left it empty
+            Path(builder.data_dir).parent.rmdir()  # where TFDS left it empty
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
         raise UserError(
             f"data.name={builder.name}: not prepared in {root}, and preparing it failed ({reason}); give data.dir=DIR "
@@ -165,8 +169,11 @@ def _prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
 @contextlib.contextmanager
 def _few_retries() -> Iterator[None]:
     """With no network TFDS would try for minutes, looking as if it hung."""
-    before, downloader.MAX_RETRIES = downloader.MAX_RETRIES, 2
+    log = logging.getLogger("urllib3")
+    before = downloader.MAX_RETRIES, log.level
+    downloader.MAX_RETRIES = 2
+    log.setLevel(logging.ERROR)  # it would announce every retry
     try:
         yield
     finally:
-        downloader.MAX_RETRIES = before
+        downloader.MAX_RETRIES, log.level = before

@@ -10,7 +10,7 @@ ROWS_AT_A_TIME = 500
 
 
 def mutual_information(
-    mu: NDArray[np.float32], log_var: NDArray[np.float32], z: NDArray[np.float32], kl: float
+    mu: NDArray[np.float64], log_var: NDArray[np.float64], z: NDArray[np.float64], kl: float
 ) -> dict[str, float]:
     """The two parts of the mean KL, in nats: KL = I(x; z) + D[q(z) || p(z)].
 
@@ -26,7 +26,6 @@ def mutual_information(
     Returns:
         "mutual_information", I(x; z), and "marginal_kl", D[q(z) || p(z)].
     """
-    mu, log_var, z = (np.asarray(values, np.float64) for values in (mu, log_var, z))
     precision = np.exp(-log_var)
     constant = np.sum(log_var + np.square(mu) * precision, axis=1) + mu.shape[1] * math.log(2 * math.pi)
     own = -0.5 * np.sum(np.square(z - mu) * precision + log_var + math.log(2 * math.pi), axis=1)

@@ -46,8 +46,10 @@ class KerasLoss(Backend):
         """What the class returns, a float32 scalar in nats; the canonical KL where `calibrate` is set."""
         if self.reduction == "none":
             return super().__call__(posterior, prior, z, sample_weight)
+        # (batch, 1): Keras would hold (batch,) against the last axis, the latent variables
+        weight = None if sample_weight is None else sample_weight[:, tf.newaxis]
         value = self.directed(
-            lambda first, second: self._loss(*self.probability_vectors(first, second), sample_weight=sample_weight),
+            lambda first, second: self._loss(*self.probability_vectors(first, second), sample_weight=weight),
             posterior,
             prior,
         )

@@ -1,7 +1,6 @@
 """Diagonal Gaussians."""
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
@@ -33,7 +32,7 @@ class Gaussian:
         return self.mu + tf.exp(0.5 * self.log_var) * noise
 
     def log_prob(self, z: tf.Tensor, extra_axes: int = 0) -> tf.Tensor:
-        """log N(z; mu, sigma^2) in nats, in z's shape; z may have `extra_axes` further axes at its end."""
+        """Log N(z; mu, sigma^2) in nats, in z's shape; z may have `extra_axes` further axes at its end."""
         mu, log_var = self.mu, self.log_var
         for _ in range(extra_axes):
             mu, log_var = mu[..., tf.newaxis], log_var[..., tf.newaxis]
@@ -46,9 +45,7 @@ class Gaussian:
         variance = tf.math.expm1(log_ratio) - log_ratio
         return 0.5 * (variance + tf.square(self.mu - other.mu) * tf.exp(-other.log_var))
 
-    def probability_vectors(
-        self, other: "Gaussian", support: str, points: int | None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def probability_vectors(self, other: "Gaussian", support: str, points: int | None) -> tuple[tf.Tensor, tf.Tensor]:
         """The vectors that stand for D[self || other] on a support: two tensors `(batch, latents, points)`."""
         build = {"quadrature": supports.quadrature, "histogram": supports.histogram}[support]
         return build(self, other, points)
@@ -79,7 +76,7 @@ class GaussianLatent(Configurable):
         return Gaussian(tf.zeros([1, self.size]), tf.zeros([1, self.size]))
 
     def probe(self, batch_size: int, distance: float) -> Gaussian:
-        """A posterior as wide as the prior, so that D[q || p] = D[p || q], its means this far off: `(batch_size, size)`."""
+        """A posterior `(batch_size, size)` as wide as the prior, so D[q || p] = D[p || q], its means this far off."""
         shape = [batch_size, self.size]
         return Gaussian(tf.fill(shape, distance), tf.zeros(shape))
 

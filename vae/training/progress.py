@@ -70,7 +70,8 @@ class ProgressBar(keras.callbacks.Callback):
 
     def close(self) -> None:
         """Gives the terminal back, however training ended."""
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()
 
 
 _FIGURES = (("ELBO", "elbo"), ("reconstruction", "reconstruction"), ("KL", "kl"))

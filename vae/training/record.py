@@ -2,6 +2,7 @@
 
 import csv
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from vae.files import replaced, write_json
 INTERRUPTED_STATUS = 130  # what a shell shows after Ctrl-C
 
 
-class Diverged(Exception):
+class NotFiniteError(Exception):
     """A quantity became NaN or infinite."""
 
 
@@ -47,9 +48,11 @@ class RunRecord:
             self.update(status="finished")
         elif isinstance(error, KeyboardInterrupt):
             self.update(status="interrupted")
-            print(f"\nInterrupted. To go on: python train.py resume={self.directory}", file=sys.stderr)
+            print(
+                f"\nInterrupted. To go on: python train.py resume={shlex.quote(str(self.directory))}", file=sys.stderr
+            )
             sys.exit(INTERRUPTED_STATUS)
-        elif isinstance(error, Diverged):
+        elif isinstance(error, NotFiniteError):
             self.update(status="diverged", error=str(error))
             sys.exit(f"train.py: {error}")
         else:

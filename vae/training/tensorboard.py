@@ -36,7 +36,9 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._images = images
         self._image_interval = max(1, epochs // IMAGE_EPOCHS)
         self._epochs = epochs
-        self._writers = {split: tf.summary.create_file_writer(str(directory / split)) for split in ("train", "validation")}
+        self._writers = {
+            split: tf.summary.create_file_writer(str(directory / split)) for split in ("train", "validation")
+        }
         with tf.summary.create_file_writer(str(directory)).as_default(step=0):
             fenced = "\n".join(f"    {line}" for line in configuration.splitlines())
             tf.summary.text("configuration", fenced)

@@ -1,0 +1,97 @@
+"""What several tests need: the repository, the scripts as a user runs them, tiny models, real runs."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from vae import VAE
+from vae.kl import Analytic, KLRegularizer
+from vae.latents import GaussianLatent
+from vae.likelihoods import BernoulliLikelihood, Likelihood
+from vae.networks import MLP, Conv
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED = REPOSITORY.parent / "shared"
+
+
+@dataclass
+class Outcome:
+    """How a script ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run_script(script: str, *arguments: str, cwd: Path, **environment: str) -> Outcome:
+    """Runs a script of the repository as a user would, from the folder `cwd`."""
+    command = [sys.executable, str(REPOSITORY / script), *arguments]
+    ended = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False
+    )
+    return Outcome(ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real run of `train.py` on digits: three epochs of the Keras loss class. Tests only read it."""
+    directory = tmp_path_factory.mktemp("trained") / "run"
+    ended = run_script(
+        "train.py", "kl=keras_loss", "trainer.epochs=3", f"hydra.run.dir={directory}", cwd=directory.parent
+    )
+    assert ended.status == 0, ended.stderr
+    (directory / "stdout.txt").write_text(ended.stdout)
+    (directory / "stderr.txt").write_text(ended.stderr)
+    return directory
+
+
+@pytest.fixture
+def make_vae() -> Callable[..., VAE]:
+    """A function that builds a small VAE with the same initial weights every time."""
+
+    def build(
+        kl: KLRegularizer | None = None,
+        image_shape: tuple[int, int, int] = (8, 8, 1),
+        network: MLP | Conv | None = None,
+        likelihood: Likelihood | None = None,
+        latents: int = 4,
+        **options: float,
+    ) -> VAE:
+        keras.utils.set_random_seed(0)
+        latent, network = GaussianLatent(latents), network or MLP((16,))
+        encoder = network.encoder(image_shape, latent.parameter_count)
+        decoder = network.decoder(latents, image_shape)
+        vae = VAE(encoder, decoder, latent, likelihood or BernoulliLikelihood(), kl or Analytic(), **options)
+        vae.compile(keras.optimizers.Adam(1e-3))
+        return vae
+
+    return build
+
+
+@pytest.fixture
+def images() -> NDArray[np.float32]:
+    """Fifty binary 8x8 images."""
+    return (np.random.default_rng(0).random((50, 8, 8, 1)) < 0.4).astype(np.float32)
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of prepared data sets, where there is one."""
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared, the folder of prepared data sets")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keras() -> None:
+    keras.backend.clear_session()
+    tf.config.run_functions_eagerly(False)

@@ -1,0 +1,162 @@
+"""Data sets: disjoint splits, sizes and channels of every kind, and clear words where one cannot be had."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from sklearn.datasets import load_digits
+from tensorflow_datasets.core.download import downloader
+
+from vae.data import ImageSource
+from vae.errors import UserError
+
+
+class SmallImages(tfds.core.GeneratorBasedBuilder):
+    """Twenty colour images of an odd size in one split; every image has one colour, which says which one it is."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    SHAPE: tuple[int | None, int | None, int] = (5, 7, 3)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=self.SHAPE)})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self) -> Any:
+        for index in range(20):
+            yield index, {"image": np.full((5, 7, 3), 10 * index, np.uint8)}
+
+
+class ShapelessImages(SmallImages):
+    """The same, but the set does not say what size its images are."""
+
+    SHAPE = (None, None, 3)
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> ImageSource:
+    return ImageSource("digits", dir=str(tmp_path), validation_size=180)
+
+
+def test_digits_are_scikit_learn_s(digits: ImageSource) -> None:
+    ours = np.concatenate([digits.train, digits.validation, digits.test])
+    assert ours.shape == (1797, 8, 8, 1)
+    assert ours.dtype == np.uint8
+    theirs = np.round(load_digits().images * 255 / 16).astype(np.uint8)
+    assert sorted(image.tobytes() for image in ours) == sorted(image.tobytes() for image in theirs)
+    assert (len(digits.train), len(digits.validation), len(digits.test)) == (1258, 180, 359)
+
+
+def test_splits_cut_from_train_are_disjoint(tmp_path: Path) -> None:
+    source = ImageSource("small_images", dir=str(tmp_path), validation_size=6)
+    colours = [set(np.unique(split).tolist()) for split in (source.train, source.validation, source.test)]
+    assert [len(colour) for colour in colours] == [12, 6, 2]
+    assert len(set.union(*colours)) == 20
+    assert source.image_shape == (5, 7, 3)
+
+
+def test_take_shortens_every_split(tmp_path: Path) -> None:
+    whole = ImageSource("small_images", dir=str(tmp_path), validation_size=6)
+    short = ImageSource("small_images", dir=str(tmp_path), validation_size=6, take=4)
+    assert np.array_equal(short.train, whole.train[:4])
+    assert np.array_equal(short.validation, whole.validation[:4])
+    assert len(short.test) == 2
+
+
+def test_brought_to_another_shape(tmp_path: Path) -> None:
+    source = ImageSource("small_images", dir=str(tmp_path), shape=[4, 4, 1], invert=True)
+    plain = ImageSource("small_images", dir=str(tmp_path))
+    assert source.train.shape == (len(plain.train), 4, 4, 1)
+    grey = plain.train[:, 0, 0, 0].astype(int)  # one colour, all channels equal: grey is the same number
+    assert np.abs(source.train[:, 2, 2, 0].astype(int) - (255 - grey)).max() <= 1
+
+
+def test_images_of_no_one_shape_need_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no one shape; give data.shape="):
+        _ = ImageSource("shapeless_images", dir=str(tmp_path)).image_shape
+    assert ImageSource("shapeless_images", dir=str(tmp_path), shape=[4, 4, 3]).train.shape[1:] == (4, 4, 3)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("cifar10", (32, 32, 3)), ("fashion_mnist", (28, 28, 1))])
+def test_sets_of_tfds_by_name(
+    name: str, shape: tuple[int, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With TFDS's own mock data, which has the real sets' features."""
+    with tfds.testing.mock_data(num_examples=30):
+        builder = tfds.builder(name, data_dir=str(tmp_path))
+        monkeypatch.setattr(type(builder), "is_prepared", lambda self: True)
+        source = ImageSource(name, dir=str(tmp_path), validation_size=5, take=8)
+        assert source.image_shape == shape
+
+
+def test_mnist_as_prepared(shared: Path) -> None:
+    source = ImageSource("mnist", dir=str(shared / "tfds"), validation_size=10000, take=500)
+    assert source.ranges()["train"] == ("train", 0, 500)
+    assert source.ranges()["validation"] == ("train", 50000, 50500)
+    assert source.train.shape == (500, 28, 28, 1)
+    assert 20 < source.train.mean() < 50  # MNIST's mean grey is 33
+
+
+def test_binarized_mnist_has_its_own_splits_and_two_levels(shared: Path) -> None:
+    source = ImageSource("binarized_mnist", dir=str(shared / "tfds"), take=200)
+    assert [name for name, _, _ in source.ranges().values()] == ["test", "validation", "train"]
+    assert np.unique(source.train).tolist() == [0, 255]
+
+
+def test_built_from_files_in_manual_dir_each_set_from_its_own(shared: Path, tmp_path: Path) -> None:
+    """mnist's files pass for fashion_mnist's where both are extracted into one folder."""
+    source = ImageSource("mnist", dir=str(tmp_path), manual_dir=str(shared / "raw" / "mnist"), take=300)
+    prepared = ImageSource("mnist", dir=str(shared / "tfds"), take=300)
+    assert np.array_equal(source.train, prepared.train)
+    empty = tmp_path / "no-files"
+    empty.mkdir()
+    with pytest.raises(UserError, match=r"data.name=fashion_mnist: not prepared"):
+        ImageSource("fashion_mnist", dir=str(tmp_path), manual_dir=str(empty))
+    assert not (tmp_path / "fashion_mnist").exists()
+
+
+def test_with_no_network_it_says_so_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"data.name=kmnist: not prepared in .* give data.dir=DIR") as raised:
+        ImageSource("kmnist", dir=str(tmp_path))
+    assert time.monotonic() - began < 20  # TFDS's own ten retries take minutes
+    assert "\n" not in str(raised.value)
+    assert downloader.MAX_RETRIES == 10  # as TFDS had it
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "mnits"}, "data.name=mnits: TensorFlow Datasets has no such data set; did you mean mnist"),
+        ({"name": "qqqqqqqq"}, "data.name=qqqqqqqq: .* lists them all"),
+        ({"name": "glue"}, "data.name=glue: not an image set"),
+        ({"name": "digits", "dir": "nowhere"}, "data.dir=nowhere: there is no such folder"),
+        ({"name": "digits", "manual_dir": "nowhere"}, "data.manual_dir=nowhere: there is no such folder"),
+    ],
+)
+def test_says_what_is_wrong(options: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        ImageSource(**options)  # type: ignore[arg-type]
+
+
+def test_refuses_a_validation_split_that_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data.validation_size=20: small_images has only 20 training images"):
+        _ = ImageSource("small_images", dir=str(tmp_path), validation_size=20).train
+
+
+def test_a_damaged_preparation_is_reported(tmp_path: Path) -> None:
+    ImageSource("small_images", dir=str(tmp_path))
+    for record in tmp_path.rglob("*.tfrecord*"):
+        record.write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"data.name=small_images: .* is damaged"):
+        _ = ImageSource("small_images", dir=str(tmp_path)).train
+    shutil.rmtree(tmp_path / "small_images")
+    assert len(ImageSource("small_images", dir=str(tmp_path)).train) > 0

@@ -1,0 +1,134 @@
+"""What holds for every regularizer of the group `kl`, in every direction."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.kl.conftest import DIRECTIONS, build
+from vae.kl import DirectedKL, KerasLoss, KLRegularizer
+from vae.latents import Gaussian, GaussianLatent
+
+Draw = Callable[..., tuple[Gaussian, Gaussian, tf.Tensor]]
+
+
+def test_is_a_finite_float32_scalar(regularizer: KLRegularizer, gaussians: Draw) -> None:
+    value = regularizer(*gaussians())
+    assert value.shape == ()
+    assert value.dtype == tf.float32
+    assert np.isfinite(value)
+
+
+def test_is_zero_at_the_prior_and_positive_off_it(regularizer: KLRegularizer, gaussians: Draw) -> None:
+    posterior, prior, z = gaussians()
+    at_prior = Gaussian(tf.zeros_like(posterior.mu), tf.zeros_like(posterior.mu))
+    assert float(regularizer(at_prior, prior, z)) == pytest.approx(0.0, abs=1e-3)  # the quadrature misses 6e-5 of p
+    assert float(regularizer(posterior, prior, z)) > 0.05
+
+
+def test_per_latent_comes_before_any_reduction(regularizer: KLRegularizer, gaussians: Draw) -> None:
+    posterior, prior, z = gaussians()
+    assert isinstance(regularizer, DirectedKL)
+    values = regularizer.per_latent(posterior, prior, z)
+    assert values.shape == (6, 5)
+    one = Gaussian(posterior.mu[2:3, 3:4], posterior.log_var[2:3, 3:4])
+    alone = regularizer.per_latent(one, Gaussian(tf.zeros([1, 1]), tf.zeros([1, 1])), z[2:3, 3:4])
+    assert float(values[2, 3]) == pytest.approx(float(alone[0, 0]), rel=1e-5)
+
+
+def test_reverse_is_forward_with_the_arguments_swapped(gaussians: Draw) -> None:
+    posterior, prior, z = gaussians()
+    wide_prior = Gaussian(tf.zeros_like(posterior.mu), tf.zeros_like(posterior.mu))
+    for option in ("analytic", "backend"):
+        forward, reverse, symmetric = (build(option, f"kl.direction={name}") for name in DIRECTIONS)
+        swapped = float(forward(wide_prior, posterior, z))
+        assert float(reverse(posterior, prior, z)) == pytest.approx(swapped, rel=1e-5)
+        mean = (float(forward(posterior, prior, z)) + swapped) / 2
+        assert float(symmetric(posterior, prior, z)) == pytest.approx(mean, rel=1e-5)
+        assert float(reverse(posterior, prior, z)) != pytest.approx(float(forward(posterior, prior, z)), rel=1e-2)
+
+
+def test_weight_zero_equals_leaving_out(canonical: KLRegularizer, gaussians: Draw) -> None:
+    posterior, prior, z = gaussians()
+    weight = tf.constant([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
+    kept = tf.where(weight > 0)[:, 0]
+    part = Gaussian(tf.gather(posterior.mu, kept), tf.gather(posterior.log_var, kept))
+    weighted = float(canonical(posterior, prior, z, weight))
+    assert weighted == pytest.approx(float(canonical(part, prior, tf.gather(z, kept))), rel=1e-5)
+
+
+def test_batch_size_changes_no_figure(regularizer: KLRegularizer, gaussians: Draw) -> None:
+    posterior, prior, z = gaussians()
+    twice = Gaussian(tf.tile(posterior.mu, [2, 1]), tf.tile(posterior.log_var, [2, 1]))
+    assert float(regularizer(twice, prior, tf.tile(z, [2, 1]))) == pytest.approx(
+        float(regularizer(posterior, prior, z)), rel=1e-5
+    )
+
+
+def test_gradients_are_finite_at_extremes(regularizer: KLRegularizer) -> None:
+    latent = GaussianLatent(1)
+    for mu in (-20.0, 0.0, 20.0):
+        for log_var in (-20.0, 0.0, 10.0):
+            parameters = tf.Variable([[mu, log_var]])
+            with tf.GradientTape() as tape:
+                posterior = latent.posterior(parameters)
+                value = regularizer(posterior, latent.prior(), posterior.mean)
+            assert np.isfinite(value), (mu, log_var)
+            assert np.isfinite(tape.gradient(value, parameters)).all(), (mu, log_var)
+
+
+def test_scale_is_one_where_the_reduction_is_canonical(canonical: KLRegularizer) -> None:
+    latent = GaussianLatent(7)
+    near, far = latent.probe(3, 0.0), latent.probe(3, 1.0)
+    assert canonical.scale(near, far, latent.prior()) == pytest.approx(1.0, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], 1 / 7),
+        (["kl.reduction=sum"], 3.0),
+        (["kl.reduction=none"], 1.0),
+        (["kl.support=histogram"], 0.997 / 7),
+    ],
+)
+def test_scale_of_the_loss_class(overrides: list[str], expected: float) -> None:
+    latent = GaussianLatent(7)
+    scale = build("keras_loss", *overrides).scale(latent.probe(3, 0.0), latent.probe(3, 1.0), latent.prior())
+    assert scale == pytest.approx(expected, rel=5e-4)
+
+
+def test_comes_back_from_its_configuration(regularizer: KLRegularizer, gaussians: Draw) -> None:
+    serialized = keras.saving.serialize_keras_object(regularizer)
+    again = keras.saving.deserialize_keras_object(serialized)
+    assert type(again) is type(regularizer)
+    assert again.get_config() == regularizer.get_config()
+    arguments = gaussians()
+    assert float(again(*arguments)) == float(regularizer(*arguments))
+
+
+def test_every_argument_comes_back() -> None:
+    loss = KerasLoss("symmetric", "histogram", 9, "sum", calibrate=True)
+    assert KerasLoss.from_config(loss.get_config()).get_config() == {
+        "direction": "symmetric",
+        "support": "histogram",
+        "points": 9,
+        "reduction": "sum",
+        "calibrate": True,
+    }
+
+
+def test_a_class_that_averages_is_found_out() -> None:
+    """The scale is measured, so a regularizer cannot claim to be canonical."""
+
+    class Averaged(DirectedKL):
+        def divergence(self, first: Any, second: Any) -> tf.Tensor:
+            return first.kl_divergence(second) / 10.0
+
+    latent = GaussianLatent(4)
+    scale = Averaged().scale(latent.probe(2, 0.0), latent.probe(2, 1.0), latent.prior())
+    assert scale == pytest.approx(0.1, rel=1e-5)
+    assert "Averaged" in Averaged().explain_scale(2, 4)

@@ -1,0 +1,65 @@
+"""The loss class: the function to the bit before its reduction, and what each reduction makes of that."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vae.kl import Backend, KerasLoss
+from vae.kl.keras_loss import REDUCTIONS
+
+WEIGHT = np.array([0.0, 1.0, 2.0, 0.5, 3.0, 1.0], np.float32)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "symmetric"])
+@pytest.mark.parametrize("support", ["quadrature", "histogram"])
+def test_equals_the_function_to_the_bit(direction: str, support: str, gaussians: Callable[..., Any]) -> None:
+    posterior, prior, z = gaussians()
+    function, loss = Backend(direction, support), KerasLoss(direction, support, reduction="none")
+    vectors = function.probability_vectors(posterior, prior)
+    unreduced = keras.losses.KLDivergence(reduction=None)(*vectors)
+    assert np.array_equal(unreduced, keras.losses.kl_divergence(*vectors))
+    assert np.array_equal(loss.per_latent(posterior, prior, z), function.per_latent(posterior, prior, z))
+    assert float(loss(posterior, prior, z)) == float(function(posterior, prior, z))
+
+
+def test_each_reduction_is_the_class_s_own(gaussians: Callable[..., Any]) -> None:
+    """Against the formulas, in float64, on (batch, latents) values."""
+    posterior, prior, z = gaussians()
+    values = Backend().per_latent(posterior, prior, z).numpy().astype(np.float64)
+    weighted = WEIGHT[:, np.newaxis] * values
+    expected = {
+        "sum_over_batch_size": (values.mean(), weighted.mean()),
+        "mean": (values.mean(), weighted.mean()),
+        "mean_with_sample_weight": (values.mean(), weighted.sum() / WEIGHT.sum()),
+        "sum": (values.sum(), weighted.sum()),
+        "none": (values.sum(axis=1).mean(), weighted.sum() / WEIGHT.sum()),
+    }
+    assert expected.keys() == set(REDUCTIONS)
+    for reduction, figures in expected.items():
+        loss = KerasLoss(reduction=reduction)
+        measured = (float(loss(posterior, prior, z)), float(loss(posterior, prior, z, tf.constant(WEIGHT))))
+        assert measured == pytest.approx(figures, rel=1e-5), reduction
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+def test_calibrated_is_canonical(reduction: str, weight: Any, gaussians: Callable[..., Any]) -> None:
+    posterior, prior, z = gaussians()
+    calibrated = KerasLoss(reduction=reduction, calibrate=True)
+    canonical = Backend()(posterior, prior, z, weight)
+    assert float(calibrated(posterior, prior, z, weight)) == pytest.approx(float(canonical), rel=1e-5)
+
+
+def test_explains_its_reduction() -> None:
+    assert "averages over the 128 examples and the 16 latent variables" in KerasLoss().explain_scale(128, 16)
+    assert "sums over the 128 examples and the 16 latent variables" in KerasLoss(reduction="sum").explain_scale(128, 16)
+    assert "kl.calibrate=true" in KerasLoss().explain_scale(128, 16)
+
+
+def test_refuses_an_unknown_reduction() -> None:
+    with pytest.raises(ValueError, match=r"kl\.reduction=median: must be one of sum_over_batch_size, mean"):
+        KerasLoss(reduction="median")

@@ -1,0 +1,215 @@
+"""VAE as a plain Keras model, and the quantities that it logs, against NumPy in float64."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tests.conftest import REPOSITORY
+from tests.kl.conftest import VARIANTS, build
+from vae import VAE
+from vae.kl import Analytic, Backend, KerasLoss
+from vae.likelihoods import GaussianLikelihood
+from vae.networks import Conv
+
+Images = NDArray[np.float32]
+MakeVAE = Callable[..., VAE]
+
+
+def numpy_terms(vae: VAE, images: Images, outputs: dict[str, Any]) -> tuple[Any, Any]:
+    """Reconstruction and KL per example, in nats, by the textbook's formulas in float64."""
+    mu, log_var = np.split(outputs["posterior"].numpy().astype(np.float64), 2, axis=-1)
+    logits = outputs["likelihood"].numpy().astype(np.float64)
+    reconstruction = np.sum(np.logaddexp(0, logits) - images * logits, axis=(1, 2, 3))
+    kl = 0.5 * np.sum(np.exp(log_var) + mu**2 - 1 - log_var, axis=1)
+    return reconstruction, kl
+
+
+def test_loss_and_canonical_quantities(make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae(beta=0.7)
+    reconstruction, kl = numpy_terms(vae, images, vae(images))
+    measured = vae.evaluate(images, batch_size=50, verbose=0, return_dict=True)
+    assert measured["reconstruction"] == pytest.approx(reconstruction.mean(), rel=1e-5)
+    assert measured["kl"] == pytest.approx(kl.mean(), rel=1e-4)
+    assert measured["regularizer"] == pytest.approx(kl.mean(), rel=1e-4)
+    assert measured["elbo"] == pytest.approx(-(reconstruction + kl).mean(), rel=1e-5)
+    assert measured["elbo"] == pytest.approx(-(measured["reconstruction"] + measured["kl"]), rel=1e-6)
+    assert measured["loss"] == pytest.approx((reconstruction + 0.7 * kl).mean(), rel=1e-5)
+
+
+def test_beta_is_not_multiplied_by_the_batch_size(make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae(beta=3.0)
+    for batch_size in (10, 50):
+        measured = vae.evaluate(images, batch_size=batch_size, verbose=0, return_dict=True)
+        assert measured["loss"] == pytest.approx(measured["reconstruction"] + 3.0 * measured["kl"], rel=1e-5)
+
+
+def test_batch_size_changes_no_figure(make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae()
+    whole, ragged = (vae.evaluate(images, batch_size=size, verbose=0, return_dict=True) for size in (50, 7))
+    assert ragged == pytest.approx(whole, rel=1e-5)
+
+
+def test_canonical_quantities_are_the_same_whatever_is_trained(make_vae: MakeVAE, images: Images) -> None:
+    reference: dict[str, float] = {}
+    regularizers = set()
+    for option, direction in VARIANTS:
+        vae = make_vae(build(option, f"kl.direction={direction}"))
+        measured = vae.evaluate(images, batch_size=20, verbose=0, return_dict=True)
+        canonical = {name: measured[name] for name in ("elbo", "reconstruction", "kl")}
+        reference = reference or canonical
+        assert canonical == pytest.approx(reference, rel=1e-6), option
+        regularizers.add(round(measured["regularizer"], 7))
+    assert len(regularizers) > len(VARIANTS) / 2  # while what is trained does differ
+
+
+def test_sample_weight_reaches_every_term(make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae()
+    reconstruction, kl = numpy_terms(vae, images, vae(images))
+    weight = np.random.default_rng(1).uniform(0, 2, len(images)).astype(np.float32)
+    weight[:10] = 0
+    measured = vae.evaluate(images, images, sample_weight=weight, batch_size=50, verbose=0, return_dict=True)
+    assert measured["reconstruction"] == pytest.approx(np.average(reconstruction, weights=weight), rel=1e-5)
+    assert measured["kl"] == pytest.approx(np.average(kl, weights=weight), rel=1e-4)
+    assert measured["loss"] == pytest.approx(np.average(reconstruction + kl, weights=weight), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "kl", [Analytic(), Backend("reverse"), KerasLoss(calibrate=True)], ids=lambda kl: type(kl).__name__
+)
+def test_fit_lowers_the_loss(kl: Any, make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae(kl)
+    history = vae.fit(images, epochs=15, batch_size=10, verbose=0, validation_data=(images,)).history
+    assert history["loss"][-1] < history["loss"][0] - 1.0
+    assert set(history) == {
+        f"{prefix}{name}" for prefix in ("", "val_") for name in ("loss", "regularizer", "elbo", "reconstruction", "kl")
+    }
+
+
+def test_beta_changes_while_a_compiled_step_runs(make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae()
+    before = vae.evaluate(images, verbose=0, return_dict=True)
+    vae.beta.assign(10.0)
+    after = vae.evaluate(images, verbose=0, return_dict=True)
+    assert after["loss"] - before["loss"] == pytest.approx(9.0 * before["kl"], rel=1e-4)
+
+
+def test_one_seed_twice_gives_the_same_weights(make_vae: MakeVAE, images: Images) -> None:
+    weights = []
+    for _ in range(2):
+        vae = make_vae(seed=3)
+        vae.fit(images, epochs=2, batch_size=16, verbose=0, shuffle=False)
+        weights.append(vae.get_weights())
+    assert all(np.array_equal(*pair) for pair in zip(*weights, strict=True))
+    other = make_vae(seed=4)
+    other.fit(images, epochs=2, batch_size=16, verbose=0, shuffle=False)
+    assert not np.array_equal(other.trainable_weights[0], vae.trainable_weights[0])
+
+
+def test_noise_is_new_every_training_step_and_the_same_in_every_evaluation(make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae()
+    first = vae(images, training=True)["z"]
+    vae.fit(images, batch_size=25, verbose=0)
+    assert int(vae.batches_seen.numpy()) == 2
+    assert not np.array_equal(vae(images, training=True)["z"], first)
+    assert vae.evaluate(images, verbose=0) == vae.evaluate(images, verbose=0)
+    assert np.array_equal(vae(images)["z"], vae(images)["z"])
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_works_compiled_or_not(jit_compile: bool, make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae()
+    vae.compile(keras.optimizers.Adam(), jit_compile=jit_compile)
+    vae.fit(images, epochs=1, batch_size=16, verbose=0, shuffle=False)
+    plain = make_vae()
+    plain.compile(keras.optimizers.Adam(), run_eagerly=True)
+    plain.fit(images, epochs=1, batch_size=16, verbose=0, shuffle=False)
+    # Adam's first steps divide by the gradient's own size, which makes roundings of tiny gradients visible
+    for left, right in zip(vae.get_weights(), plain.get_weights(), strict=True):
+        assert np.allclose(left, right, atol=2e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_trains_under_mixed_precision(policy: str, make_vae: MakeVAE, images: Images) -> None:
+    keras.config.set_dtype_policy(policy)
+    try:
+        vae = make_vae(Backend())
+        history = vae.fit(images, epochs=3, batch_size=10, verbose=0).history
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert np.isfinite(history["loss"]).all()
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_encode_decode_sample_predict(make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae()
+    posterior = vae.encode(images)
+    assert posterior.mu.shape == posterior.log_var.shape == (50, 4)
+    assert vae.decode(posterior.mu).shape == images.shape
+    assert np.allclose(vae.predict(images, verbose=0), tf.sigmoid(vae.decode(posterior.mu)), atol=1e-6)
+    samples = vae.sample(3, seed=1).numpy()
+    assert samples.shape == (3, 8, 8, 1)
+    assert samples.min() >= 0
+    assert samples.max() <= 1
+    assert np.array_equal(samples, vae.sample(3, seed=1))
+    assert not np.array_equal(samples, vae.sample(3, seed=2))
+    assert not np.array_equal(vae.sample(3), vae.sample(3))
+
+
+def test_summary_shows_a_built_model(make_vae: MakeVAE) -> None:
+    lines: list[str] = []
+    make_vae().summary(print_fn=lambda text, **_: lines.append(text))
+    shown = "\n".join(lines)
+    assert "encoder" in shown
+    assert "decoder" in shown
+    assert "unbuilt" not in shown
+
+
+VARIED = {
+    "mlp-analytic": {},
+    "mlp-keras_loss": {"kl": KerasLoss("symmetric", "histogram", 16, "sum", calibrate=True), "beta": 0.5, "seed": 7},
+    "conv-gaussian": {"network": Conv((4,), 8), "likelihood": GaussianLikelihood(), "image_shape": (9, 6, 3)},
+}
+
+
+@pytest.mark.parametrize("options", VARIED.values(), ids=VARIED.keys())
+def test_saved_and_loaded_it_is_the_same_model(options: dict[str, Any], make_vae: MakeVAE, tmp_path: Path) -> None:
+    vae = make_vae(**options)
+    images = np.random.default_rng(0).random((12, *vae.encoder.input_shape[1:])).astype(np.float32)
+    vae.fit(images, batch_size=4, verbose=0)
+    vae.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.kl.get_config() == vae.kl.get_config()
+    assert (again.seed, float(again.beta.numpy())) == (vae.seed, float(vae.beta.numpy()))
+    assert np.array_equal(again.predict(images, verbose=0), vae.predict(images, verbose=0))
+    for model in (vae, again):  # optimizer and noise go on as if nothing had happened
+        model.fit(images, batch_size=4, verbose=0, shuffle=False)
+    assert all(np.array_equal(*pair) for pair in zip(vae.get_weights(), again.get_weights(), strict=True))
+
+
+def test_another_process_loads_it(make_vae: MakeVAE, images: Images, tmp_path: Path) -> None:
+    """As the README says it: `from vae import VAE`, then `keras.models.load_model`."""
+    vae = make_vae(KerasLoss("reverse"))
+    vae.save(tmp_path / "model.keras")
+    program = (
+        "import keras, sys\nfrom vae import VAE\n"
+        "vae = keras.models.load_model(sys.argv[1])\nassert isinstance(vae, VAE)\n"
+        "print(vae.kl.get_config()['direction'], vae.sample(2, seed=0).numpy().tobytes().hex())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "model.keras")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    direction, samples = ended.stdout.split()
+    assert direction == "reverse"
+    assert np.allclose(np.frombuffer(bytes.fromhex(samples), np.float32), vae.sample(2, seed=0).numpy().ravel())

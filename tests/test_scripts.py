@@ -1,0 +1,362 @@
+"""The scripts as a user runs them, each in a process of its own."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.util import tensor_util
+
+from tests.conftest import REPOSITORY, run_script
+from vae import VAE
+
+
+def summary_of(run: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((run / "summary.json").read_text())
+    return summary
+
+
+def history_of(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def events_of(directory: Path) -> EventAccumulator:
+    return EventAccumulator(str(directory), size_guidance={"tensors": 0, "images": 0}).Reload()
+
+
+def scalars_of(directory: Path) -> dict[str, list[tuple[int, float]]]:
+    events = events_of(directory)
+    scalars = events.summary_metadata
+    return {
+        tag: [(event.step, float(tensor_util.make_ndarray(event.tensor_proto))) for event in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]
+        if scalars[tag].plugin_data.plugin_name == "scalars"
+    }
+
+
+CANONICAL = ("elbo", "reconstruction", "kl", "loss", "regularizer")
+
+
+class TestTrain:
+    def test_the_run_directory_is_complete(self, trained_run: Path) -> None:
+        files = {str(path.relative_to(trained_run)) for path in trained_run.rglob("*") if path.is_file()}
+        expected = {".hydra/config.yaml", ".hydra/overrides.yaml", "history.csv", "summary.json", "model.keras"}
+        assert expected <= files
+        assert {path.name for path in (trained_run / "checkpoints").iterdir()} == {
+            "epoch-0002.keras",
+            "epoch-0003.keras",
+        }
+        assert not [name for name in files if Path(name).name.startswith(".history") or ".model" in name]
+
+    def test_the_summary(self, trained_run: Path) -> None:
+        summary = summary_of(trained_run)
+        assert summary["status"] == "finished"
+        assert (summary["seed"], summary["kl"], summary["epochs"], summary["steps"]) == (0, "keras_loss", 3, 30)
+        assert summary["effective_beta"] == pytest.approx(1 / 16, rel=1e-4)
+        assert summary["steps_per_second"] > 0
+        assert set(summary["versions"]) == {"python", "tensorflow", "keras", "vae"}
+        for split in ("train", "validation"):
+            figures = summary[split]
+            assert set(CANONICAL) <= set(figures)
+            assert figures["elbo"] == pytest.approx(-(figures["reconstruction"] + figures["kl"]), rel=1e-6)
+        assert summary["validation"]["regularizer"] == pytest.approx(summary["validation"]["kl"] / 16, rel=1e-2)
+
+    def test_the_history(self, trained_run: Path) -> None:
+        rows = history_of(trained_run)
+        assert list(rows[0])[:3] == ["epoch", "step", "seconds"]
+        assert [(row["epoch"], row["step"]) for row in rows] == [("1", "10"), ("2", "20"), ("3", "30")]
+        assert float(rows[0]["seconds"]) < float(rows[1]["seconds"]) < float(rows[2]["seconds"])
+        expected = {f"{split}/{name}" for split in ("train", "validation") for name in CANONICAL}
+        expected |= {f"train/{name}" for name in ("beta", "effective_beta", "learning_rate", "steps_per_second")}
+        assert expected <= set(rows[0])
+        last = summary_of(trained_run)["validation"]["elbo"]
+        assert float(rows[-1]["validation/elbo"]) == pytest.approx(last)
+
+    def test_tensorboard_has_the_scalars_of_every_epoch(self, trained_run: Path) -> None:
+        train = scalars_of(trained_run / "tensorboard" / "train")
+        validation = scalars_of(trained_run / "tensorboard" / "validation")
+        assert set(train) == {*CANONICAL, "beta", "effective_beta", "learning_rate", "steps_per_second"}
+        audit = {
+            f"audit/{quantity}/{implementation}"
+            for quantity in ("value", "gap", "gradient_cosine", "gradient_length_ratio")
+            for implementation in ("analytic", "backend", "keras_loss", "trained")
+        }
+        assert set(validation) == {*CANONICAL, *audit}
+        rows = history_of(trained_run)
+        for scalars, split in ((train, "train"), (validation, "validation")):
+            for tag in CANONICAL:
+                assert [step for step, _ in scalars[tag]] == [1, 2, 3]
+                figures = [float(row[f"{split}/{tag}"]) for row in rows]
+                assert [value for _, value in scalars[tag]] == pytest.approx(figures, rel=1e-6)
+
+    def test_the_audit_tells_the_three_apart(self, trained_run: Path) -> None:
+        scalars = scalars_of(trained_run / "tensorboard" / "validation")
+        last = {tag: values[-1][1] for tag, values in scalars.items()}
+        assert last["audit/gap/analytic"] == 0.0
+        assert abs(last["audit/gap/backend"]) < 0.05
+        assert last["audit/gap/keras_loss"] == pytest.approx(-15 / 16 * last["audit/value/analytic"], rel=2e-2)
+        assert last["audit/gradient_length_ratio/keras_loss"] == pytest.approx(1 / 16, rel=2e-2)
+        assert last["audit/value/trained"] == pytest.approx(last["audit/value/keras_loss"])
+
+    def test_tensorboard_has_pictures_histograms_text_and_hparams(self, trained_run: Path) -> None:
+        events = events_of(trained_run / "tensorboard" / "validation")
+        for tag in ("reconstructions", "samples"):
+            width, height, encoded, *_ = tensor_util.make_ndarray(events.Tensors(tag)[-1].tensor_proto)
+            assert int(width) == 8 * 9 + 1
+            picture = tf.io.decode_png(encoded).numpy()
+            assert picture.shape[0] == int(height)
+            assert np.ptp(picture) > 100
+        assert len(events.Tensors("kl_per_latent")) == 3
+        root = events_of(trained_run / "tensorboard")
+        text = tensor_util.make_ndarray(root.Tensors("configuration")[0].tensor_proto).item().decode()
+        assert "_target_: vae.kl.KerasLoss" in text
+        session = next(tag for tag in root.summary_metadata if tag.endswith("session_start_info"))
+        plugin = plugin_data_pb2.HParamsPluginData.FromString(root.summary_metadata[session].plugin_data.content)
+        chosen = plugin.session_start_info.hparams
+        assert chosen["kl"].string_value == "keras_loss"
+        assert chosen["latent.size"].number_value == 16
+
+    def test_it_says_where_things_are_and_what_comes_next(self, trained_run: Path) -> None:
+        shown = (trained_run / "stdout.txt").read_text()
+        assert shown.count("epoch ") == 3  # no terminal: one line an epoch
+        assert "epoch 3/3  ELBO -" in shown
+        for words in (
+            "ELBO, higher is better",
+            "run        run",
+            "tensorboard --logdir",
+            "evaluate.py run=",
+        ):
+            assert words in shown
+        assert "╭" not in shown
+
+    def test_one_warning_says_what_the_reduction_does(self, trained_run: Path) -> None:
+        warned = (trained_run / "stderr.txt").read_text().strip().splitlines()
+        assert len(warned) == 1, warned
+        for words in (
+            "effective beta is 0.0625, not 1",
+            "0.0625 times the canonical KL",
+            "averages over the 128 examples and the 16 latent variables",
+            "kl.calibrate=true makes it canonical",
+        ):
+            assert words in warned[0]
+
+    def test_the_model_loads_and_is_the_one_that_was_measured(self, trained_run: Path) -> None:
+        vae = keras.models.load_model(trained_run / "model.keras")
+        assert isinstance(vae, VAE)
+        assert int(vae.batches_seen.numpy()) == 30
+
+    def test_the_same_command_twice_gives_the_same_weights(self, trained_run: Path, tmp_path: Path) -> None:
+        """Two processes, the second without the audit."""
+        ended = run_script(
+            "train.py", "kl=keras_loss", "trainer.epochs=3", "audit=none", "hydra.run.dir=again", cwd=tmp_path
+        )
+        assert ended.status == 0, ended.stderr
+        first, second = (keras.models.load_model(run / "model.keras") for run in (trained_run, tmp_path / "again"))
+        assert all(np.array_equal(*pair) for pair in zip(first.get_weights(), second.get_weights(), strict=True))
+
+
+class TestResume:
+    def test_interrupted_and_resumed_it_ends_where_an_uninterrupted_run_ends(self, tmp_path: Path) -> None:
+        common = ["trainer.epochs=6", "model.hidden=[16]", "kl=backend"]
+        whole = run_script("train.py", *common, "hydra.run.dir=whole", cwd=tmp_path)
+        assert whole.status == 0, whole.stderr
+        run = tmp_path / "it's a=run"  # quotes, spaces and equals signs are a folder's right
+        command = [sys.executable, str(REPOSITORY / "train.py"), *common, f"hydra.run.dir={run}"]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while not (run / "checkpoints" / "epoch-0002.keras").exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "train.py resume=" in stderr
+        assert "Traceback" not in stderr
+        assert summary_of(run)["status"] == "interrupted"
+        assert not (run / "model.keras").exists()
+
+        measured = run_script("evaluate.py", f"run={run}", "nll_samples=5", "take=50", cwd=tmp_path)
+        assert measured.status == 0, measured.stderr  # an interrupted run can be measured
+
+        resumed = run_script("train.py", f"resume={run}", cwd=tmp_path)
+        assert resumed.status == 0, resumed.stderr
+        assert summary_of(run)["status"] == "finished"
+        first, second = (keras.models.load_model(path / "model.keras") for path in (tmp_path / "whole", run))
+        assert all(np.array_equal(*pair) for pair in zip(first.get_weights(), second.get_weights(), strict=True))
+        timed = ("seconds", "train/steps_per_second")
+        histories = [
+            [{name: value for name, value in row.items() if name not in timed} for row in history_of(path)]
+            for path in (tmp_path / "whole", run)
+        ]
+        assert [row["epoch"] for row in histories[1]] == ["1", "2", "3", "4", "5", "6"]
+        assert histories[0] == histories[1]
+
+    def test_refuses_another_configuration(self, trained_run: Path, tmp_path: Path) -> None:
+        ended = run_script("train.py", f"resume={trained_run}", "latent.size=8", "seed=3", cwd=tmp_path)
+        assert ended.status == 1
+        assert "latent.size, seed cannot change; only trainer.epochs can" in ended.stderr
+        ended = run_script("train.py", f"resume={trained_run}", cwd=tmp_path)
+        assert ended.status == 1
+        assert "has its 3 epochs; give more by trainer.epochs=N" in ended.stderr
+        assert summary_of(trained_run)["status"] == "finished"
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained_run: Path) -> dict[str, Any]:
+    ended = run_script("evaluate.py", f"run={trained_run}", "nll_samples=20", cwd=trained_run.parent)
+    assert ended.status == 0, ended.stderr
+    assert ended.stderr == ""
+    figures: dict[str, Any] = json.loads((trained_run / "evaluation.json").read_text())
+    figures["stdout"] = ended.stdout
+    return figures
+
+
+class TestEvaluate:
+    def test_what_it_measures(self, evaluated: dict[str, Any], trained_run: Path) -> None:
+        assert evaluated["split"] == "test"
+        assert evaluated["images"] == 359
+        assert evaluated["nll_samples"] == 20
+        assert evaluated["elbo"] == pytest.approx(-(evaluated["reconstruction"] + evaluated["kl"]))
+        assert evaluated["nll"] < -evaluated["elbo"]
+        assert len(evaluated["kl_per_latent"]) == 16
+        assert 0 < evaluated["active_units"] <= 16
+        for picture in ("reconstructions.png", "samples.png"):
+            assert (trained_run / picture).stat().st_size > 2000
+
+    def test_it_prints_a_table(self, evaluated: dict[str, Any]) -> None:
+        for words in ("NLL, 20 importance samples", f"{evaluated['nll']:.3f}", "active units", "wrote"):
+            assert words in evaluated["stdout"]
+
+    def test_twice_with_one_seed(self, evaluated: dict[str, Any], trained_run: Path) -> None:
+        before = (trained_run / "evaluation.json").read_bytes()
+        ended = run_script(
+            "evaluate.py", f"run={trained_run}", "nll_samples=20", "batch_size=100", cwd=trained_run.parent
+        )
+        assert ended.status == 0, ended.stderr
+        again = json.loads((trained_run / "evaluation.json").read_bytes())
+        first = json.loads(before)
+        assert again.pop("split") == first.pop("split")
+        assert again.pop("kl_per_latent") == pytest.approx(first.pop("kl_per_latent"), rel=1e-6)
+        assert again == pytest.approx(first, rel=1e-6)
+
+    def test_on_the_validation_split_it_finds_what_training_logged(self, trained_run: Path, tmp_path: Path) -> None:
+        """Written into a copy: the fixture's run is only read."""
+        copy = tmp_path / "copy"
+        subprocess.run(["cp", "-r", str(trained_run), str(copy)], check=True)
+        ended = run_script("evaluate.py", f"run={copy}", "split=validation", "nll_samples=1", cwd=tmp_path)
+        assert ended.status == 0, ended.stderr
+        figures, logged = json.loads((copy / "evaluation.json").read_text()), summary_of(trained_run)["validation"]
+        for name in ("elbo", "reconstruction", "kl"):
+            assert figures[name] == pytest.approx(logged[name], rel=1e-5)
+
+
+def test_a_sweep_gives_every_run_a_directory(tmp_path: Path) -> None:
+    ended = run_script(
+        "train.py",
+        "-m",
+        "kl=analytic,keras_loss",
+        "trainer.epochs=1",
+        "hydra.sweep.dir=sweep",
+        "data.take=200",
+        cwd=tmp_path,
+    )
+    assert ended.status == 0, ended.stderr
+    runs = {path.name: summary_of(path) for path in (tmp_path / "sweep").iterdir() if path.is_dir()}
+    assert sorted(runs) == ["0-analytic-0", "1-keras_loss-0"]
+    assert all(summary["status"] == "finished" for summary in runs.values())
+
+
+def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
+    ended = run_script(
+        "train.py",
+        "optimizer.learning_rate=1e20",
+        "trainer.epochs=2",
+        "hydra.run.dir=run",
+        "data.take=200",
+        cwd=tmp_path,
+    )
+    assert ended.status == 1
+    assert ended.stderr.count("\n") == 1
+    assert re.search(r"became (nan|-?inf) in epoch 1; try a smaller optimizer.learning_rate", ended.stderr)
+    assert ended.stdout == ""
+    assert summary_of(tmp_path / "run")["status"] == "diverged"
+
+
+MY_KL = '''
+import tensorflow as tf
+from vae.kl import DirectedKL
+
+
+class Huberized(DirectedKL):
+    """The closed form, linear beyond `knee` nats."""
+
+    def __init__(self, direction="forward", knee=1.0):
+        super().__init__(direction)
+        self.knee = knee
+
+    def divergence(self, first, second):
+        exact = first.kl_divergence(second)
+        return tf.where(exact < self.knee, exact, self.knee + 0.5 * (exact - self.knee))
+'''
+
+
+def test_a_class_of_the_user_s_trains_is_resumed_and_evaluated(tmp_path: Path) -> None:
+    (tmp_path / "my_kl.py").write_text(MY_KL)
+    environment = {"PYTHONPATH": str(tmp_path)}
+    options = ["kl._target_=my_kl.Huberized", "+kl.knee=0.5", "data.take=200", "hydra.run.dir=run"]
+    for command in (["train.py", *options, "trainer.epochs=1"], ["train.py", "resume=run", "trainer.epochs=2"]):
+        ended = run_script(*command, cwd=tmp_path, **environment)
+        assert ended.status == 0, ended.stderr
+    summary = summary_of(tmp_path / "run")
+    assert (summary["kl"], summary["epochs"]) == ("my_kl.Huberized", 2)
+    assert summary["validation"]["regularizer"] <= summary["validation"]["kl"]
+    ended = run_script("evaluate.py", "run=run", "nll_samples=5", cwd=tmp_path, **environment)
+    assert ended.status == 0, ended.stderr
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+def test_help_lists_groups_and_options(script: str, tmp_path: Path) -> None:
+    ended = run_script(script, "--help", cwd=tmp_path)
+    assert ended.status == 0
+    assert f"python {script}" in ended.stdout
+    if script == "train.py":
+        assert "kl: analytic, backend, keras_loss" in ended.stdout
+        for option in ("trainer.epochs", "kl.direction=forward|reverse|symmetric", "data.binarization="):
+            assert option in ended.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    """In a pseudo-terminal there is a bar with the time left, and no line for every epoch."""
+    import pty
+
+    leader, follower = pty.openpty()
+    command = [sys.executable, str(REPOSITORY / "train.py"), "trainer.epochs=2", "data.take=200", "hydra.run.dir=run"]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "150"}
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=follower, stderr=follower, env=environment)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+    os.close(leader)
+    assert process.wait(timeout=60) == 0, shown.decode()
+    text = shown.decode()
+    assert "epoch 2/2" in text
+    assert "━" in text
+    assert "ELBO -" in text
+    assert " left " in text

@@ -1,0 +1,77 @@
+"""The audit against gradients that NumPy differentiates numerically."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from vae import VAE
+from vae.kl import Analytic, Backend, KerasLoss
+from vae.training.audit import Audit
+
+
+def audited(vae: VAE, images: NDArray[np.float32], **regularizers: Analytic | Backend) -> dict[str, float]:
+    audit = Audit(regularizers, tf.constant(images))
+    audit.set_model(vae)
+    logs: dict[str, float] = {}
+    audit.on_epoch_end(0, logs)
+    return logs
+
+
+def test_the_exact_one_has_no_gap(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
+    vae = make_vae()
+    logs = audited(vae, images, analytic=Analytic())
+    exact = float(tf.reduce_sum(vae.encode(images).kl_divergence(vae.latent.prior())) / 50)
+    assert logs["audit/value/analytic"] == pytest.approx(exact, rel=1e-6)
+    assert logs["audit/gap/analytic"] == 0.0
+    assert logs["audit/gradient_cosine/analytic"] == pytest.approx(1.0, abs=1e-6)
+    assert logs["audit/gradient_length_ratio/analytic"] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_loss_class_is_short_by_the_number_of_latent_variables(
+    make_vae: Callable[..., VAE], images: NDArray[np.float32]
+) -> None:
+    logs = audited(make_vae(latents=5), images, keras_loss=KerasLoss(), canonical=KerasLoss(calibrate=True))
+    assert logs["audit/gradient_length_ratio/keras_loss"] == pytest.approx(1 / 5, rel=1e-2)
+    assert logs["audit/gradient_cosine/keras_loss"] == pytest.approx(1.0, abs=1e-3)
+    assert logs["audit/gradient_length_ratio/canonical"] == pytest.approx(1.0, rel=1e-2)
+    assert logs["audit/gap/keras_loss"] < 0
+
+
+def test_gradients_equal_differences(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
+    """Reverse against forward, by central differences of the closed forms in float64."""
+    vae = make_vae(latents=2)
+    vae.fit(images, epochs=3, verbose=0)
+    parameters = vae.encoder(images).numpy().astype(np.float64)
+
+    def forward(values: NDArray[np.float64]) -> float:
+        mu, log_var = np.split(values, 2, axis=1)
+        return float(0.5 * np.sum(np.exp(log_var) + mu**2 - 1 - log_var) / len(values))
+
+    def reverse(values: NDArray[np.float64]) -> float:
+        mu, log_var = np.split(values, 2, axis=1)
+        return float(0.5 * np.sum((1 + mu**2) * np.exp(-log_var) - 1 + log_var) / len(values))
+
+    def gradient(function: Callable[[NDArray[np.float64]], float]) -> NDArray[np.float64]:
+        steps = 1e-5 * np.eye(parameters.size).reshape(-1, *parameters.shape)
+        return np.array([(function(parameters + step) - function(parameters - step)) / 2e-5 for step in steps])
+
+    exact, other = gradient(forward), gradient(reverse)
+    logs = audited(vae, images, reverse=Analytic("reverse"))
+    cosine = exact @ other / np.linalg.norm(exact) / np.linalg.norm(other)
+    assert logs["audit/gradient_cosine/reverse"] == pytest.approx(cosine, abs=1e-3)
+    assert logs["audit/gradient_length_ratio/reverse"] == pytest.approx(
+        np.linalg.norm(other) / np.linalg.norm(exact), rel=1e-3
+    )
+    assert logs["audit/gap/reverse"] == pytest.approx(reverse(parameters) - forward(parameters), abs=1e-4)
+
+
+def test_clipping_shows(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
+    """Posteriors far from the prior: the op's arguments are clipped and most of its gradient is gone."""
+    vae = make_vae()
+    vae.encoder.get_layer("posterior").bias.assign([9.0] * 4 + [-3.0] * 4)
+    logs = audited(vae, images, backend=Backend())
+    assert logs["audit/gap/backend"] < -50
+    assert logs["audit/gradient_length_ratio/backend"] < 0.1
