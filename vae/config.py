@@ -159,14 +159,14 @@ def build_audit(config: DictConfig) -> dict[str, Any]:
 
 
 def hyperparameters(config: DictConfig) -> dict[str, bool | int | float | str]:
-    """The options by which runs differ: each group's choice, then every value below it but classes and paths."""
+    """What runs are told apart by: the choice of the main groups, and the values of the options that matter."""
     choices = HydraConfig.get().runtime.choices
-    chosen = {group: str(choices[group]) for group in ("data", "model", "latent", "likelihood", "beta", "optimizer")}
-    hidden = ("audit.", "callbacks.", "resume", "data.dir", "data.manual_dir")
+    chosen = {group: str(choices[group]) for group in ("data", "model", "likelihood")}
+    told = ("kl.", "beta.", "latent.", "model.", "likelihood.", "optimizer.", "trainer.", "data.binarization", "seed")
     values = {
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in flat(plain(config)).items()
-        if not name.startswith(hidden) and not name.endswith("_target_")
+        if name.startswith(told) and not name.endswith("_target_")
     }
     return {"kl": kl_name(config), **chosen, **values}
 

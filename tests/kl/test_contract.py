@@ -80,10 +80,13 @@ def test_gradients_are_finite_at_extremes(regularizer: KLRegularizer) -> None:
             assert np.isfinite(tape.gradient(value, parameters)).all(), (mu, log_var)
 
 
-def test_scale_is_one_where_the_reduction_is_canonical(canonical: KLRegularizer) -> None:
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("option", [("analytic",), ("backend",), ("keras_loss", "kl.calibrate=true")], ids=" ".join)
+def test_scale_is_one_where_the_reduction_is_canonical(option: tuple[str, ...], direction: str) -> None:
     latent = GaussianLatent(7)
     near, far = latent.probe(3, 0.0), latent.probe(3, 1.0)
-    assert canonical.scale(near, far, latent.prior()) == pytest.approx(1.0, rel=1e-4)
+    scale = build(*option, f"kl.direction={direction}").scale(near, far, latent.prior())
+    assert scale == pytest.approx(1.0, rel=1e-4)
 
 
 @pytest.mark.parametrize(

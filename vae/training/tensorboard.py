@@ -44,7 +44,7 @@ class TensorBoardLog(keras.callbacks.Callback):
             tf.summary.text("configuration", fenced)
             metrics = [hparams.Metric(name, group="validation", display_name=name) for name in METRICS]
             hparams.hparams_config([hparams.HParam(name) for name in options], metrics)
-            hparams.hparams(dict(options))
+            hparams.hparams(dict(options), trial_id=directory.parent.name)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the epoch."""
