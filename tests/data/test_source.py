@@ -1,6 +1,8 @@
 """Data sets: disjoint splits, sizes and channels of every kind, and clear words where one cannot be had."""
 
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
 from tensorflow_datasets.core.download import downloader
 
+from tests.conftest import REPOSITORY
 from vae.data import ImageSource
 from vae.errors import UserError
 
@@ -119,6 +122,31 @@ def test_built_from_files_in_manual_dir_each_set_from_its_own(shared: Path, tmp_
     with pytest.raises(UserError, match=r"data.name=fashion_mnist: not prepared"):
         ImageSource("fashion_mnist", dir=str(tmp_path), manual_dir=str(empty))
     assert not (tmp_path / "fashion_mnist").exists()
+
+
+def test_two_processes_may_prepare_at_once(tmp_path: Path) -> None:
+    """As the first runs of a parallel sweep do: TFDS lets the second one fail."""
+    program = (
+        "import sys, time; from pathlib import Path; from vae.data import ImageSource; ready = Path(sys.argv[2])\n"
+        "ready.touch()\nwhile len(list(ready.parent.glob('ready*'))) < 3: time.sleep(0.001)\n"
+        "print(len(ImageSource('digits', dir=sys.argv[1]).train))"
+    )
+    data = tmp_path / "data"
+    data.mkdir()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(data), str(tmp_path / f"ready{number}")],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    for process in processes:
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+        assert stdout.split()[-1] == "1295"
 
 
 def test_with_no_network_it_says_so_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,6 +141,7 @@ def _prepared_builder(name: str, directory: str | None, manual_dir: str | None) 
         raise UserError(f"data.name={name}: not an image set: it has no feature 'image'; try data=mnist")
     if not builder.is_prepared():
         _prepare(builder, manual_dir)
+        builder = tfds.builder(name, data_dir=directory)
     return builder
 
 
@@ -157,6 +158,8 @@ def _prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
         with _few_retries():
             builder.download_and_prepare(download_config=config)
     except (requests.exceptions.RequestException, tfds.download.DownloadError, OSError, AssertionError) as error:
+        if tfds.builder(builder.name, data_dir=root).is_prepared():
+            return  # another process was faster
         with contextlib.suppress(OSError):
             Path(builder.data_dir).parent.rmdir()  # where TFDS left it empty
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
