@@ -25,7 +25,7 @@ def train(config: DictConfig) -> None:
         model, first_epoch = configuration.build_model(config, source), 0
         audit = configuration.build_audit(config)
         callbacks = configuration.build_callbacks(config)
-        if settings.resume:
+        if settings.resume and training.checkpoints(directory / "checkpoints"):
             model, first_epoch = training.latest_model(directory / "checkpoints", f"resume={settings.resume}")
             if first_epoch >= settings.trainer.epochs:
                 raise UserError(

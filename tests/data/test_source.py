@@ -1,6 +1,9 @@
 """Data sets: disjoint splits, sizes and channels of every kind, and clear words where one cannot be had."""
 
+import gzip
+import hashlib
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -11,7 +14,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
-from tensorflow_datasets.core.download import downloader
+from tensorflow_datasets.core.download import checksums, downloader
+from tensorflow_datasets.image_classification import mnist as tfds_mnist
 
 from tests.conftest import REPOSITORY
 from vae.data import ImageSource
@@ -112,16 +116,45 @@ def test_binarized_mnist_has_its_own_splits_and_two_levels(shared: Path) -> None
     assert np.unique(source.train).tolist() == [0, 255]
 
 
-def test_built_from_files_in_manual_dir_each_set_from_its_own(shared: Path, tmp_path: Path) -> None:
-    """mnist's files pass for fashion_mnist's where both are extracted into one folder."""
+def test_built_from_files_in_manual_dir(shared: Path, tmp_path: Path) -> None:
     source = ImageSource("mnist", dir=str(tmp_path), manual_dir=str(shared / "raw" / "mnist"), take=300)
     prepared = ImageSource("mnist", dir=str(shared / "tfds"), take=300)
     assert np.array_equal(source.train, prepared.train)
-    empty = tmp_path / "no-files"
-    empty.mkdir()
-    with pytest.raises(UserError, match=r"data.name=fashion_mnist: not prepared"):
-        ImageSource("fashion_mnist", dir=str(tmp_path), manual_dir=str(empty))
-    assert not (tmp_path / "fashion_mnist").exists()
+
+
+def write_idx(folder: Path, grey: int) -> None:
+    """Twenty images of one grey and their labels, under the names that MNIST and Fashion-MNIST share."""
+    folder.mkdir()
+    for part in ("train", "t10k"):
+        images = struct.pack(">4i", 2051, 20, 28, 28) + bytes([grey]) * (20 * 28 * 28)
+        labels = struct.pack(">2i", 2049, 20) + bytes(20)
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+
+
+def test_two_sets_of_the_same_file_names_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one extraction folder, which is TFDS's default, the second set would hold the first one's images."""
+    monkeypatch.setattr(tfds_mnist, "_TRAIN_EXAMPLES", 20)
+    monkeypatch.setattr(tfds_mnist, "_TEST_EXAMPLES", 20)
+    greys = {tfds_mnist.MNIST: 10, tfds_mnist.FashionMNIST: 200}
+    known = {}  # what TFDS takes for the files' checksums
+    for builder, grey in greys.items():
+        write_idx(tmp_path / f"{builder.name}-files", grey)
+        for path in (tmp_path / f"{builder.name}-files").iterdir():
+            size, digest = path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()
+            known[f"{builder.URL}{path.name}"] = checksums.UrlInfo(size=size, checksum=digest, filename=path.name)
+    monkeypatch.setattr(tfds_mnist.MNIST, "url_infos", known)
+    for builder, grey in greys.items():
+        source = ImageSource(builder.name, dir=str(tmp_path), manual_dir=str(tmp_path / f"{builder.name}-files"))
+        assert np.unique(source.train).tolist() == [grey]
+
+
+def test_a_damaged_file_in_manual_dir(tmp_path: Path) -> None:
+    write_idx(tmp_path / "files", 10)
+    with pytest.raises(
+        UserError, match=r"data.name=mnist: .* preparing it failed \(NonMatchingChecksumError: .* wrong checksum"
+    ):
+        ImageSource("mnist", dir=str(tmp_path), manual_dir=str(tmp_path / "files"))
 
 
 def test_two_processes_may_prepare_at_once(tmp_path: Path) -> None:

@@ -14,11 +14,19 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from numpy.typing import NDArray
 from tensorflow_datasets.core.download import downloader
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 from vae.data import digits  # noqa: F401  (registers the builder)
 from vae.errors import UserError
 
 Images = NDArray[np.uint8]
+PREPARING_FAILED = (
+    requests.exceptions.RequestException,
+    tfds.download.DownloadError,
+    NonMatchingChecksumError,
+    OSError,
+    AssertionError,  # TFDS's own way to say that a file is missing from manual_dir
+)
 
 
 class ImageSource:
@@ -157,12 +165,12 @@ def _prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
     try:
         with _few_retries():
             builder.download_and_prepare(download_config=config)
-    except (requests.exceptions.RequestException, tfds.download.DownloadError, OSError, AssertionError) as error:
+    except PREPARING_FAILED as error:
         if tfds.builder(builder.name, data_dir=root).is_prepared():
             return  # another process was faster
         with contextlib.suppress(OSError):
             Path(builder.data_dir).parent.rmdir()  # where TFDS left it empty
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         raise UserError(
             f"data.name={builder.name}: not prepared in {root}, and preparing it failed ({reason}); give data.dir=DIR "
             "with the prepared data set, data.manual_dir=DIR with its original files, or a network"

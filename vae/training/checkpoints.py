@@ -50,7 +50,7 @@ def latest_model(directory: Path, option: str) -> tuple[keras.Model, int]:
     Raises:
         UserError: where there is none; `option` is the one that named the run.
     """
-    error = UserError(f"{option}: has neither model.keras nor a checkpoint")
+    error = UserError(f"{option}: has neither model.keras nor a checkpoint; its first epoch never ended")
     for checkpoint in checkpoints(directory):
         try:
             return load_model(checkpoint, option), epoch_of(checkpoint)
