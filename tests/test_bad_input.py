@@ -86,7 +86,7 @@ def no_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def check(script: str, arguments: list[str], named: list[str], cwd: Path, **environment: str) -> None:
+def assert_one_line(script: str, arguments: list[str], named: list[str], cwd: Path, **environment: str) -> None:
     ended = run_script(script, *arguments, cwd=cwd, **environment)
     assert ended.status == 1, ended
     lines = ended.stderr.splitlines()
@@ -101,14 +101,14 @@ def check(script: str, arguments: list[str], named: list[str], cwd: Path, **envi
 def test_train_before_tensorflow(
     arguments: list[str], wrong: str, right: str, tmp_path: Path, no_tensorflow: str
 ) -> None:
-    check("train.py", arguments, [wrong, right], tmp_path, PYTHONPATH=no_tensorflow)
+    assert_one_line("train.py", arguments, [wrong, right], tmp_path, PYTHONPATH=no_tensorflow)
 
 
 @pytest.mark.parametrize(("arguments", "wrong", "right"), EVALUATE, ids=lambda case: str(case)[:40])
 def test_evaluate_before_tensorflow(
     arguments: list[str], wrong: str, right: str, tmp_path: Path, no_tensorflow: str
 ) -> None:
-    check("evaluate.py", arguments, [wrong, right], tmp_path, PYTHONPATH=no_tensorflow)
+    assert_one_line("evaluate.py", arguments, [wrong, right], tmp_path, PYTHONPATH=no_tensorflow)
 
 
 @pytest.mark.parametrize(("arguments", "wrong", "right"), AFTER_TENSORFLOW, ids=lambda case: str(case)[:40])
@@ -116,7 +116,7 @@ def test_train_after_tensorflow(arguments: list[str], wrong: str, right: str, tm
     cwd = tmp_path / "empty"
     cwd.mkdir()
     proxy = "http://127.0.0.1:9"  # nothing listens there: no network
-    check("train.py", arguments, [wrong, right], cwd, HTTP_PROXY=proxy, HTTPS_PROXY=proxy)
+    assert_one_line("train.py", arguments, [wrong, right], cwd, HTTP_PROXY=proxy, HTTPS_PROXY=proxy)
 
 
 def test_no_network(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_no_network(tmp_path: Path) -> None:
 def test_a_run_is_never_written_over(trained_run: Path, tmp_path: Path, no_tensorflow: str) -> None:
     before = {path: path.read_bytes() for path in trained_run.rglob("*") if path.is_file()}
     arguments = [f"hydra.run.dir={trained_run}", "kl=backend"]
-    check(
+    assert_one_line(
         "train.py", arguments, ["holds a run already, which is never written over"], tmp_path, PYTHONPATH=no_tensorflow
     )
     assert {path: path.read_bytes() for path in before} == before

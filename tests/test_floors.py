@@ -72,13 +72,10 @@ def test_every_module_has_a_floor() -> None:
     assert places == set.union(*FLOORS) - {""}
 
 
-def test_hydra_lives_in_one_module_and_the_scripts() -> None:
+def test_hydra_lives_in_one_place_and_the_scripts() -> None:
     ours = [*MODULES, *REPOSITORY.glob("*.py")]
-    assert {path.name for path in ours if IMPORTS_HYDRA.search(path.read_text())} == {
-        "config.py",
-        "train.py",
-        "evaluate.py",
-    }
+    users = {path.relative_to(REPOSITORY) for path in ours if IMPORTS_HYDRA.search(path.read_text())}
+    assert {str(path) for path in users if path.parent != Path("vae/config")} == {"train.py", "evaluate.py"}
 
 
 LIGHT = [

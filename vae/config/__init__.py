@@ -1,0 +1,23 @@
+"""The one place between Hydra and the rest: checks what was composed, builds it, and reports mistakes in one line."""
+
+from vae.config.build import build_audit, build_callbacks, build_kl, build_model, build_source, hyperparameters, kl_name
+from vae.config.check import evaluate_settings, flat, run_configuration, train_settings
+from vae.config.command_line import Guard, main, reported, run_directory
+
+__all__ = [
+    "Guard",
+    "build_audit",
+    "build_callbacks",
+    "build_kl",
+    "build_model",
+    "build_source",
+    "evaluate_settings",
+    "flat",
+    "hyperparameters",
+    "kl_name",
+    "main",
+    "reported",
+    "run_configuration",
+    "run_directory",
+    "train_settings",
+]

@@ -1,0 +1,89 @@
+"""What was composed: as plain values, checked, and held against the run that it resumes."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+
+from vae.errors import UserError
+from vae.settings import EvaluateSettings, TrainSettings, validate
+
+_MAY_CHANGE_ON_RESUME = {"resume", "trainer.epochs"}
+
+
+def train_settings(config: DictConfig) -> TrainSettings:
+    """The composed configuration of `train.py`, checked.
+
+    Raises:
+        UserError: naming the option that is wrong.
+    """
+    return validate(TrainSettings, plain(config))
+
+
+def evaluate_settings(config: DictConfig) -> EvaluateSettings:
+    """The composed configuration of `evaluate.py`, checked, with a `run` that is a run.
+
+    Raises:
+        UserError: naming the option that is wrong.
+    """
+    settings = validate(EvaluateSettings, plain(config))
+    run_configuration(settings.run, "run")
+    return settings
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain containers, interpolations resolved.
+
+    Raises:
+        UserError: where a mandatory value is missing.
+    """
+    ours = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+    try:
+        container = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key}: must be given, as {error.full_key}=VALUE") from None
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested containers as one level: `{"kl": {"points": 2}}` becomes `{"kl.points": 2}`."""
+    leaves: dict[str, Any] = {}
+    for key, value in values.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves
+
+
+def run_configuration(directory: str | Path, option: str) -> DictConfig:
+    """The configuration that a run was trained with.
+
+    Raises:
+        UserError: where the directory is not a run's; `option` is the one that named it.
+    """
+    path = Path(directory)
+    if not path.is_dir():
+        raise UserError(f"{option}={directory}: there is no such directory")
+    try:
+        config = OmegaConf.load(path / ".hydra" / "config.yaml")
+    except FileNotFoundError:
+        raise UserError(f"{option}={directory}: is not a run's directory: it has no .hydra/config.yaml") from None
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{option}={directory}: its .hydra/config.yaml is damaged ({reason})") from None
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def check_resume(config: DictConfig) -> None:
+    """Holds a configuration against that of the run it resumes.
+
+    Raises:
+        UserError: naming the options that differ and must not.
+    """
+    before = flat(plain(run_configuration(config.resume, "resume")))
+    now = flat(plain(config))
+    different = [name for name in before | now if before.get(name) != now.get(name)]
+    refused = sorted(set(different) - _MAY_CHANGE_ON_RESUME)
+    if refused:
+        raise UserError(f"resume={config.resume}: {', '.join(refused)} cannot change; only trainer.epochs can")

@@ -1,0 +1,167 @@
+"""The scripts as commands: what is refused before Hydra writes anything, and mistakes in one line."""
+
+import contextlib
+import difflib
+import os
+import re
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae.config.check import check_resume, evaluate_settings, flat, run_configuration, train_settings
+from vae.errors import UserError
+
+_PATHS = {"resume", "run", "data.dir", "data.manual_dir", "hydra.run.dir", "hydra.sweep.dir"}
+
+
+def main(task: Callable[[], None]) -> None:
+    """Runs a script's Hydra task; a user's mistake ends in one line on stderr and status 1.
+
+    `HYDRA_FULL_ERROR=1` shows the whole traceback instead.
+    """
+    script = Path(sys.argv[0]).name
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        _prepare_arguments()
+        task()
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, in several lines
+    try:
+        _prepare_arguments()
+        task()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"{script}: {_explain(error)}")
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        sys.exit(f"{script}: a group takes one of its options, by name; --help lists them")
+
+
+class Guard(Callback):
+    """Stops a run that cannot be before Hydra writes anything.
+
+    Hydra turns an exception in a callback into a warning; SystemExit it lets through.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Checks the configuration, and that no earlier run is in the way."""
+        HydraConfig.instance().set_config(config)  # hydra.run.dir refers to it
+        try:
+            if "run" in config:
+                evaluate_settings(config)
+            elif train_settings(config).resume:
+                check_resume(config)
+            elif any((Path(config.hydra.run.dir) / name).exists() for name in (".hydra", "summary.json")):
+                raise UserError(
+                    f"hydra.run.dir={config.hydra.run.dir}: holds a run already, which is never written over"
+                )
+        except UserError as error:
+            raise SystemExit(f"{config.hydra.job.name}.py: {error}") from None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Checks that no earlier sweep is in the way."""
+        directory = Path(config.hydra.sweep.dir)
+        if directory.is_dir() and any(directory.iterdir()):
+            raise SystemExit(f"train.py: hydra.sweep.dir={directory}: is not empty, and no run is written over")
+
+
+@contextlib.contextmanager
+def reported(made: Path | None = None) -> Iterator[None]:
+    """Around what a script does: the user's mistake ends it in one line.
+
+    Args:
+        made: the directory that Hydra made for this run. Where nothing but Hydra's files is in it by then, it goes.
+    """
+    try:
+        yield
+    except UserError as error:
+        if made is not None and [path.name for path in made.iterdir()] == [".hydra"]:
+            shutil.rmtree(made)
+            _remove_empty(made.absolute().parents)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise  # Hydra goes on with the sweep and names the run at its end
+        sys.exit(f"{HydraConfig.get().job.name}.py: {error}")
+
+
+def run_directory() -> Path:
+    """The directory that Hydra made for this run."""
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    return directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
+
+
+def _remove_empty(directories: Iterable[Path]) -> None:
+    for directory in directories:
+        if Path.cwd() not in directory.parents or any(directory.iterdir()):
+            return
+        directory.rmdir()
+
+
+def _prepare_arguments() -> None:
+    """Quotes paths that Hydra's grammar would not take as they are; replays the overrides of a run to resume."""
+    given = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
+    directory = given.get("resume", "null")
+    if directory not in ("null", ""):
+        run_configuration(directory, "resume")
+        overrides = [str(override) for override in OmegaConf.load(Path(directory) / ".hydra" / "overrides.yaml")]
+        replayed = [override for override in overrides if override.partition("=")[0] not in {*given, "hydra.run.dir"}]
+        sys.argv[1:] = [*replayed, *sys.argv[1:], f"hydra.run.dir={directory}", "hydra.output_subdir=null"]
+    sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
+
+
+def _quoted(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    if name not in _PATHS or not re.search(r"[ '\"=(){}\[\]]", value) or value[0] in "'\"" or "${" in value:
+        return argument
+    escaped = value.replace("'", "\\'")
+    return f"{name}{equals}'{escaped}'"
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}"
+    if isinstance(error, ConfigCompositionException) and "Could not override" in str(error):
+        name = str(error).split("'")[1].split("@")[0]
+        near = difflib.get_close_matches(name, _known_options(), n=1, cutoff=0.5)
+        return (
+            f"{name}: there is no such option here{f'; did you mean {near[0]}?' if near else ''} --help lists them all"
+        )
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: Hydra's grammar does not take this ({_first_line(error)}); quote it: NAME='VALUE'"
+    return _first_line(error)
+
+
+def _known_options() -> list[str]:
+    """Every option and group that the command line as given, without what it overrides, would have."""
+    script = Path(sys.argv[0]).resolve()
+    configs = script.parent / "configs"
+    groups = [argument for argument in sys.argv[1:] if (configs / argument.partition("=")[0]).is_dir()]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(configs), version_base="1.3"):
+        try:
+            config = compose(script.stem, groups)
+        except HydraException:
+            config = compose(script.stem)
+    container = OmegaConf.to_container(config)
+    assert isinstance(container, dict)
+    options = {str(key): value for key, value in container.items()}
+    return [*options, *flat(options)]
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
