@@ -40,6 +40,7 @@ def train(config: DictConfig) -> None:
                 epochs=settings.trainer.epochs,
                 batch_size=settings.trainer.batch_size,
                 binarization=settings.data.binarization,
+                engine=settings.trainer.engine,
                 first_epoch=first_epoch,
                 audit=audit,
                 callbacks=callbacks,

@@ -30,6 +30,7 @@ class Trainer(_Closed):
 
     epochs: PositiveInt
     batch_size: PositiveInt
+    engine: Literal["auto", "compiled", "keras"]
 
 
 class Data(_Closed):

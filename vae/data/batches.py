@@ -1,6 +1,7 @@
 """Batches of float32 images in [0, 1], whose order and binarization are functions of seed, epoch and batch."""
 
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -8,13 +9,11 @@ from numpy.typing import NDArray
 
 from vae.noise import Stream, key, keys, uniform_like, uniform_rows
 
-BINARIZATIONS = ("none", "threshold", "dynamic")
-
 
 def training_batches(
     images: NDArray[np.uint8], batch_size: int, binarization: str, seed: int, first_epoch: int = 0
-) -> tuple[tf.data.Dataset, int]:
-    """Endless epochs of shuffled batches, and how many batches are an epoch; the last one may be smaller.
+) -> tf.data.Dataset:
+    """Endless epochs of shuffled batches; the last batch of each may be smaller.
 
     Args:
         images: `(n, height, width, channels)`.
@@ -29,18 +28,35 @@ def training_batches(
     resident = tf.constant(images)
 
     def batches_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=key(seed, Stream.ORDER, epoch))
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        batches = tf.data.Dataset.from_tensor_slices(epoch_order(count, seed, epoch)).batch(batch_size)
         return batches.enumerate(epoch * steps)
 
     def read(step: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-        scaled = _scaled(tf.gather(resident, indices))
-        if binarization == "dynamic":
-            return _bernoulli(scaled, uniform_like(scaled, key(seed, Stream.TRAIN_BINARIZATION, step)))
-        return _fixed(scaled, binarization)
+        return training_images(resident, indices, binarization, seed, step)
 
     epochs = tf.data.Dataset.counter(first_epoch)
-    return epochs.flat_map(batches_of_epoch).map(read).prefetch(tf.data.AUTOTUNE), steps
+    return epochs.flat_map(batches_of_epoch).map(read).prefetch(tf.data.AUTOTUNE)
+
+
+def epoch_order(count: int, seed: int, epoch: Any) -> tf.Tensor:
+    """The order of `count` images in an epoch: their indices, `(count,)`, a function of seed and epoch."""
+    return tf.random.experimental.stateless_shuffle(tf.range(count), seed=key(seed, Stream.ORDER, epoch))
+
+
+def training_images(images: tf.Tensor, indices: tf.Tensor, binarization: str, seed: int, step: Any) -> tf.Tensor:
+    """The batch of a training step, float32 in [0, 1]: what "dynamic" draws is a function of seed and step.
+
+    Args:
+        images: all of them, uint8, `(n, height, width, channels)`.
+        indices: which, `(batch,)`.
+        binarization: "none", "threshold" or "dynamic".
+        seed: of the draw.
+        step: the number of the step since training began.
+    """
+    scaled = _scaled(tf.gather(images, indices))
+    if binarization == "dynamic":
+        return _bernoulli(scaled, uniform_like(scaled, key(seed, Stream.TRAIN_BINARIZATION, step)))
+    return _fixed(scaled, binarization)
 
 
 def evaluation_batches(

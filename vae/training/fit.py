@@ -1,5 +1,6 @@
 """Training: Keras's own `fit`, with everything that a run records."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from vae.model import VAE
 from vae.noise import Stream
 from vae.training.audit import Audit
 from vae.training.checkpoints import Checkpoints
+from vae.training.engine import chosen_engine, compiled_train_function, training_chunks
 from vae.training.progress import ProgressBar
 from vae.training.record import History, RunRecord
 from vae.training.recorder import Quantities, Recorder
@@ -28,6 +30,7 @@ def fit(
     epochs: int,
     batch_size: int,
     binarization: str,
+    engine: str = "auto",
     first_epoch: int = 0,
     audit: Mapping[str, KLRegularizer],
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -43,6 +46,7 @@ def fit(
         epochs: how many in all.
         batch_size: images a step.
         binarization: "none", "threshold" or "dynamic".
+        engine: "compiled", "keras" or "auto" (`vae.training.engine`).
         first_epoch: how many of the epochs a resumed run has behind it.
         audit: the regularizers to audit, by name.
         callbacks: further ones.
@@ -52,22 +56,31 @@ def fit(
     Raises:
         NotFiniteError: when a quantity becomes NaN or infinite.
     """
-    batches, steps = training_batches(source.train, batch_size, binarization, model.seed, first_epoch)
+    batch_size = min(batch_size, len(source.train))
+    steps = math.ceil(len(source.train) / batch_size)
+    engine = chosen_engine(engine, model)
+    if engine == "compiled":
+        training, calls = training_chunks(len(source.train), batch_size, model.seed, first_epoch)
+        model.optimizer.build(model.trainable_variables)
+        model.train_function = compiled_train_function(model, source.train, binarization)
+    else:
+        training, calls = training_batches(source.train, batch_size, binarization, model.seed, first_epoch), steps
     validation = evaluation_batches(
         source.validation, batch_size, binarization, model.seed, Stream.VALIDATION_BINARIZATION
     )
     shown = next(iter(validation))
-    scale = model.regularizer_scale(min(batch_size, len(source.train)))
-    warn_of_scale(model, scale, min(batch_size, len(source.train)))
+    scale = model.regularizer_scale(batch_size)
+    warn_of_scale(model, scale, batch_size)
+    record.update(engine=engine)
     history = History(record.directory / "history.csv", first_epoch)
-    progress = ProgressBar(epochs, steps, first_epoch)
+    progress = ProgressBar(epochs, calls, first_epoch)
     try:
         model.fit(
-            batches,
+            training,
             epochs=epochs,
             initial_epoch=first_epoch,
-            steps_per_epoch=steps,
-            shuffle=False,  # the batches are shuffled, by seed and epoch
+            steps_per_epoch=calls,
+            shuffle=False,  # what comes is shuffled, by seed and epoch
             validation_data=validation,
             verbose=0,
             callbacks=[
@@ -81,6 +94,7 @@ def fit(
             ],
         )
     finally:
+        model.train_function = None  # Keras makes its own where the model is trained further
         progress.close()
 
 

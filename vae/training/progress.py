@@ -12,14 +12,14 @@ class ProgressBar(keras.callbacks.Callback):
 
     Args:
         epochs: how many there are in all.
-        steps_per_epoch: training steps in each.
+        calls_per_epoch: how often Keras calls `on_train_batch_end` in each.
         first_epoch: how many lie behind a resumed run.
     """
 
-    def __init__(self, epochs: int, steps_per_epoch: int, first_epoch: int = 0) -> None:
+    def __init__(self, epochs: int, calls_per_epoch: int, first_epoch: int = 0) -> None:
         super().__init__()
         self._epochs = epochs
-        self._steps = steps_per_epoch
+        self._calls = calls_per_epoch
         self._first_epoch = first_epoch
         self._console = Console()
         self._bar = Progress(
@@ -38,8 +38,8 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar.start()
             self._task = self._bar.add_task(
                 "",
-                total=self._epochs * self._steps,
-                completed=self._first_epoch * self._steps,
+                total=self._epochs * self._calls,
+                completed=self._first_epoch * self._calls,
                 epoch=self._first_epoch + 1,
                 epochs=self._epochs,
                 figures="",
