@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
@@ -34,7 +35,9 @@ def history_of(run: Path) -> list[dict[str, str]]:
 
 
 def events_of(directory: Path) -> EventAccumulator:
-    return EventAccumulator(str(directory), size_guidance={"tensors": 0, "images": 0}).Reload()
+    return EventAccumulator(
+        str(directory), tensor_size_guidance=dict.fromkeys(("scalars", "images", "histograms"), 0)
+    ).Reload()
 
 
 def scalars_of(directory: Path) -> dict[str, list[tuple[int, float]]]:
@@ -179,7 +182,7 @@ class TestResume:
         while not (run / "checkpoints" / "epoch-0002.keras").exists():
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # Ctrl-C's twin, which a cluster sends
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == 130
         assert "train.py resume=" in stderr
@@ -202,6 +205,23 @@ class TestResume:
         ]
         assert [row["epoch"] for row in histories[1]] == ["1", "2", "3", "4", "5", "6"]
         assert histories[0] == histories[1]
+        for split in ("train", "validation"):
+            for tag, values in scalars_of(run / "tensorboard" / split).items():
+                assert [step for step, _ in values] == [1, 2, 3, 4, 5, 6], tag
+
+    def test_killed_between_an_epoch_s_log_and_its_checkpoint(self, trained_run: Path, tmp_path: Path) -> None:
+        """The epoch is trained again: no row and no step is there twice, and the weights are the same."""
+        run = tmp_path / "run"
+        shutil.copytree(trained_run, run)
+        (run / "checkpoints" / "epoch-0003.keras").unlink()
+        (run / "model.keras").unlink()
+        resumed = run_script("train.py", "resume=run", cwd=tmp_path)
+        assert resumed.status == 0, resumed.stderr
+        assert [row["epoch"] for row in history_of(run)] == ["1", "2", "3"]
+        for split in ("train", "validation"):
+            assert [step for step, _ in scalars_of(run / "tensorboard" / split)["elbo"]] == [1, 2, 3]
+        first, second = (keras.models.load_model(path / "model.keras") for path in (trained_run, run))
+        assert all(np.array_equal(*pair) for pair in zip(first.get_weights(), second.get_weights(), strict=True))
 
     def test_refuses_another_configuration(self, trained_run: Path, tmp_path: Path) -> None:
         ended = run_script("train.py", f"resume={trained_run}", "latent.size=8", "seed=3", cwd=tmp_path)

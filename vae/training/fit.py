@@ -87,7 +87,7 @@ def fit(
                 Quantities(scale, steps),
                 Audit({**audit, "trained": model.kl} if audit else {}, shown),
                 Recorder(record, history, steps),
-                TensorBoardLog(record.directory / "tensorboard", shown, epochs, options, configuration),
+                TensorBoardLog(record.directory / "tensorboard", shown, epochs, options, configuration, first_epoch),
                 Checkpoints(record.directory / "checkpoints"),
                 progress,
                 *callbacks,

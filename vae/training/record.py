@@ -3,7 +3,9 @@
 import csv
 import platform
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -38,12 +40,15 @@ class RunRecord:
         self.summary: dict[str, Any] = {"status": "running", **facts, "versions": _versions()}
 
     def __enter__(self) -> Self:
+        self._handler = signal.getsignal(signal.SIGTERM)
+        self._handle_termination(signal.default_int_handler)  # as Ctrl-C
         self.update()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._handle_termination(self._handler)
         if error is None:
             self.update(status="finished")
         elif isinstance(error, KeyboardInterrupt):
@@ -57,6 +62,11 @@ class RunRecord:
             sys.exit(f"train.py: {error}")
         else:
             self.update(status="failed", error=f"{kind.__name__ if kind else 'Error'}: {error}")
+
+    @staticmethod
+    def _handle_termination(handler: Any) -> None:
+        if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
+            signal.signal(signal.SIGTERM, handler)
 
     def update(self, **facts: Any) -> None:
         """Writes summary.json anew, with these facts."""

@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.hparams import api as hparams
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from vae.images import tile
 
@@ -27,18 +30,28 @@ class TensorBoardLog(keras.callbacks.Callback):
         epochs: how many the run will have; images are written in about twenty of them.
         options: the configuration's options by name, for HParams.
         configuration: the composed configuration as YAML.
+        first_epoch: how many epochs a resumed run has behind it; what was written of later ones no longer counts.
     """
 
     def __init__(
-        self, directory: Path, images: tf.Tensor, epochs: int, options: Mapping[str, Any], configuration: str
+        self,
+        directory: Path,
+        images: tf.Tensor,
+        epochs: int,
+        options: Mapping[str, Any],
+        configuration: str,
+        first_epoch: int = 0,
     ) -> None:
         super().__init__()
         self._images = images
         self._image_interval = max(1, epochs // IMAGE_EPOCHS)
         self._epochs = epochs
-        self._writers = {
-            split: tf.summary.create_file_writer(str(directory / split)) for split in ("train", "validation")
-        }
+        splits = ("train", "validation")
+        for split in splits:
+            _announce_start(directory / split, first_epoch + 1)
+        self._writers = {split: tf.summary.create_file_writer(str(directory / split)) for split in splits}
+        if first_epoch:
+            return  # the rest stands there already
         with tf.summary.create_file_writer(str(directory)).as_default(step=0):
             fenced = "\n".join(f"    {line}" for line in configuration.splitlines())
             tf.summary.text("configuration", fenced)
@@ -68,6 +81,13 @@ class TensorBoardLog(keras.callbacks.Callback):
         pairs = np.stack([originals, reconstructions], axis=1).reshape(-1, *originals.shape[1:])
         tf.summary.image("reconstructions", tile(pairs, columns=8)[np.newaxis])
         tf.summary.image("samples", tile(np.asarray(self.model.sample(64, seed=0)), columns=8)[np.newaxis])
+
+
+def _announce_start(directory: Path, step: int) -> None:
+    """Tells TensorBoard that the run starts at a step: what it has of that step and later ones no longer counts."""
+    writer = EventFileWriter(str(directory), filename_suffix=".start")
+    writer.add_event(Event(step=step, wall_time=time.time(), session_log=SessionLog(status=SessionLog.START)))
+    writer.close()
 
 
 def split_logs(logs: Mapping[str, float]) -> dict[str, dict[str, float]]:
