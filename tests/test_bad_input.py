@@ -55,16 +55,14 @@ BEFORE_TENSORFLOW = [
     (["resume=."], "resume=.: is not a run's directory", ".hydra/config.yaml"),
 ]
 
+# Those of the data sets themselves are in tests/data/test_source.py
 AFTER_TENSORFLOW = [
     (["data.dir=nowhere"], "data.dir=nowhere: there is no such folder", ""),
-    (["data=tfds", "data.name=mnits"], "data.name=mnits: TensorFlow Datasets has no such data set", "mnist"),
     (["data=tfds", "data.name=glue"], "data.name=glue: not an image set", "data=mnist"),
     (["trainer.batch_size=5000"], "trainer.batch_size=5000: there are only 1258 training images", ""),
-    (["data.validation_size=2000"], "data.validation_size=2000: digits has only 1438 training images", ""),
     (["model.activation=rleu"], "model: Could not interpret activation function identifier: rleu", ""),
     (["kl._target_=vae.kl.Nothing"], "kl: Error loading 'vae.kl.Nothing'", "Are you sure that 'Nothing' is importable"),
     (["kl._target_=collections.OrderedDict"], "must be a subclass of vae.kl.KLRegularizer", ""),
-    (["+kl.temperature=2"], "kl: ", "temperature"),
 ]
 
 EVALUATE = [
@@ -196,7 +194,14 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(trained_run: Path, tmp
 
 def test_one_bad_run_of_a_sweep_is_named_and_the_others_finish(tmp_path: Path) -> None:
     ended = run_script(
-        "train.py", "-m", "latent.size=0,2", "trainer.epochs=1", "data.take=200", "hydra.sweep.dir=sweep", cwd=tmp_path
+        "train.py",
+        "-m",
+        "latent.size=0,2",
+        "trainer.epochs=1",
+        "data.take=200",
+        "trainer.engine=keras",
+        "hydra.sweep.dir=sweep",
+        cwd=tmp_path,
     )
     assert ended.status == 1
     assert "latent.size=0: should be greater than 0" in ended.stderr

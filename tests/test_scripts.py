@@ -50,6 +50,7 @@ def scalars_of(directory: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
+QUICK = "trainer.engine=keras"  # which compiles in a second, for what has nothing to do with the engine
 CANONICAL = ("elbo", "reconstruction", "kl", "loss", "regularizer")
 
 
@@ -290,6 +291,7 @@ def test_a_sweep_gives_every_run_a_directory(tmp_path: Path) -> None:
         "trainer.epochs=1",
         "hydra.sweep.dir=sweep",
         "data.take=200",
+        QUICK,
         cwd=tmp_path,
     )
     assert ended.status == 0, ended.stderr
@@ -305,6 +307,7 @@ def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
         "trainer.epochs=2",
         "hydra.run.dir=run",
         "data.take=200",
+        QUICK,
         cwd=tmp_path,
     )
     assert ended.status == 1
@@ -335,7 +338,7 @@ class Huberized(DirectedKL):
 def test_a_class_of_the_user_s_trains_is_resumed_and_evaluated(tmp_path: Path) -> None:
     (tmp_path / "my_kl.py").write_text(MY_KL)
     environment = {"PYTHONPATH": str(tmp_path)}
-    options = ["kl._target_=my_kl.Huberized", "+kl.knee=0.5", "data.take=200", "hydra.run.dir=run"]
+    options = ["kl._target_=my_kl.Huberized", "+kl.knee=0.5", "data.take=200", "hydra.run.dir=run", QUICK]
     for command in (["train.py", *options, "trainer.epochs=1"], ["train.py", "resume=run", "trainer.epochs=2"]):
         ended = run_script(*command, cwd=tmp_path, **environment)
         assert ended.status == 0, ended.stderr
@@ -363,7 +366,8 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     import pty
 
     leader, follower = pty.openpty()
-    command = [sys.executable, str(REPOSITORY / "train.py"), "trainer.epochs=2", "data.take=200", "hydra.run.dir=run"]
+    options = ["trainer.epochs=2", "data.take=200", "hydra.run.dir=run", QUICK]
+    command = [sys.executable, str(REPOSITORY / "train.py"), *options]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "150"}
     process = subprocess.Popen(command, cwd=tmp_path, stdout=follower, stderr=follower, env=environment)
     os.close(follower)

@@ -3,12 +3,14 @@
 import os
 import tempfile
 
+from rich.console import Console
+
 
 def load_tensorflow() -> None:
     """Imports TensorFlow without the lines about the machine that its native code prints whatever the log level."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
+    with Console().status("loading TensorFlow"), tempfile.TemporaryFile() as captured:
         os.dup2(captured.fileno(), 2)
         try:
             import absl.logging

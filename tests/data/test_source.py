@@ -74,6 +74,7 @@ def test_take_shortens_every_split(tmp_path: Path) -> None:
     assert np.array_equal(short.train, whole.train[:4])
     assert np.array_equal(short.validation, whole.validation[:4])
     assert len(short.test) == 2
+    assert [short.size(split) for split in ("train", "validation", "test")] == [4, 4, 2]
 
 
 def test_brought_to_another_shape(tmp_path: Path) -> None:

@@ -19,10 +19,9 @@ def build_source(config: DictConfig) -> "ImageSource":
     """The data set that a run's configuration names."""
     options = {name: value for name, value in plain(config.data).items() if name != "binarization"}
     source: ImageSource = _instantiate(options, "data")
-    if config.trainer.batch_size > len(source.train):
-        raise UserError(
-            f"trainer.batch_size={config.trainer.batch_size}: there are only {len(source.train)} training images"
-        )
+    batch_size, count = config.trainer.batch_size, source.size("train")
+    if batch_size > count:
+        raise UserError(f"trainer.batch_size={batch_size}: there are only {count} training images")
     return source
 
 

@@ -87,6 +87,11 @@ class ImageSource:
         """`(n, height, width, channels)`."""
         return self._read("test")
 
+    def size(self, split: str) -> int:
+        """How many images "train", "validation" or "test" has; nothing is read for it."""
+        _, first, last = self.ranges()[split]
+        return last - first
+
     def ranges(self) -> dict[str, tuple[str, int, int]]:
         """Where each of our splits lies: TFDS's split, the first example and the one past the last."""
         sizes = {name: info.num_examples for name, info in self._builder.info.splits.items()}

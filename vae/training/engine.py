@@ -24,7 +24,7 @@ LONGEST_CHUNK = 200
 def chosen_engine(engine: str, model: VAE) -> str:
     """What "auto" means for this model: "compiled", but "keras" where there are convolutions and no GPU.
 
-    XLA's convolutions on the CPU lose to the library's by far (`benchmarks/train_step.py` measures it).
+    XLA's convolutions on the CPU lose to the library's by far: the README has the figures.
     """
     if engine != "auto":
         return engine
