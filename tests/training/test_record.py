@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vae.files import replaced, write_json
+from vae.training.checkpoints import checkpoints
 from vae.training.record import History, NotFiniteError, RunRecord
 
 
@@ -71,3 +72,10 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
         write_half_and_fail(temporary)
     assert json.loads(path.read_text())["value"] == 1.0
     assert [file.name for file in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_checkpoints_are_ordered_by_epoch_not_by_name(tmp_path: Path) -> None:
+    for epoch in (2, 9999, 10000):
+        (tmp_path / f"epoch-{epoch:04d}.keras").touch()
+    names = ["epoch-10000.keras", "epoch-9999.keras", "epoch-0002.keras"]
+    assert [path.name for path in checkpoints(tmp_path)] == names

@@ -36,7 +36,7 @@ class Checkpoints(keras.callbacks.Callback):
 
 def checkpoints(directory: Path) -> list[Path]:
     """The checkpoints in a directory, the newest first."""
-    return sorted(directory.glob("epoch-*.keras"), reverse=True)
+    return sorted(directory.glob("epoch-*.keras"), key=epoch_of, reverse=True)
 
 
 def epoch_of(checkpoint: Path) -> int:

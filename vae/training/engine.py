@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from vae.data import epoch_order, training_images
 from vae.model import VAE
 
-ENGINES = ("auto", "compiled", "keras")
 LONGEST_CHUNK = 200
 
 
