@@ -4,7 +4,6 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from vae import config as configuration
-from vae.errors import UserError
 from vae.startup import load_tensorflow
 
 
@@ -22,15 +21,13 @@ def train(config: DictConfig) -> None:
 
         keras.utils.set_random_seed(settings.seed)
         source = configuration.build_source(config)
-        model, first_epoch = configuration.build_model(config, source), 0
         audit = configuration.build_audit(config)
         callbacks = configuration.build_callbacks(config)
+        model, progress = None, training.Progress()
         if settings.resume and training.checkpoints(directory / "checkpoints"):
-            model, first_epoch = training.latest_model(directory / "checkpoints", f"resume={settings.resume}")
-            if first_epoch >= settings.trainer.epochs:
-                raise UserError(
-                    f"resume={settings.resume}: has its {first_epoch} epochs; give more by trainer.epochs=N"
-                )
+            configuration.build_kl(config.kl)  # a class of the user's must be known before the model is loaded
+            model, progress = training.latest_checkpoint(directory / "checkpoints", f"resume={settings.resume}")
+        model = model or configuration.build_model(config, source)
 
         with training.RunRecord(directory, seed=settings.seed, kl=configuration.kl_name(config)) as record:
             training.fit(
@@ -41,7 +38,8 @@ def train(config: DictConfig) -> None:
                 batch_size=settings.trainer.batch_size,
                 binarization=settings.data.binarization,
                 engine=settings.trainer.engine,
-                first_epoch=first_epoch,
+                chunk=settings.trainer.chunk,
+                progress=progress,
                 audit=audit,
                 callbacks=callbacks,
                 options=configuration.hyperparameters(config),

@@ -60,8 +60,8 @@ class TestTrain:
         expected = {".hydra/config.yaml", ".hydra/overrides.yaml", "history.csv", "summary.json", "model.keras"}
         assert expected <= files
         assert {path.name for path in (trained_run / "checkpoints").iterdir()} == {
-            "epoch-0002.keras",
-            "epoch-0003.keras",
+            "step-00000020.keras",
+            "step-00000030.keras",
         }
         assert not [name for name in files if Path(name).name.startswith(".history") or ".model" in name]
 
@@ -180,7 +180,7 @@ class TestResume:
         run = tmp_path / "it's a=run"  # quotes, spaces and equals signs are a folder's right
         command = [sys.executable, str(REPOSITORY / "train.py"), *common, f"hydra.run.dir={run}"]
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while not (run / "checkpoints" / "epoch-0002.keras").exists():
+        while not (run / "checkpoints" / "step-00000020.keras").exists():
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)  # Ctrl-C's twin, which a cluster sends
@@ -214,7 +214,7 @@ class TestResume:
         """The epoch is trained again: no row and no step is there twice, and the weights are the same."""
         run = tmp_path / "run"
         shutil.copytree(trained_run, run)
-        (run / "checkpoints" / "epoch-0003.keras").unlink()
+        (run / "checkpoints" / "step-00000030.keras").unlink()
         (run / "model.keras").unlink()
         resumed = run_script("train.py", "resume=run", cwd=tmp_path)
         assert resumed.status == 0, resumed.stderr

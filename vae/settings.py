@@ -31,6 +31,8 @@ class Trainer(_Closed):
     epochs: PositiveInt
     batch_size: PositiveInt
     engine: Literal["auto", "compiled", "keras"]
+    chunk: PositiveInt
+    precision: Literal["float32", "bfloat16", "float16"]
 
 
 class Data(_Closed):
@@ -44,6 +46,8 @@ class Data(_Closed):
     invert: bool
     validation_size: PositiveInt | None
     take: PositiveInt | None
+    memory_limit: NonNegativeFloat
+    unpacked_dir: str | None
     binarization: Literal["none", "threshold", "dynamic"]
 
 

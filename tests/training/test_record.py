@@ -53,8 +53,8 @@ def test_history_keeps_the_rows_before_a_resumed_epoch(tmp_path: Path) -> None:
     lines = (tmp_path / "history.csv").read_text().splitlines()
     assert lines == [
         "epoch,step,seconds,train/elbo,validation/elbo",
-        "1,10,1.5,-1,",
-        "2,20,3.0,-2,",
+        "1,10,1.5,-1.0,",
+        "2,20,3.0,-2.0,",
         "3,30,5.0,-3,-4",
     ]
 
@@ -74,8 +74,8 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["summary.json"]
 
 
-def test_checkpoints_are_ordered_by_epoch_not_by_name(tmp_path: Path) -> None:
-    for epoch in (2, 9999, 10000):
-        (tmp_path / f"epoch-{epoch:04d}.keras").touch()
-    names = ["epoch-10000.keras", "epoch-9999.keras", "epoch-0002.keras"]
+def test_checkpoints_are_ordered_by_step_not_by_name(tmp_path: Path) -> None:
+    names = ["step-100000000.keras", "step-99999999.keras", "step-00000020.keras"]
+    for name in names:
+        (tmp_path / name).touch()
     assert [path.name for path in checkpoints(tmp_path)] == names

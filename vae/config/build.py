@@ -27,11 +27,13 @@ def build_source(config: DictConfig) -> "ImageSource":
 
 def build_model(config: DictConfig, source: "ImageSource") -> "VAE":
     """The compiled model that a run's configuration describes, its decoder starting at the training images' mean."""
-    import numpy as np
+    import keras
 
     from vae.model import VAE
     from vae.networks import set_output_bias
 
+    precision = config.trainer.precision
+    keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
     latent = _instantiate(config.latent, "latent")
     likelihood = _instantiate(config.likelihood, "likelihood")
     networks = _instantiate(config.model, "model")
@@ -40,10 +42,10 @@ def build_model(config: DictConfig, source: "ImageSource") -> "VAE":
         decoder = networks.decoder(latent.size, source.image_shape)
     except ValueError as error:
         raise UserError(f"model: {str(error).splitlines()[0]}") from error
-    mean_image = np.mean(source.train, axis=0, dtype=np.float64) / 255
-    set_output_bias(decoder, likelihood.initial_parameters(mean_image.astype(np.float32)))
+    set_output_bias(decoder, likelihood.initial_parameters(source.mean_image()))
     model = VAE(encoder, decoder, latent, likelihood, build_kl(config.kl), config.beta.value, config.seed)
-    model.compile(_instantiate(config.optimizer, "optimizer"))
+    optimizer = _instantiate(config.optimizer, "optimizer")
+    model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer)
     return model
 
 

@@ -1,5 +1,6 @@
 """What was composed: as plain values, checked, and held against the run that it resumes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def check_resume(config: DictConfig) -> None:
     """Holds a configuration against that of the run it resumes.
 
     Raises:
-        UserError: naming the options that differ and must not.
+        UserError: naming the options that differ and must not; where the run has its epochs already.
     """
     before = flat(plain(run_configuration(config.resume, "resume")))
     now = flat(plain(config))
@@ -87,3 +88,15 @@ def check_resume(config: DictConfig) -> None:
     refused = sorted(set(different) - _MAY_CHANGE_ON_RESUME)
     if refused:
         raise UserError(f"resume={config.resume}: {', '.join(refused)} cannot change; only trainer.epochs can")
+    summary = _summary(Path(config.resume))
+    if summary.get("status") == "finished" and summary.get("epochs", 0) >= config.trainer.epochs:
+        raise UserError(f"resume={config.resume}: has its {summary['epochs']} epochs; give more by trainer.epochs=N")
+
+
+def _summary(directory: Path) -> dict[str, Any]:
+    """What a run says of itself; nothing, where that is missing or damaged."""
+    try:
+        summary = json.loads((directory / "summary.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) else {}

@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae.config.check import check_resume, evaluate_settings, flat, run_configuration, train_settings
 from vae.errors import UserError
 
-_PATHS = {"resume", "run", "data.dir", "data.manual_dir", "hydra.run.dir", "hydra.sweep.dir"}
+_PATHS = {"resume", "run", "data.dir", "data.manual_dir", "data.unpacked_dir", "hydra.run.dir", "hydra.sweep.dir"}
 
 
 def main(task: Callable[[], None]) -> None:

@@ -1,6 +1,20 @@
-"""TensorFlow Datasets in, batches of images in [0, 1] out."""
+"""Images in, batches and chunks of them out."""
 
-from vae.data.batches import epoch_order, evaluation_batches, training_batches, training_images
+from vae.data.batches import Images, evaluation_batches, evaluation_images, scaled_images, training_images
+from vae.data.chunks import LONGEST_CHUNK, epoch_order, evaluation_chunks, training_chunks
 from vae.data.source import ImageSource
+from vae.data.stored import StoredImages
 
-__all__ = ["ImageSource", "epoch_order", "evaluation_batches", "training_batches", "training_images"]
+__all__ = [
+    "LONGEST_CHUNK",
+    "ImageSource",
+    "Images",
+    "StoredImages",
+    "epoch_order",
+    "evaluation_batches",
+    "evaluation_chunks",
+    "evaluation_images",
+    "scaled_images",
+    "training_chunks",
+    "training_images",
+]

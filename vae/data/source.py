@@ -1,8 +1,9 @@
-"""Any image set of TensorFlow Datasets as three disjoint splits of uint8 arrays."""
+"""Any image set of TensorFlow Datasets as three disjoint splits of uint8 images, in memory or on disk."""
 
 import contextlib
 import difflib
 import logging
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -13,13 +14,18 @@ import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 from tensorflow_datasets.core.download import downloader
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 from vae.data import digits  # noqa: F401  (registers the builder)
+from vae.data.batches import Images
+from vae.data.stored import StoredImages
 from vae.errors import UserError
+from vae.files import replaced
 
-Images = NDArray[np.uint8]
+READ_AT_A_TIME = 1024
 PREPARING_FAILED = (
     requests.exceptions.RequestException,
     tfds.download.DownloadError,
@@ -32,7 +38,8 @@ PREPARING_FAILED = (
 class ImageSource:
     """One data set. Images are read when a split is first asked for, and kept as uint8.
 
-    A split that TFDS does not have is cut from the end of its train split, so no example is in two of them.
+    A split that TFDS does not have is cut from the end of its train split, so no example is in two of them. A split
+    that is larger than `memory_limit` stays on disk: it is unpacked once into a file, from which batches are read.
 
     Args:
         name: the data set's name in TFDS, or "digits".
@@ -42,6 +49,8 @@ class ImageSource:
         invert: whether to swap black and white.
         validation_size: how many training images become the validation split where TFDS has none; None for a tenth.
         take: how many images of each split to use at most; None for all.
+        memory_limit: how large a split may be to be held in memory, in GiB of uint8.
+        unpacked_dir: where larger ones are unpacked to; None for `unpacked` in the folder of prepared data sets.
 
     Raises:
         UserError: where the data set is unknown, is no image set of one shape, cannot be prepared, or is too small.
@@ -56,12 +65,16 @@ class ImageSource:
         invert: bool = False,
         validation_size: int | None = None,
         take: int | None = None,
+        memory_limit: float = 4.0,
+        unpacked_dir: str | None = None,
     ) -> None:
         self.name = name
         self._shape = tuple(shape) if shape else None
         self._invert = invert
         self._validation_size = validation_size
         self._take = take
+        self._memory_limit = memory_limit
+        self._unpacked_dir = unpacked_dir
         self._builder = _prepared_builder(name, dir, manual_dir)
 
     @cached_property
@@ -115,17 +128,71 @@ class ImageSource:
             return ranges
         return {split: (name, first, min(last, first + self._take)) for split, (name, first, last) in ranges.items()}
 
+    def mean_image(self) -> NDArray[np.float32]:
+        """The mean of the training images, in [0, 1], `(height, width, channels)`."""
+        total = np.zeros(self.image_shape, np.int64)
+        for first in range(0, len(self.train), READ_AT_A_TIME):
+            images = self.train[first : first + READ_AT_A_TIME]
+            images = images.read(np.arange(len(images))) if isinstance(images, StoredImages) else images
+            total += np.sum(images, axis=0, dtype=np.int64)
+        return np.asarray(total / (255.0 * len(self.train)), np.float32)
+
+    def _in_portions(self, split: str) -> Iterator[NDArray[np.uint8]]:
+        images: Images = getattr(self, split)
+        for first in range(0, len(images), READ_AT_A_TIME):
+            part = images[first : first + READ_AT_A_TIME]
+            yield part.read(np.arange(len(part))) if isinstance(part, StoredImages) else part
+
     def _read(self, split: str) -> Images:
+        shape = (self.size(split), *self.image_shape)
+        if math.prod(shape) > self._memory_limit * 2**30:
+            return self._unpacked(split, shape)
+        images = np.empty(shape, np.uint8)
+        for first, portion in self._portions(split):
+            images[first : first + len(portion)] = portion
+        return images
+
+    def _unpacked(self, split: str, shape: tuple[int, ...]) -> StoredImages:
+        name, first, last = self.ranges()[split]
+        size = "x".join(map(str, self.image_shape)) + ("-inverted" if self._invert else "")
+        root = Path(self._builder.data_dir_root)
+        directory = (Path(self._unpacked_dir) if self._unpacked_dir else root / "unpacked") / self._builder.name
+        path = directory / f"{Path(self._builder.data_dir).relative_to(root / self._builder.name)}".replace("/", "-")
+        path = path.with_name(f"{path.name}-{name}-{first}-{last}-{size}.npy")
+        console = Console()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                with replaced(path) as temporary, temporary.open("wb") as file:
+                    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                    portions = math.ceil(shape[0] / READ_AT_A_TIME)
+                    words, quiet = f"unpacking {split} to {path}", not console.is_terminal
+                    for _, portion in track(self._portions(split), words, portions, console=console, disable=quiet):
+                        file.write(portion.tobytes())
+        except OSError as error:
+            needed = math.prod(shape) / 2**30
+            raise UserError(
+                f"data.unpacked_dir={self._unpacked_dir}: the {split} split does not fit into data.memory_limit="
+                f"{self._memory_limit} GiB, and unpacking it to {directory} failed ({error.strerror}); name a folder "
+                f"with {needed:.1f} GiB free, or raise data.memory_limit"
+            ) from error
+        return StoredImages(path)
+
+    def _portions(self, split: str) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """The images of a split in order, a portion at a time: the place of its first image, and the portion."""
         name, first, last = self.ranges()[split]
         dataset = self._builder.as_dataset(split=f"{name}[{first}:{last}]", shuffle_files=False)
         dataset = dataset.map(lambda example: self._as_uint8(example["image"]), num_parallel_calls=tf.data.AUTOTUNE)
+        place, binary = 0, False
         try:
-            images = np.concatenate(list(dataset.batch(1024).as_numpy_iterator()))
+            for portion in dataset.batch(READ_AT_A_TIME).prefetch(1).as_numpy_iterator():
+                binary = portion.max() <= 1 if place == 0 else binary  # such as binarized_mnist: stored as 0 and 1
+                yield place, portion * np.uint8(255) if binary else portion
+                place += len(portion)
         except tf.errors.OpError as error:
             folder = self._builder.data_dir
             raise UserError(f"data.name={self.name}: {folder} is damaged; remove it to prepare it anew") from error
-        # Binary sets such as binarized_mnist store 0 and 1
-        return images * np.uint8(255) if images.max() <= 1 else images
 
     def _as_uint8(self, image: tf.Tensor) -> tf.Tensor:
         if self._shape:
@@ -161,7 +228,7 @@ def _prepared_builder(name: str, directory: str | None, manual_dir: str | None) 
 def _prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    root = Path(builder.data_dir).parents[1]  # <root>/<name>/<version>
+    root = Path(builder.data_dir_root)
     config = tfds.download.DownloadConfig(
         manual_dir=manual_dir,
         # TFDS's default folder is keyed by file name alone: mnist's files would pass for fashion_mnist's

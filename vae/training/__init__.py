@@ -1,8 +1,17 @@
 """What happens around the optimizer's steps: the audit, what a run records, checkpoints, the progress bar."""
 
-from vae.training.checkpoints import checkpoints, latest_model, save_model, trained_model
+from vae.training.checkpoints import Progress, checkpoints, latest_checkpoint, save_model, trained_model
 from vae.training.fit import fit
 from vae.training.record import RunRecord
 from vae.training.report import show_outcome
 
-__all__ = ["RunRecord", "checkpoints", "fit", "latest_model", "save_model", "show_outcome", "trained_model"]
+__all__ = [
+    "Progress",
+    "RunRecord",
+    "checkpoints",
+    "fit",
+    "latest_checkpoint",
+    "save_model",
+    "show_outcome",
+    "trained_model",
+]

@@ -1,29 +1,27 @@
-"""The compiled engine: many training steps as one XLA program, under Keras's own `fit`.
+"""The engine: many steps in one call, under Keras's own `fit` and `evaluate`.
 
-Images stay resident as uint8; a step gathers its batch by index, casts, binarizes, encodes, samples, decodes,
-differentiates and updates inside one compiled loop. Keras calls the loop where it would call a single step, so its
-callbacks work as they do, at the borders of chunks and epochs.
+A call works through a chunk of batches (`vae.data.training_chunks`). Images come as uint8; a step gathers its batch by
+index, casts, binarizes, encodes, samples, decodes, differentiates and updates inside one loop. Keras calls the loop
+where it would call a single step, so its callbacks work as they do, at the borders of chunks and epochs.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from vae.data import epoch_order, training_images
+from vae.data import scaled_images, training_images
 from vae.model import VAE
 
-LONGEST_CHUNK = 200
+Call = Callable[[Iterator[Any]], dict[str, Any]]
 
 
 def chosen_engine(engine: str, model: VAE) -> str:
     """What "auto" means for this model: "compiled", but "keras" where there are convolutions and no GPU.
 
-    XLA's convolutions on the CPU lose to the library's by far: the README has the figures.
+    "compiled" is a chunk as one XLA program. "keras" is a step a call, by the library's kernels, as Keras does it by
+    default. XLA's convolutions on the CPU lose to the library's by far: the README has the figures.
     """
     if engine != "auto":
         return engine
@@ -32,62 +30,35 @@ def chosen_engine(engine: str, model: VAE) -> str:
     return "keras" if convolutional and not tf.config.list_physical_devices("GPU") else "compiled"
 
 
-def training_chunks(count: int, batch_size: int, seed: int, first_epoch: int = 0) -> tuple[tf.data.Dataset, int]:
-    """Endless epochs of chunks of steps, and how many chunks are an epoch.
-
-    The order is that of `vae.data.training_batches`. A chunk is the number of its first step since training began, how
-    many steps it has, and the indices of their images, `(steps, batch_size)`; where an epoch does not divide evenly
-    the last rows are padding. The last batch of an epoch, where it is smaller, is a chunk of its own.
-
-    Args:
-        count: how many images there are.
-        batch_size: images a step.
-        seed: of the order.
-        first_epoch: the epoch to begin with.
-    """
-    full, rest = divmod(count, batch_size)
-    chunks = math.ceil(full / LONGEST_CHUNK)
-    steps = math.ceil(full / chunks)
-    steps_per_epoch = full + (rest > 0)
-
-    def chunks_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = epoch_order(count, seed, epoch)
-        whole = tf.reshape(order[: full * batch_size], [full, batch_size])
-        padded = tf.pad(whole, [[0, chunks * steps - full], [0, 0]])
-        starts = tf.range(chunks, dtype=tf.int64) * steps
-        lengths = tf.minimum(tf.constant(steps, tf.int64), full - starts)
-        indices = tf.reshape(padded, [chunks, steps, batch_size])
-        first = epoch * steps_per_epoch
-        dataset = tf.data.Dataset.from_tensor_slices((first + starts, lengths, indices))
-        if rest:
-            last = (first + full, tf.constant(1, tf.int64), order[tf.newaxis, full * batch_size :])
-            dataset = dataset.concatenate(tf.data.Dataset.from_tensors(last))
-        return dataset
-
-    epochs = tf.data.Dataset.counter(first_epoch)
-    return epochs.flat_map(chunks_of_epoch).prefetch(2), chunks + (rest > 0)
-
-
-def compiled_train_function(
-    model: VAE, images: NDArray[np.uint8], binarization: str
-) -> Callable[[Iterator[Any]], dict[str, Any]]:
-    """What Keras's `fit` calls with an iterator over `training_chunks`: runs a chunk, returns the metrics so far.
+def train_function(model: VAE, binarization: str, *, compiled: bool) -> Call:
+    """What Keras's `fit` calls with an iterator over `training_chunks`: trains on a chunk, returns the metrics so far.
 
     Args:
         model: a compiled model whose optimizer is built.
-        images: `(n, height, width, channels)`.
-        binarization: as in `vae.data.training_batches`.
+        binarization: as in `vae.data.training_images`.
+        compiled: whether the chunk is one XLA program.
     """
-    resident = tf.constant(images)
 
-    @tf.function(jit_compile=True)
-    def run(images: tf.Tensor, first_step: tf.Tensor, steps: tf.Tensor, indices: tf.Tensor) -> dict[str, tf.Tensor]:
-        for step in tf.range(steps):
-            batch = training_images(images, indices[step], binarization, model.seed, first_step + step)
-            model.train_step((batch,))
+    def step(images: tf.Tensor, number: tf.Tensor) -> None:
+        model.train_step((training_images(images, binarization, model.seed, number),))
+
+    return _chunk_function(model, step, compiled=compiled)
+
+
+def test_function(model: VAE, *, compiled: bool) -> Call:
+    """What Keras's `evaluate` calls with an iterator over `evaluation_chunks`, as in `train_function`."""
+
+    def step(images: tf.Tensor, _: tf.Tensor) -> None:
+        model.test_step((scaled_images(images),))
+
+    return _chunk_function(model, step, compiled=compiled)
+
+
+def _chunk_function(model: VAE, step: Callable[[tf.Tensor, tf.Tensor], None], *, compiled: bool) -> Call:
+    @tf.function(jit_compile=compiled)
+    def run(images: tf.Tensor, indices: tf.Tensor, first: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
+        for place in tf.range(length):
+            step(tf.gather(images, indices[place]), first + place)
         return model.get_metrics_result()
 
-    def train_function(iterator: Iterator[Any]) -> dict[str, Any]:
-        return run(resident, *next(iterator))
-
-    return train_function
+    return lambda iterator: run(*next(iterator))

@@ -7,13 +7,14 @@ from typing import Any
 
 import keras
 
-from vae.data import ImageSource, evaluation_batches, training_batches
+from vae.data import LONGEST_CHUNK, ImageSource, evaluation_batches, evaluation_chunks, training_chunks
 from vae.kl import KLRegularizer
 from vae.model import VAE
 from vae.noise import Stream
 from vae.training.audit import Audit
-from vae.training.checkpoints import Checkpoints
-from vae.training.engine import chosen_engine, compiled_train_function, training_chunks
+from vae.training.checkpoints import Checkpoints, Progress
+from vae.training.engine import chosen_engine, test_function, train_function
+from vae.training.interruption import on_request
 from vae.training.progress import ProgressBar
 from vae.training.record import History, RunRecord
 from vae.training.recorder import Quantities, Recorder
@@ -31,7 +32,8 @@ def fit(
     batch_size: int,
     binarization: str,
     engine: str = "auto",
-    first_epoch: int = 0,
+    chunk: int = LONGEST_CHUNK,
+    progress: Progress | None = None,
     audit: Mapping[str, KLRegularizer],
     callbacks: Sequence[keras.callbacks.Callback] = (),
     options: Mapping[str, Any],
@@ -47,7 +49,8 @@ def fit(
         batch_size: images a step.
         binarization: "none", "threshold" or "dynamic".
         engine: "compiled", "keras" or "auto" (`vae.training.engine`).
-        first_epoch: how many of the epochs a resumed run has behind it.
+        chunk: how many steps one call of the compiled program has at most.
+        progress: where a resumed run goes on.
         audit: the regularizers to audit, by name.
         callbacks: further ones.
         options: the configuration's options by name, for HParams.
@@ -55,47 +58,52 @@ def fit(
 
     Raises:
         NotFiniteError: when a quantity becomes NaN or infinite.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once all is saved.
     """
     batch_size = min(batch_size, len(source.train))
     steps = math.ceil(len(source.train) / batch_size)
+    progress = progress or Progress()
+    first_epoch = progress.steps // steps
     engine = chosen_engine(engine, model)
-    if engine == "compiled":
-        training, calls = training_chunks(len(source.train), batch_size, model.seed, first_epoch)
-        model.optimizer.build(model.trainable_variables)
-        model.train_function = compiled_train_function(model, source.train, binarization)
-    else:
-        training, calls = training_batches(source.train, batch_size, binarization, model.seed, first_epoch), steps
-    validation = evaluation_batches(
-        source.validation, batch_size, binarization, model.seed, Stream.VALIDATION_BINARIZATION
+    compiled = engine == "compiled"
+    training, calls = training_chunks(
+        source.train, batch_size, model.seed, chunk if compiled else 1, first_step=progress.steps
     )
-    shown = next(iter(validation))
+    evaluated = (source.validation, batch_size, binarization, model.seed, Stream.VALIDATION_BINARIZATION)
+    shown = next(iter(evaluation_batches(*evaluated)))
     scale = model.regularizer_scale(batch_size)
     warn_of_scale(model, scale, batch_size)
     record.update(engine=engine)
     history = History(record.directory / "history.csv", first_epoch)
-    progress = ProgressBar(epochs, calls, first_epoch)
+    bar = ProgressBar(epochs, calls, first_epoch)
+    model.optimizer.build(model.trainable_variables)
+    model.train_function = train_function(model, binarization, compiled=compiled)
+    model.test_function = test_function(model, compiled=compiled)
     try:
-        model.fit(
-            training,
-            epochs=epochs,
-            initial_epoch=first_epoch,
-            steps_per_epoch=calls,
-            shuffle=False,  # what comes is shuffled, by seed and epoch
-            validation_data=validation,
-            verbose=0,
-            callbacks=[
-                Quantities(scale, steps),
-                Audit({**audit, "trained": model.kl} if audit else {}, shown),
-                Recorder(record, history, steps),
-                TensorBoardLog(record.directory / "tensorboard", shown, epochs, options, configuration, first_epoch),
-                Checkpoints(record.directory / "checkpoints"),
-                progress,
-                *callbacks,
-            ],
-        )
+        with on_request() as interrupted:
+            model.fit(
+                training,
+                epochs=first_epoch if progress.stopped else epochs,
+                initial_epoch=first_epoch,
+                steps_per_epoch=calls,
+                shuffle=False,  # what comes is shuffled, by seed and epoch
+                validation_data=evaluation_chunks(*evaluated, longest=chunk),
+                verbose=0,
+                callbacks=[
+                    Quantities(scale),
+                    Audit({**audit, "trained": model.kl} if audit else {}, shown),
+                    Recorder(record, history, steps),
+                    TensorBoardLog(
+                        record.directory / "tensorboard", shown, epochs, options, configuration, first_epoch
+                    ),
+                    bar,
+                    *callbacks,
+                    Checkpoints(record.directory / "checkpoints", callbacks, steps, interrupted, progress),
+                ],
+            )
     finally:
-        model.train_function = None  # Keras makes its own where the model is trained further
-        progress.close()
+        model.train_function = model.test_function = None  # Keras makes its own where the model is used further
+        bar.close()
 
 
 def warn_of_scale(model: VAE, scale: float, batch_size: int) -> None:

@@ -3,9 +3,7 @@
 import csv
 import platform
 import shlex
-import signal
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +14,7 @@ import tensorflow as tf
 
 import vae
 from vae.files import replaced, write_json
+from vae.training.interruption import at_once
 
 INTERRUPTED_STATUS = 130  # what a shell shows after Ctrl-C
 
@@ -40,15 +39,15 @@ class RunRecord:
         self.summary: dict[str, Any] = {"status": "running", **facts, "versions": _versions()}
 
     def __enter__(self) -> Self:
-        self._handler = signal.getsignal(signal.SIGTERM)
-        self._handle_termination(signal.default_int_handler)  # as Ctrl-C
+        self._interruption = at_once()
+        self._interruption.__enter__()
         self.update()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._handle_termination(self._handler)
+        self._interruption.__exit__(kind, error, traceback)
         if error is None:
             self.update(status="finished")
         elif isinstance(error, KeyboardInterrupt):
@@ -62,11 +61,6 @@ class RunRecord:
             sys.exit(f"train.py: {error}")
         else:
             self.update(status="failed", error=f"{kind.__name__ if kind else 'Error'}: {error}")
-
-    @staticmethod
-    def _handle_termination(handler: Any) -> None:
-        if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
-            signal.signal(signal.SIGTERM, handler)
 
     def update(self, **facts: Any) -> None:
         """Writes summary.json anew, with these facts."""
@@ -87,7 +81,12 @@ class History:
         self.rows: list[dict[str, Any]] = []
         if epochs:
             with path.open(newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= epochs]
+                rows = list(csv.DictReader(file))[:epochs]
+            self.rows = [{name: float(value) for name, value in row.items() if value} for row in rows]
+            for row in self.rows:
+                row |= {name: int(row[name]) for name in ("epoch", "step")}
+        self._columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        self._rewrite()
 
     @property
     def seconds(self) -> float:
@@ -95,13 +94,22 @@ class History:
         return float(self.rows[-1]["seconds"]) if self.rows else 0.0
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Adds a row; the file is replaced as a whole, and so never half written."""
+        """Adds a row, in one write; where it brings new columns, the file is replaced as a whole."""
         self.rows.append(dict(row))
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        with replaced(self._path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+        new = [name for name in row if name not in self._columns]
+        self._columns += new
+        if new:
+            self._rewrite()
+        else:
+            with self._path.open("a", newline="") as file:
+                csv.DictWriter(file, self._columns).writerow(row)
+
+    def _rewrite(self) -> None:
+        if self.rows:
+            with replaced(self._path) as temporary, temporary.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self._columns)
+                writer.writeheader()
+                writer.writerows(self.rows)
 
 
 def _versions() -> dict[str, str]:

@@ -15,18 +15,17 @@ class Quantities(keras.callbacks.Callback):
 
     Args:
         scale: how many times the canonical KL the regularizer is.
-        steps_per_epoch: training steps in an epoch.
     """
 
-    def __init__(self, scale: float, steps_per_epoch: int) -> None:
+    def __init__(self, scale: float) -> None:
         super().__init__()
         self._scale = scale
-        self._steps = steps_per_epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the clock."""
         self._began = time.perf_counter()
         self._trained: float | None = None
+        self._behind = int(self.model.batches_seen.numpy())
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Stops the clock: validation is no training."""
@@ -41,7 +40,7 @@ class Quantities(keras.callbacks.Callback):
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             "beta": beta,
             "effective_beta": beta * self._scale,
-            "steps_per_second": self._steps / seconds,
+            "steps_per_second": (int(self.model.batches_seen.numpy()) - self._behind) / seconds,
         }
 
 
@@ -64,8 +63,10 @@ class Recorder(keras.callbacks.Callback):
         self._steps = steps_per_epoch
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Starts the clock."""
+        """Starts the clock; a resumed run's summary says at once what its history says."""
         self._began = time.perf_counter() - self._history.seconds
+        if self._history.rows:
+            self._summarise()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the epoch."""
@@ -78,11 +79,19 @@ class Recorder(keras.callbacks.Callback):
         row = {f"{split}/{name}": value for split, values in figures.items() for name, value in values.items()}
         seconds = round(time.perf_counter() - self._began, 3)
         self._history.append({"epoch": epoch + 1, "step": (epoch + 1) * self._steps, "seconds": seconds, **row})
-        rates = [float(row["train/steps_per_second"]) for row in self._history.rows]
+        self._summarise()
+
+    def _summarise(self) -> None:
+        last = self._history.rows[-1]
+        figures: dict[str, dict[str, float]] = {"train": {}, "validation": {}, "audit": {}}
+        for column, value in last.items():
+            split, slash, name = column.partition("/")
+            if slash:
+                figures[split][name] = value
         self._record.update(
-            effective_beta=figures["train"]["effective_beta"],
-            epochs=epoch + 1,
-            steps=(epoch + 1) * self._steps,
-            steps_per_second=float(np.median(rates)),
+            effective_beta=last["train/effective_beta"],
+            epochs=last["epoch"],
+            steps=last["step"],
+            steps_per_second=float(np.median([row["train/steps_per_second"] for row in self._history.rows])),
             **figures,
         )
