@@ -3,12 +3,18 @@
 Most of it is found before TensorFlow is loaded: those cases run with a TensorFlow that cannot be imported.
 """
 
+import shlex
 import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_script
+from tests.conftest import REPOSITORY, run_script
+from tests.runs import summary_of, untimed_history_of, weights_are_equal
+from vae.training.checkpoints import checkpoints
 
 # The command line, and what the line must name: what was wrong, then what would be right
 BEFORE_TENSORFLOW = [
@@ -34,6 +40,9 @@ BEFORE_TENSORFLOW = [
     (["trainer.epochs=0"], "trainer.epochs=0", "greater than 0"),
     (["trainer.epochs=ten"], "trainer.epochs=ten", "integer"),
     (["trainer.epochs="], "trainer.epochs=", "integer"),
+    (["trainer.chunk=0"], "trainer.chunk=0", "greater than 0"),
+    (["trainer.precision=float8"], "trainer.precision=float8", "'float32', 'bfloat16' or 'float16'"),
+    (["data.memory_limit=-1"], "data.memory_limit=-1", "greater than or equal to 0"),
     (["trainer.batch_size=-20"], "trainer.batch_size=-20", "greater than 0"),
     (["beta.value=-1"], "beta.value=-1", "greater than or equal to 0"),
     (["beta.value=nan"], "beta.value=nan", "finite"),
@@ -206,3 +215,59 @@ def test_one_bad_run_of_a_sweep_is_named_and_the_others_finish(tmp_path: Path) -
     assert ended.status == 1
     assert "latent.size=0: should be greater than 0" in ended.stderr
     assert [path.name for path in (tmp_path / "sweep").glob("*/summary.json")] == ["summary.json"]
+
+
+IN_A_SMALL_FILE_SYSTEM = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"]
+
+
+@pytest.fixture(scope="module")
+def _small_file_systems() -> None:
+    try:
+        subprocess.run([*IN_A_SMALL_FILE_SYSTEM, "mount -t tmpfs tmpfs /mnt"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs unshare and user namespaces, to mount a file system of its own")
+
+
+@pytest.mark.usefixtures("_small_file_systems")
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    """A disk of 600 kB fills in the third epoch; given more, the run goes on to where it would have ended anyway."""
+    train = shlex.join([sys.executable, str(REPOSITORY / "train.py")])
+    options = "trainer.epochs=6 trainer.engine=keras model.hidden=[64]"
+    program = f"""
+        mkdir disk && mount -t tmpfs -o size=600k tmpfs disk
+        {train} {options} hydra.run.dir=disk/run && exit 9
+        cp -r disk/run full
+        mount -o remount,size=9M disk
+        {train} resume=disk/run
+        cp -r disk/run resumed
+    """
+    ended = subprocess.run(
+        [*IN_A_SMALL_FILE_SYSTEM, program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert "train.py: disk/run: cannot be written (No space left on device)" in ended.stderr
+    assert "python train.py resume=disk/run" in ended.stderr
+    assert summary_of(tmp_path / "full")["status"] in ("failed", "running")
+    assert not list((tmp_path / "full").rglob(".*.keras"))
+    assert all(zipfile.ZipFile(path).testzip() is None for path in checkpoints(tmp_path / "full" / "checkpoints"))
+    whole = run_script("train.py", *options.split(), "hydra.run.dir=whole", cwd=tmp_path)
+    assert whole.status == 0, whole.stderr
+    assert untimed_history_of(tmp_path / "resumed") == untimed_history_of(tmp_path / "whole")
+    assert weights_are_equal(tmp_path / "resumed" / "model.keras", tmp_path / "whole" / "model.keras")
+
+
+@pytest.mark.usefixtures("_small_file_systems")
+def test_a_run_that_cannot_be_written(trained_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained_run, tmp_path / "run")
+    resume = shlex.join([sys.executable, str(REPOSITORY / "train.py"), "resume=run", "trainer.epochs=4"])
+    ended = subprocess.run(
+        [*IN_A_SMALL_FILE_SYSTEM, f"mount --bind run run && mount -o remount,bind,ro run && {resume}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert "resume=run: cannot be written (Read-only file system)" in ended.stderr

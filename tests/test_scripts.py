@@ -1,14 +1,10 @@
 """The scripts as a user runs them, each in a process of its own."""
 
-import csv
 import json
 import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,41 +12,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
 from tests.conftest import REPOSITORY, run_script
+from tests.runs import QUICK, events_of, history_of, scalars_of, summary_of
 from vae import VAE
 
-
-def summary_of(run: Path) -> dict[str, Any]:
-    summary: dict[str, Any] = json.loads((run / "summary.json").read_text())
-    return summary
-
-
-def history_of(run: Path) -> list[dict[str, str]]:
-    with (run / "history.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def events_of(directory: Path) -> EventAccumulator:
-    return EventAccumulator(
-        str(directory), tensor_size_guidance=dict.fromkeys(("scalars", "images", "histograms"), 0)
-    ).Reload()
-
-
-def scalars_of(directory: Path) -> dict[str, list[tuple[int, float]]]:
-    events = events_of(directory)
-    scalars = events.summary_metadata
-    return {
-        tag: [(event.step, float(tensor_util.make_ndarray(event.tensor_proto))) for event in events.Tensors(tag)]
-        for tag in events.Tags()["tensors"]
-        if scalars[tag].plugin_data.plugin_name == "scalars"
-    }
-
-
-QUICK = "trainer.engine=keras"  # which compiles in a second, for what has nothing to do with the engine
 CANONICAL = ("elbo", "reconstruction", "kl", "loss", "regularizer")
 
 
@@ -170,68 +138,6 @@ class TestTrain:
         assert ended.status == 0, ended.stderr
         first, second = (keras.models.load_model(run / "model.keras") for run in (trained_run, tmp_path / "again"))
         assert all(np.array_equal(*pair) for pair in zip(first.get_weights(), second.get_weights(), strict=True))
-
-
-class TestResume:
-    def test_interrupted_and_resumed_it_ends_where_an_uninterrupted_run_ends(self, tmp_path: Path) -> None:
-        common = ["trainer.epochs=6", "model.hidden=[16]", "kl=backend"]
-        whole = run_script("train.py", *common, "hydra.run.dir=whole", cwd=tmp_path)
-        assert whole.status == 0, whole.stderr
-        run = tmp_path / "it's a=run"  # quotes, spaces and equals signs are a folder's right
-        command = [sys.executable, str(REPOSITORY / "train.py"), *common, f"hydra.run.dir={run}"]
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while not (run / "checkpoints" / "step-00000020.keras").exists():
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)  # Ctrl-C's twin, which a cluster sends
-        _, stderr = process.communicate(timeout=60)
-        assert process.returncode == 130
-        assert "train.py resume=" in stderr
-        assert "Traceback" not in stderr
-        assert summary_of(run)["status"] == "interrupted"
-        assert not (run / "model.keras").exists()
-
-        measured = run_script("evaluate.py", f"run={run}", "nll_samples=5", "take=50", cwd=tmp_path)
-        assert measured.status == 0, measured.stderr  # an interrupted run can be measured
-
-        resumed = run_script("train.py", f"resume={run}", cwd=tmp_path)
-        assert resumed.status == 0, resumed.stderr
-        assert summary_of(run)["status"] == "finished"
-        first, second = (keras.models.load_model(path / "model.keras") for path in (tmp_path / "whole", run))
-        assert all(np.array_equal(*pair) for pair in zip(first.get_weights(), second.get_weights(), strict=True))
-        timed = ("seconds", "train/steps_per_second")
-        histories = [
-            [{name: value for name, value in row.items() if name not in timed} for row in history_of(path)]
-            for path in (tmp_path / "whole", run)
-        ]
-        assert [row["epoch"] for row in histories[1]] == ["1", "2", "3", "4", "5", "6"]
-        assert histories[0] == histories[1]
-        for split in ("train", "validation"):
-            for tag, values in scalars_of(run / "tensorboard" / split).items():
-                assert [step for step, _ in values] == [1, 2, 3, 4, 5, 6], tag
-
-    def test_killed_between_an_epoch_s_log_and_its_checkpoint(self, trained_run: Path, tmp_path: Path) -> None:
-        """The epoch is trained again: no row and no step is there twice, and the weights are the same."""
-        run = tmp_path / "run"
-        shutil.copytree(trained_run, run)
-        (run / "checkpoints" / "step-00000030.keras").unlink()
-        (run / "model.keras").unlink()
-        resumed = run_script("train.py", "resume=run", cwd=tmp_path)
-        assert resumed.status == 0, resumed.stderr
-        assert [row["epoch"] for row in history_of(run)] == ["1", "2", "3"]
-        for split in ("train", "validation"):
-            assert [step for step, _ in scalars_of(run / "tensorboard" / split)["elbo"]] == [1, 2, 3]
-        first, second = (keras.models.load_model(path / "model.keras") for path in (trained_run, run))
-        assert all(np.array_equal(*pair) for pair in zip(first.get_weights(), second.get_weights(), strict=True))
-
-    def test_refuses_another_configuration(self, trained_run: Path, tmp_path: Path) -> None:
-        ended = run_script("train.py", f"resume={trained_run}", "latent.size=8", "seed=3", cwd=tmp_path)
-        assert ended.status == 1
-        assert "latent.size, seed cannot change; only trainer.epochs can" in ended.stderr
-        ended = run_script("train.py", f"resume={trained_run}", cwd=tmp_path)
-        assert ended.status == 1
-        assert "has its 3 epochs; give more by trainer.epochs=N" in ended.stderr
-        assert summary_of(trained_run)["status"] == "finished"
 
 
 @pytest.fixture(scope="module")

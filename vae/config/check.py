@@ -1,6 +1,7 @@
 """What was composed: as plain values, checked, and held against the run that it resumes."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,10 @@ def check_resume(config: DictConfig) -> None:
     refused = sorted(set(different) - _MAY_CHANGE_ON_RESUME)
     if refused:
         raise UserError(f"resume={config.resume}: {', '.join(refused)} cannot change; only trainer.epochs can")
+    try:
+        tempfile.TemporaryFile(dir=config.resume).close()
+    except OSError as error:
+        raise UserError(f"resume={config.resume}: cannot be written ({error.strerror})") from None
     summary = _summary(Path(config.resume))
     if summary.get("status") == "finished" and summary.get("epochs", 0) >= config.trainer.epochs:
         raise UserError(f"resume={config.resume}: has its {summary['epochs']} epochs; give more by trainer.epochs=N")

@@ -73,6 +73,8 @@ class Checkpoints(keras.callbacks.Callback):
         self._resumed = resumed
         self._saved = time.monotonic()
         directory.mkdir(parents=True, exist_ok=True)
+        for left in directory.glob(".step-*"):
+            left.unlink()  # a killed process was writing it
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Gives the callbacks back what they remembered."""

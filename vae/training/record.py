@@ -1,6 +1,9 @@
 """What a run says about itself: summary.json and history.csv."""
 
+import contextlib
 import csv
+import errno
+import os
 import platform
 import shlex
 import sys
@@ -59,6 +62,13 @@ class RunRecord:
         elif isinstance(error, NotFiniteError):
             self.update(status="diverged", error=str(error))
             sys.exit(f"train.py: {error}")
+        elif _disk_problem(error):
+            with contextlib.suppress(OSError):
+                self.update(status="failed", error=_disk_problem(error))
+            sys.exit(
+                f"train.py: {self.directory}: cannot be written ({_disk_problem(error)}); what was saved is whole. "
+                f"Once that is mended: python train.py resume={shlex.quote(str(self.directory))}"
+            )
         else:
             self.update(status="failed", error=f"{kind.__name__ if kind else 'Error'}: {error}")
 
@@ -110,6 +120,18 @@ class History:
                 writer = csv.DictWriter(file, self._columns)
                 writer.writeheader()
                 writer.writerows(self.rows)
+
+
+def _disk_problem(error: BaseException) -> str | None:
+    """What the file system refused, where that is what an exception says."""
+    if isinstance(error, OSError) and error.errno in _DISK_PROBLEMS:
+        return error.strerror
+    if isinstance(error, tf.errors.OpError):  # TensorBoard's writer
+        return next((words for words in map(os.strerror, _DISK_PROBLEMS) if words in error.message), None)
+    return None
+
+
+_DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 def _versions() -> dict[str, str]:
