@@ -199,8 +199,8 @@ def _packed(attributes: dict[str, Any], prefix: str) -> State:
 def _arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
     if isinstance(value, bool | int | float | str | np.ndarray | np.generic):
         yield name, np.asarray(value)
-    elif isinstance(value, list) and all(isinstance(item, np.ndarray) for item in value):
-        yield from ((f"{name}/{place:06d}", item) for place, item in enumerate(value))
+    elif isinstance(value, list) and all(isinstance(item, np.ndarray | np.generic) for item in value):
+        yield from ((f"{name}/{place:06d}", np.asarray(item)) for place, item in enumerate(value))
 
 
 def _unpacked(state: State, prefix: str) -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""Where the seconds go from `python train.py` to the first training steps.
+
+    python benchmarks/startup.py [--rounds 5] [--json FILE] [OVERRIDE ...]
+
+Each round is a process of its own that ends after the first chunk of steps; medians stand in the table. The disk is
+warm: a round before the first is not counted.
+"""
+
+import argparse
+import functools
+import importlib
+import json
+import os
+import runpy
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TRAIN = Path(__file__).resolve().parents[1] / "train.py"
+
+#: What train.py calls on its way, and what it is called in the table
+STAGES = {
+    ("vae.startup", "load_tensorflow"): "TensorFlow and Keras: import",
+    ("vae.config", "build_source"): "data set found",
+    ("vae.config", "build_model"): "images read, model built",
+}
+
+
+def main() -> None:
+    """Measures, prints the table and, where asked, writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("overrides", nargs="*")
+    arguments = parser.parse_args()
+    rounds = [one_start(arguments.overrides) for _ in range(arguments.rounds + 1)][1:]
+    medians = {stage: statistics.median(seconds[stage] for seconds in rounds) for stage in rounds[0]}
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("stage", "seconds", title=f"from the command to the first chunk of steps, {os.cpu_count()} cores")
+    for stage, seconds in medians.items():
+        table.add_row(stage, f"{seconds:.2f}", end_section=stage == list(medians)[-2])
+    Console().print(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"cores": os.cpu_count(), "seconds": medians}, indent=2))
+
+
+def one_start(overrides: list[str]) -> dict[str, float]:
+    """Starts train.py in a process of its own; the seconds of each stage."""
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "report.json"
+        program = f"import sys, startup; startup.instrumented({str(report)!r}, {time.time()!r}, sys.argv[1:])"
+        command = [sys.executable, "-c", program, *overrides, f"hydra.run.dir={directory}/run"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TRAIN.parent), str(Path(__file__).parent)])}
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if not report.exists():
+            sys.exit(ended.stderr)
+        seconds: dict[str, float] = json.loads(report.read_text())
+    return seconds
+
+
+def instrumented(report: str, started: float, overrides: list[str]) -> None:
+    """Runs train.py, with a clock around its stages, until its first chunk of steps is done."""
+    seconds: dict[str, float] = {}
+    for (module_name, function), stage in STAGES.items():
+        module = importlib.import_module(module_name)
+        setattr(module, function, _timed(getattr(module, function), stage, seconds))
+
+    def stop_after_first_chunk() -> None:
+        began = time.time()
+        import keras
+
+        import vae.training
+
+        seconds["TensorFlow Datasets, TensorBoard and the project: import"] = time.time() - began
+
+        class Stop(keras.callbacks.Callback):
+            def on_train_begin(self, logs: Any = None) -> None:
+                self.began = time.time()
+
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                now = time.time()
+                seconds["the steps compiled, the first chunk run"] = now - self.began
+                rest = now - started - sum(seconds.values())
+                stages = {"Python, Hydra, settings and what lies between": rest, **seconds, "in all": now - started}
+                Path(report).write_text(json.dumps(stages))
+                os._exit(0)
+
+        fit = vae.training.fit
+        vae.training.fit = lambda *positional, **options: fit(*positional, **{**options, "callbacks": [Stop()]})  # type: ignore[assignment]
+
+    import vae.startup
+
+    load = vae.startup.load_tensorflow
+    vae.startup.load_tensorflow = lambda: (load(), stop_after_first_chunk())[0]  # type: ignore[func-returns-value]
+    sys.argv = [str(TRAIN), *overrides]
+    runpy.run_path(str(TRAIN), run_name="__main__")
+
+
+def _timed(function: Callable[..., Any], stage: str, seconds: dict[str, float]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def timed(*positional: Any, **options: Any) -> Any:
+        began = time.time()
+        try:
+            return function(*positional, **options)
+        finally:
+            seconds[stage] = time.time() - began
+
+    return timed
+
+
+if __name__ == "__main__":
+    main()
