@@ -76,7 +76,8 @@ def fit(
     record.update(engine=engine)
     history = History(record.directory / "history.csv", first_epoch)
     bar = ProgressBar(epochs, calls, first_epoch)
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # a second time would reset a LossScaleOptimizer
+        model.optimizer.build(model.trainable_variables)
     model.train_function = train_function(model, binarization, compiled=compiled)
     model.test_function = test_function(model, compiled=compiled)
     try:

@@ -1,0 +1,64 @@
+"""Half precision in the hidden layers; KL, likelihood and metrics in float32."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from vae import VAE, training
+from vae.training.checkpoints import latest_checkpoint
+
+MakeVAE = Callable[..., VAE]
+
+
+@pytest.fixture(params=["mixed_bfloat16", "mixed_float16"])
+def policy(request: pytest.FixtureRequest) -> Iterator[str]:
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy("float32")
+
+
+def fit(vae: VAE, directory: Path, **options: Any) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (120, 8, 8, 1), dtype=np.uint8)
+    source: Any = SimpleNamespace(train=images[:80], validation=images[80:])
+    with training.RunRecord(directory, seed=0, kl="analytic") as record:
+        training.fit(
+            vae,
+            source,
+            record,
+            **{"epochs": 2, "batch_size": 20, "binarization": "dynamic", "audit": {}, "options": {}, **options},
+            engine="keras",
+            configuration="",
+        )
+
+
+def test_what_is_rounded_and_what_is_not(policy: str, make_vae: MakeVAE, images: Any) -> None:
+    """Hidden layers compute in the half precision; the posterior, the loss and its terms are float32's."""
+    vae = make_vae()
+    assert vae.encoder.get_layer("dense").compute_dtype == policy.removeprefix("mixed_")
+    assert all(weight.dtype == "float32" for weight in vae.trainable_weights)
+    outputs = vae(images, training=True)
+    assert {tensor.dtype.name for tensor in outputs.values()} == {"float32"}
+    keras.config.set_dtype_policy("float32")
+    exact = make_vae()
+    exact.set_weights(vae.get_weights())
+    found, expected = (model.evaluate(images, verbose=0, return_dict=True) for model in (vae, exact))
+    assert found == pytest.approx(expected, rel=3e-3)  # bfloat16 has eight bits of mantissa
+    assert found != expected
+
+
+def test_float16_s_scale_goes_on_where_it_was(make_vae: MakeVAE, tmp_path: Path) -> None:
+    """Keras's LossScaleOptimizer starts at 2^15; a resumed run goes on with the scale that it had found."""
+    vae = make_vae()
+    vae.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3)))
+    vae.optimizer.build(vae.trainable_variables)
+    vae.optimizer.dynamic_scale.assign(512.0)
+    fit(vae, tmp_path)
+    model, progress = latest_checkpoint(tmp_path / "checkpoints", "resume")
+    fit(model, tmp_path, epochs=3, progress=progress)
+    assert float(model.optimizer.dynamic_scale.numpy()) == 512.0
+    assert int(model.optimizer.step_counter.numpy()) == int(model.batches_seen.numpy()) == 12
