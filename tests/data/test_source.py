@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from tensorflow_datasets.core.download import checksums, downloader
 from tensorflow_datasets.image_classification import mnist as tfds_mnist
 
 from tests.conftest import REPOSITORY
-from vae.data import ImageSource
+from vae.data import ImageSource, StoredImages
+from vae.data.batches import Images
 from vae.errors import UserError
 
 
@@ -49,6 +51,44 @@ class ShapelessImages(SmallImages):
 @pytest.fixture
 def digits(tmp_path: Path) -> ImageSource:
     return ImageSource("digits", dir=str(tmp_path), validation_size=180)
+
+
+def in_memory(images: Images) -> NDArray[np.uint8]:
+    return images.read(np.arange(len(images))) if isinstance(images, StoredImages) else images
+
+
+def test_what_does_not_fit_in_memory_is_the_same_on_disk(digits: ImageSource, tmp_path: Path) -> None:
+    on_disk = ImageSource("digits", dir=str(tmp_path), validation_size=180, memory_limit=0.0)
+    for split in ("train", "validation", "test"):
+        images = getattr(on_disk, split)
+        assert isinstance(images, StoredImages)
+        assert np.array_equal(in_memory(images), getattr(digits, split))
+    assert np.array_equal(on_disk.mean_image(), digits.mean_image())
+    assert digits.mean_image() == pytest.approx(digits.train.mean(axis=0) / 255, abs=1e-6)
+    files = sorted((tmp_path / "unpacked" / "digits").iterdir())
+    assert [path.name for path in files] == [
+        "1.0.0-test-0-359-8x8x1.npy",
+        "1.0.0-train-0-1258-8x8x1.npy",
+        "1.0.0-train-1258-1438-8x8x1.npy",
+    ]
+    before = [path.stat().st_mtime_ns for path in files]
+    again = ImageSource("digits", dir=str(tmp_path), validation_size=180, memory_limit=0.0)
+    assert len(again.train) == 1258
+    assert [path.stat().st_mtime_ns for path in files] == before, "unpacked twice"
+
+
+def test_an_unpacked_split_is_another_where_its_options_are(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"dir": str(tmp_path), "memory_limit": 0.0, "unpacked_dir": str(tmp_path / "elsewhere")}
+    plain, inverted = (ImageSource("digits", invert=invert, take=50, **options) for invert in (False, True))
+    assert np.array_equal(in_memory(plain.train), 255 - in_memory(inverted.train))
+    assert len(list((tmp_path / "elsewhere" / "digits").iterdir())) == 2
+
+
+def test_a_folder_that_takes_no_unpacked_images(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    source = ImageSource("digits", dir=str(tmp_path), memory_limit=0.0, unpacked_dir=str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"data.unpacked_dir=.*/file: .*memory_limit=0.0 GiB.*Not a directory.*free"):
+        source.train  # noqa: B018
 
 
 def test_digits_are_scikit_learn_s(digits: ImageSource) -> None:
