@@ -1,5 +1,7 @@
 """Train one VAE: python train.py [GROUP=OPTION] [NAME=VALUE]. `python train.py --help` lists them."""
 
+from pathlib import Path
+
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,17 +21,22 @@ def train(config: DictConfig) -> None:
 
         from vae import training
 
+        checkpoints = Path(settings.resume or directory) / "checkpoints"
+        kept = training.checkpoints(checkpoints)
+        strategy = training.build_strategy(settings.trainer.strategy, configuration.shared_facts(settings, kept))
+        chief = configuration.is_chief(settings.trainer.strategy)
         keras.utils.set_random_seed(settings.seed)
         source = configuration.build_source(config)
         audit = configuration.build_audit(config)
         callbacks = configuration.build_callbacks(config)
         model, progress = None, training.Progress()
-        if settings.resume and training.checkpoints(directory / "checkpoints"):
+        if kept:
             configuration.build_kl(config.kl)  # a class of the user's must be known before the model is loaded
-            model, progress = training.latest_checkpoint(directory / "checkpoints", f"resume={settings.resume}")
+            model, progress = training.latest_checkpoint(checkpoints, f"resume={settings.resume}")
         model = model or configuration.build_model(config, source)
 
-        with training.RunRecord(directory, seed=settings.seed, kl=configuration.kl_name(config)) as record:
+        kl = configuration.kl_name(config)
+        with training.RunRecord(directory, writes=chief, seed=settings.seed, kl=kl) as record:
             training.fit(
                 model,
                 source,
@@ -38,6 +45,7 @@ def train(config: DictConfig) -> None:
                 batch_size=settings.trainer.batch_size,
                 binarization=settings.data.binarization,
                 engine=settings.trainer.engine,
+                strategy=strategy,
                 chunk=settings.trainer.chunk,
                 progress=progress,
                 audit=audit,
@@ -45,8 +53,10 @@ def train(config: DictConfig) -> None:
                 options=configuration.hyperparameters(config),
                 configuration=OmegaConf.to_yaml(config),
             )
-            training.save_model(model, directory / "model.keras")
-        training.show_outcome(record)
+            if chief:
+                training.save_model(model, directory / "model.keras")
+        if chief:
+            training.show_outcome(record)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ BEFORE_TENSORFLOW = [
     (["trainer.epochs="], "trainer.epochs=", "integer"),
     (["trainer.chunk=0"], "trainer.chunk=0", "greater than 0"),
     (["trainer.precision=float8"], "trainer.precision=float8", "'float32', 'bfloat16' or 'float16'"),
+    (["trainer.strategy=parameter_server"], "trainer.strategy=parameter_server", "'single', 'mirrored'"),
+    (["trainer.strategy=multi_worker"], "trainer.strategy=multi_worker: there is no TF_CONFIG", "TF_CONFIG='{"),
     (["data.memory_limit=-1"], "data.memory_limit=-1", "greater than or equal to 0"),
     (["trainer.batch_size=-20"], "trainer.batch_size=-20", "greater than 0"),
     (["beta.value=-1"], "beta.value=-1", "greater than or equal to 0"),

@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "vae"
 #: From the ground up. A module may import from its own floor's place and from any floor below.
 FLOORS = [
     {"errors", "files", "images", "noise", "serialization", "startup", ""},
-    {"settings"},
+    {"settings", "cluster"},
     {"kl", "latents", "likelihoods", "data"},
     {"networks"},
     {"model"},

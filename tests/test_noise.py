@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy.stats import kstest
 
 from tests.conftest import REPOSITORY
-from vae.noise import Stream, key, keys, normal_like, normal_rows, uniform_like, uniform_rows
+from vae.noise import Stream, key, keys, normal_like, normal_rows, rows_of, uniform_like, uniform_rows
 
 ASK = """
 import numpy as np, tensorflow as tf
@@ -50,3 +50,13 @@ def test_a_row_depends_on_its_own_key_only() -> None:
         part = draw(tf.zeros([4, 3]), keys(2, Stream.ORDER, 5, 4)).numpy()
         assert np.array_equal(whole[5:9], part)
         assert len(np.unique(whole)) == 30
+
+
+def test_a_part_of_a_batch_has_its_rows_of_the_whole_draw() -> None:
+    whole, draw = tf.zeros([7, 3, 2]), key(3, Stream.TRAINING_POSTERIOR, 5)
+    for like in (normal_like, uniform_like):
+        expected = like(whole, draw)
+        for first, end in ((0, 3), (3, 7)):
+            with rows_of(7, first):
+                assert np.array_equal(like(whole[first:end], draw), expected[first:end])
+        assert np.array_equal(like(whole, draw), expected)

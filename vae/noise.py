@@ -5,7 +5,10 @@ for. The generator is Threefry (Salmon et al. 2011, "Parallel random numbers: as
 has on the CPU only under XLA; there it is eight times as fast as the default, Philox.
 """
 
+import contextlib
 import enum
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import tensorflow as tf
@@ -35,14 +38,44 @@ def keys(seed: int, stream: Stream, first: Any, count: Any) -> tf.Tensor:
     return tf.stack([tf.fill(tf.shape(counters), tf.constant(seed * len(Stream) + stream, tf.int64)), counters], axis=1)
 
 
+@contextlib.contextmanager
+def rows_of(whole: int, first: int) -> Iterator[None]:
+    """Inside, a batch is the rows of a larger one, from row `first` on, and has their draws of the larger one's noise.
+
+    So what several devices draw for their parts of a batch is what one device draws for the whole. It concerns
+    `normal_like` and `uniform_like`.
+
+    Args:
+        whole: how many rows the larger batch has.
+        first: which of them is the smaller one's first.
+    """
+    token = _ROWS_OF.set((whole, first))
+    try:
+        yield
+    finally:
+        _ROWS_OF.reset(token)
+
+
+_ROWS_OF: ContextVar[tuple[int, int] | None] = ContextVar("rows_of", default=None)
+
+
 def normal_like(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """Independent standard normal float32 numbers in the shape of `tensor`."""
-    return tf.ensure_shape(_normal(tensor, key), tensor.shape)
+    return _like(_normal, tensor, key)
 
 
 def uniform_like(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """Independent float32 numbers, uniform on [0, 1), in the shape of `tensor`."""
-    return tf.ensure_shape(_uniform(tensor, key), tensor.shape)
+    return _like(_uniform, tensor, key)
+
+
+def _like(draw: Any, tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    part = _ROWS_OF.get()
+    if part is None:
+        return tf.ensure_shape(draw(tensor, key), tensor.shape)
+    whole, first = part
+    rows = draw(tf.zeros([whole, *tensor.shape[1:]]), key)
+    return tf.ensure_shape(rows[first : first + tensor.shape[0]], tensor.shape)
 
 
 def normal_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:

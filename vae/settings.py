@@ -33,6 +33,7 @@ class Trainer(_Closed):
     engine: Literal["auto", "compiled", "keras"]
     chunk: PositiveInt
     precision: Literal["float32", "bfloat16", "float16"]
+    strategy: Literal["single", "mirrored", "multi_worker"]
 
 
 class Data(_Closed):

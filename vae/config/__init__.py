@@ -1,7 +1,8 @@
 """The one place between Hydra and the rest: checks what was composed, builds it, and reports mistakes in one line."""
 
+from vae.cluster import is_chief
 from vae.config.build import build_audit, build_callbacks, build_kl, build_model, build_source, hyperparameters, kl_name
-from vae.config.check import evaluate_settings, flat, run_configuration, train_settings
+from vae.config.check import evaluate_settings, flat, run_configuration, shared_facts, train_settings
 from vae.config.command_line import Guard, main, reported, run_directory
 
 __all__ = [
@@ -14,10 +15,12 @@ __all__ = [
     "evaluate_settings",
     "flat",
     "hyperparameters",
+    "is_chief",
     "kl_name",
     "main",
     "reported",
     "run_configuration",
     "run_directory",
+    "shared_facts",
     "train_settings",
 ]

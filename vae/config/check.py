@@ -2,15 +2,18 @@
 
 import json
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from vae.cluster import check_multi_worker
 from vae.errors import UserError
 from vae.settings import EvaluateSettings, TrainSettings, validate
 
+_PLACES = {"data.dir", "data.manual_dir", "data.unpacked_dir"}
 _MAY_CHANGE_ON_RESUME = {"resume", "trainer.epochs"}
 
 
@@ -20,7 +23,10 @@ def train_settings(config: DictConfig) -> TrainSettings:
     Raises:
         UserError: naming the option that is wrong.
     """
-    return validate(TrainSettings, plain(config))
+    settings = validate(TrainSettings, plain(config))
+    if settings.trainer.strategy == "multi_worker":
+        check_multi_worker()
+    return settings
 
 
 def evaluate_settings(config: DictConfig) -> EvaluateSettings:
@@ -47,6 +53,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise UserError(f"{error.full_key}: must be given, as {error.full_key}=VALUE") from None
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def shared_facts(settings: TrainSettings, checkpoints: Iterable[Path]) -> dict[str, Any]:
+    """What must be the same on all workers of a run: every option but the places of data, and the checkpoints seen."""
+    options = {name: value for name, value in flat(settings.model_dump()).items() if name not in _PLACES}
+    return {**options, "checkpoints": [path.name for path in checkpoints]}
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -89,13 +101,17 @@ def check_resume(config: DictConfig) -> None:
     refused = sorted(set(different) - _MAY_CHANGE_ON_RESUME)
     if refused:
         raise UserError(f"resume={config.resume}: {', '.join(refused)} cannot change; only trainer.epochs can")
-    try:
-        tempfile.TemporaryFile(dir=config.resume).close()
-    except OSError as error:
-        raise UserError(f"resume={config.resume}: cannot be written ({error.strerror})") from None
     summary = _summary(Path(config.resume))
     if summary.get("status") == "finished" and summary.get("epochs", 0) >= config.trainer.epochs:
         raise UserError(f"resume={config.resume}: has its {summary['epochs']} epochs; give more by trainer.epochs=N")
+
+
+def check_writable(directory: str) -> None:
+    """Raises a UserError where the run that is resumed cannot be written."""
+    try:
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        raise UserError(f"resume={directory}: cannot be written ({error.strerror})") from None
 
 
 def _summary(directory: Path) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """The scripts as commands: what is refused before Hydra writes anything, and mistakes in one line."""
 
+import atexit
 import contextlib
 import difflib
 import os
 import re
 import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,10 +19,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from vae.config.check import check_resume, evaluate_settings, flat, run_configuration, train_settings
+from vae.cluster import is_chief
+from vae.config.check import check_resume, check_writable, evaluate_settings, flat, run_configuration, train_settings
 from vae.errors import UserError
 
 _PATHS = {"resume", "run", "data.dir", "data.manual_dir", "data.unpacked_dir", "hydra.run.dir", "hydra.sweep.dir"}
@@ -61,8 +64,14 @@ class Guard(Callback):
         try:
             if "run" in config:
                 evaluate_settings(config)
-            elif train_settings(config).resume:
+                return
+            settings = train_settings(config)
+            if settings.resume:
                 check_resume(config)
+            if not is_chief(settings.trainer.strategy):
+                _write_elsewhere(config)
+            elif settings.resume:
+                check_writable(settings.resume)
             elif any((Path(config.hydra.run.dir) / name).exists() for name in (".hydra", "summary.json")):
                 raise UserError(
                     f"hydra.run.dir={config.hydra.run.dir}: holds a run already, which is never written over"
@@ -99,6 +108,14 @@ def run_directory() -> Path:
     """The directory that Hydra made for this run."""
     directory = Path(HydraConfig.get().runtime.output_dir)
     return directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
+
+
+def _write_elsewhere(config: DictConfig) -> None:
+    """Gives a worker that is not the chief a directory of its own, which goes when it ends."""
+    directory = tempfile.mkdtemp(prefix="vae-worker-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    with read_write(config), open_dict(config):
+        config.hydra.run.dir, config.hydra.output_subdir = directory, None
 
 
 def _remove_empty(directories: Iterable[Path]) -> None:

@@ -4,10 +4,12 @@ from vae.training.checkpoints import Progress, checkpoints, latest_checkpoint, s
 from vae.training.fit import fit
 from vae.training.record import RunRecord
 from vae.training.report import show_outcome
+from vae.training.strategies import build_strategy
 
 __all__ = [
     "Progress",
     "RunRecord",
+    "build_strategy",
     "checkpoints",
     "fit",
     "latest_checkpoint",

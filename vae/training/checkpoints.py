@@ -47,7 +47,7 @@ class Checkpoints(keras.callbacks.Callback):
     remembered, once they have all begun.
 
     Args:
-        directory: where `step-00000010.keras` and so on go.
+        directory: where `step-00000010.keras` and so on go; None, where another worker saves them.
         callbacks: those whose memory is saved.
         steps_per_epoch: training steps in an epoch.
         interrupted: whether someone asked to stop; after the next chunk everything is saved, and training ends.
@@ -59,7 +59,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def __init__(
         self,
-        directory: Path,
+        directory: Path | None,
         callbacks: Sequence[keras.callbacks.Callback],
         steps_per_epoch: int,
         interrupted: Callable[[], bool],
@@ -72,9 +72,10 @@ class Checkpoints(keras.callbacks.Callback):
         self._interrupted = interrupted
         self._resumed = resumed
         self._saved = time.monotonic()
-        directory.mkdir(parents=True, exist_ok=True)
-        for left in directory.glob(".step-*"):
-            left.unlink()  # a killed process was writing it
+        if directory:
+            directory.mkdir(parents=True, exist_ok=True)
+            for left in directory.glob(".step-*"):
+                left.unlink()  # a killed process was writing it
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Gives the callbacks back what they remembered."""
@@ -100,14 +101,15 @@ class Checkpoints(keras.callbacks.Callback):
         self._save({})
 
     def _save(self, metrics: dict[str, Any]) -> None:
-        steps = int(self.model.batches_seen.numpy())
-        state = _packed(metrics, "metrics")
-        for number, callback in enumerate(self._callbacks):
-            state |= _packed(vars(callback), f"{number}-{type(callback).__name__}")
-        path = self._directory / f"step-{steps:08d}.keras"
-        save_model(self.model, path, Progress(steps, bool(self.model.stop_training), state))
-        for old in checkpoints(self._directory)[KEPT:]:
-            old.unlink()
+        if self._directory:
+            steps = int(self.model.batches_seen.numpy())
+            state = _packed(metrics, "metrics")
+            for number, callback in enumerate(self._callbacks):
+                state |= _packed(vars(callback), f"{number}-{type(callback).__name__}")
+            progress = Progress(steps, bool(self.model.stop_training), state)
+            save_model(self.model, self._directory / f"step-{steps:08d}.keras", progress)
+            for old in checkpoints(self._directory)[KEPT:]:
+                old.unlink()
         self._saved = time.monotonic()
         if self._interrupted():
             raise KeyboardInterrupt

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from vae.data import scaled_images, training_images
 from vae.model import VAE
+from vae.training.strategies import distributed_step, losing_nobody
 
 Call = Callable[[Iterator[Any]], dict[str, Any]]
 
@@ -30,14 +31,24 @@ def chosen_engine(engine: str, model: VAE) -> str:
     return "keras" if convolutional and not tf.config.list_physical_devices("GPU") else "compiled"
 
 
-def train_function(model: VAE, binarization: str, *, compiled: bool) -> Call:
+def train_function(
+    model: VAE, binarization: str, *, compiled: bool, strategy: tf.distribute.Strategy | None = None
+) -> Call:
     """What Keras's `fit` calls with an iterator over `training_chunks`: trains on a chunk, returns the metrics so far.
 
     Args:
         model: a compiled model whose optimizer is built.
         binarization: as in `vae.data.training_images`.
-        compiled: whether the chunk is one XLA program.
+        compiled: whether the chunk is one XLA program; under a strategy, each replica's part of a step.
+        strategy: between whose replicas every batch is divided.
+
+    Raises:
+        WorkerLostError: by the function, when another worker is gone.
     """
+    if strategy is not None:
+        return _chunk_function(
+            model, distributed_step(model, binarization, strategy, compiled=compiled), compiled=False
+        )
 
     def step(images: tf.Tensor, number: tf.Tensor) -> None:
         model.train_step((training_images(images, binarization, model.seed, number),))
@@ -61,4 +72,8 @@ def _chunk_function(model: VAE, step: Callable[[tf.Tensor, tf.Tensor], None], *,
             step(tf.gather(images, indices[place]), first + place)
         return model.get_metrics_result()
 
-    return lambda iterator: run(*next(iterator))
+    def call(iterator: Iterator[Any]) -> dict[str, Any]:
+        with losing_nobody():
+            return run(*next(iterator))
+
+    return call

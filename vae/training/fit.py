@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from vae.data import LONGEST_CHUNK, ImageSource, evaluation_batches, evaluation_chunks, training_chunks
 from vae.kl import KLRegularizer
@@ -32,6 +33,7 @@ def fit(
     batch_size: int,
     binarization: str,
     engine: str = "auto",
+    strategy: tf.distribute.Strategy | None = None,
     chunk: int = LONGEST_CHUNK,
     progress: Progress | None = None,
     audit: Mapping[str, KLRegularizer],
@@ -44,11 +46,12 @@ def fit(
     Args:
         model: the compiled model.
         source: the images.
-        record: the run's.
+        record: the run's; where it does not write, nothing else does either.
         epochs: how many in all.
         batch_size: images a step.
         binarization: "none", "threshold" or "dynamic".
         engine: "compiled", "keras" or "auto" (`vae.training.engine`).
+        strategy: between whose replicas every batch is divided (`vae.training.strategies`).
         chunk: how many steps one call of the compiled program has at most.
         progress: where a resumed run goes on.
         audit: the regularizers to audit, by name.
@@ -58,6 +61,7 @@ def fit(
 
     Raises:
         NotFiniteError: when a quantity becomes NaN or infinite.
+        WorkerLostError: when another worker is gone.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once all is saved.
     """
     batch_size = min(batch_size, len(source.train))
@@ -74,11 +78,20 @@ def fit(
     scale = model.regularizer_scale(batch_size)
     warn_of_scale(model, scale, batch_size)
     record.update(engine=engine)
-    history = History(record.directory / "history.csv", first_epoch)
     bar = ProgressBar(epochs, calls, first_epoch)
+    kept: list[keras.callbacks.Callback] = []
+    if record.writes:
+        history = History(record.directory / "history.csv", first_epoch)
+        board = record.directory / "tensorboard"
+        kept = [
+            Recorder(record, history, steps),
+            TensorBoardLog(board, shown, epochs, options, configuration, first_epoch),
+            bar,
+        ]
+    checkpoints = record.directory / "checkpoints" if record.writes else None
     if not model.optimizer.built:  # a second time would reset a LossScaleOptimizer
         model.optimizer.build(model.trainable_variables)
-    model.train_function = train_function(model, binarization, compiled=compiled)
+    model.train_function = train_function(model, binarization, compiled=compiled, strategy=strategy)
     model.test_function = test_function(model, compiled=compiled)
     try:
         with on_request() as interrupted:
@@ -93,13 +106,9 @@ def fit(
                 callbacks=[
                     Quantities(scale),
                     Audit({**audit, "trained": model.kl} if audit else {}, shown),
-                    Recorder(record, history, steps),
-                    TensorBoardLog(
-                        record.directory / "tensorboard", shown, epochs, options, configuration, first_epoch
-                    ),
-                    bar,
+                    *kept,
                     *callbacks,
-                    Checkpoints(record.directory / "checkpoints", callbacks, steps, interrupted, progress),
+                    Checkpoints(checkpoints, callbacks, steps, interrupted, progress),
                 ],
             )
     finally:

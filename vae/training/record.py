@@ -18,6 +18,7 @@ import tensorflow as tf
 import vae
 from vae.files import replaced, write_json
 from vae.training.interruption import at_once
+from vae.training.strategies import WorkerLostError
 
 INTERRUPTED_STATUS = 130  # what a shell shows after Ctrl-C
 
@@ -34,11 +35,13 @@ class RunRecord:
 
     Args:
         directory: the run's.
+        writes: whether anything is written; not by a worker that is not the chief.
         facts: what does not change while the run goes on: seed, kl, ...
     """
 
-    def __init__(self, directory: Path, **facts: Any) -> None:
+    def __init__(self, directory: Path, writes: bool = True, **facts: Any) -> None:
         self.directory = directory
+        self.writes = writes
         self.summary: dict[str, Any] = {"status": "running", **facts, "versions": _versions()}
 
     def __enter__(self) -> Self:
@@ -55,10 +58,11 @@ class RunRecord:
             self.update(status="finished")
         elif isinstance(error, KeyboardInterrupt):
             self.update(status="interrupted")
-            print(
-                f"\nInterrupted. To go on: python train.py resume={shlex.quote(str(self.directory))}", file=sys.stderr
-            )
+            print(f"\nInterrupted. {self._how_to_go_on}", file=sys.stderr)
             sys.exit(INTERRUPTED_STATUS)
+        elif isinstance(error, WorkerLostError):
+            self.update(status="interrupted", error=str(error))
+            sys.exit(f"train.py: {error}. {self._how_to_go_on}, on all workers")
         elif isinstance(error, NotFiniteError):
             self.update(status="diverged", error=str(error))
             sys.exit(f"train.py: {error}")
@@ -67,15 +71,21 @@ class RunRecord:
                 self.update(status="failed", error=_disk_problem(error))
             sys.exit(
                 f"train.py: {self.directory}: cannot be written ({_disk_problem(error)}); what was saved is whole. "
-                f"Once that is mended: python train.py resume={shlex.quote(str(self.directory))}"
+                f"Once that is mended: {self._how_to_go_on}"
             )
         else:
             self.update(status="failed", error=f"{kind.__name__ if kind else 'Error'}: {error}")
 
+    @property
+    def _how_to_go_on(self) -> str:
+        directory = shlex.quote(str(self.directory)) if self.writes else "RUN_DIR"
+        return f"To go on: python train.py resume={directory}"
+
     def update(self, **facts: Any) -> None:
         """Writes summary.json anew, with these facts."""
         self.summary |= facts
-        write_json(self.directory / "summary.json", self.summary)
+        if self.writes:
+            write_json(self.directory / "summary.json", self.summary)
 
 
 class History:

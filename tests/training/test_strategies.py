@@ -1,0 +1,142 @@
+"""Several replicas, on one machine and in two processes, against one: the same run to rounding."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import REPOSITORY
+from tests.training import worker
+from vae.errors import UserError
+from vae.kl import Analytic, KerasLoss
+from vae.latents import GaussianLatent
+from vae.training.strategies import build_strategy, check_divisible, slurm_cluster
+
+Run = dict[str, np.ndarray]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listening.getsockname()[1] for listening in sockets]
+    for listening in sockets:
+        listening.close()
+    return ports
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.training.worker", *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read(path: Path) -> Run:
+    with np.load(path) as file:
+        return dict(file)
+
+
+def assert_same(left: Run, right: Run) -> None:
+    assert left.keys() == right.keys()
+    for name in left:
+        assert np.allclose(left[name], right[name], rtol=2e-6, atol=2e-6), name
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Fifty steps on one device, the whole batch at once."""
+    path = tmp_path_factory.mktemp("alone") / "weights.npz"
+    vae = worker.train(None, worker.EPOCHS, worker.Witness(path))
+    assert int(vae.optimizer.iterations.numpy()) == worker.STEPS
+    return read(path)
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Path], list[int], str, float]]:
+    """Two processes on loopback; the second is killed after the epoch that follows the fifty steps."""
+    directory = tmp_path_factory.mktemp("workers")
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    processes, paths = [], [directory / f"{index}.npz" for index in range(2)]
+    for index, last in enumerate([[], [str(worker.EPOCHS + 1)]]):
+        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        arguments = ["multi_worker", str(paths[index]), str(worker.EPOCHS + 3), *last]
+        processes.append(start(*arguments, TF_CONFIG=json.dumps(config)))
+    try:
+        _, stderr = processes[1].communicate(timeout=120)
+        died = time.monotonic()
+        assert processes[1].returncode == -signal.SIGKILL, stderr
+        stdout, _ = processes[0].communicate(timeout=60)
+        yield paths, [process.returncode for process in processes], stdout, time.monotonic() - died
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def test_two_workers_follow_one_to_rounding(two_workers: tuple[list[Path], ...], alone: Run) -> None:
+    for path in two_workers[0]:
+        assert_same(read(path), alone)
+
+
+def test_a_worker_hears_that_another_was_killed(two_workers: tuple[list[Path], list[int], str, float]) -> None:
+    _, statuses, stdout, seconds = two_workers
+    assert statuses[0] == worker.WORKER_LOST
+    assert "another worker ended" in stdout
+    assert seconds < 30  # at once on loopback; ten seconds where only the heartbeat tells
+
+
+def test_two_devices_follow_one_to_rounding(alone: Run, tmp_path: Path) -> None:
+    process = start("mirrored", str(tmp_path / "weights.npz"), str(worker.EPOCHS))
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert_same(read(tmp_path / "weights.npz"), alone)
+
+
+def test_mirrored_needs_two_devices() -> None:
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        pytest.skip("there are two GPUs")
+    with pytest.raises(UserError, match=r"^trainer.strategy=mirrored: needs two GPUs or more, and TensorFlow finds \d"):
+        build_strategy("mirrored")
+
+
+def test_an_unreachable_worker_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    with pytest.raises(UserError, match=rf"^worker 0: waited 0.5 s for worker 1 \({addresses[1]}\), which does not"):
+        build_strategy("multi_worker", patience=0.5)
+
+
+@pytest.mark.parametrize(("host", "index"), [("n2", 2), ("n10", 1)])
+def test_a_slurm_task_finds_its_own_address(host: str, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm counts n1, n2, n10; TensorFlow's resolver sorts n1, n10, n2."""
+    step = {"STEP_NODELIST": "n[1-2,10]", "STEP_NUM_TASKS": "3", "STEP_TASKS_PER_NODE": "1(x3)", "LOCALID": "0"}
+    for name, value in {**step, "PROCID": str(["n1", "n2", "n10"].index(host)), "JOB_ID": "7"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setenv("SLURMD_NODENAME", host)
+    cluster = slurm_cluster()
+    assert cluster.workers == ("n1:10007", "n10:10007", "n2:10007")
+    assert cluster.index == index
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "n[1-2")
+    with pytest.raises(UserError, match="SLURM_ variables do not agree"):
+        slurm_cluster()
+
+
+def test_a_sum_over_the_batch_is_refused() -> None:
+    latent = GaussianLatent(4)
+    for kl in (Analytic(), Analytic("reverse"), KerasLoss(), KerasLoss("symmetric", reduction="sum", calibrate=True)):
+        check_divisible(kl, latent)
+    with pytest.raises(UserError, match="KerasLoss is no mean over examples"):
+        check_divisible(KerasLoss(reduction="sum"), latent)
