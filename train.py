@@ -14,19 +14,22 @@ def train(config: DictConfig) -> None:
     directory = configuration.run_directory()
     with configuration.reported(made=directory):
         settings = configuration.train_settings(config)
-        load_tensorflow()  # takes seconds: what could fail before has been checked
+        if configuration.is_done(directory):
+            return
+        load_tensorflow(settings.trainer.threads)  # takes seconds: what could fail before has been checked
 
         import keras
 
         from vae import training
 
+        keras.backend.clear_session()  # of the run before this one, where a sweep's runs share a process
         keras.utils.set_random_seed(settings.seed)
         source = configuration.build_source(config)
         model, first_epoch = configuration.build_model(config, source), 0
         audit = configuration.build_audit(config)
         callbacks = configuration.build_callbacks(config)
-        if settings.resume and training.checkpoints(directory / "checkpoints"):
-            model, first_epoch = training.latest_model(directory / "checkpoints", f"resume={settings.resume}")
+        if training.checkpoints(directory / "checkpoints"):
+            model, first_epoch = training.latest_model(directory / "checkpoints", f"resume={directory}")
             if first_epoch >= settings.trainer.epochs:
                 raise UserError(
                     f"resume={settings.resume}: has its {first_epoch} epochs; give more by trainer.epochs=N"

@@ -31,6 +31,7 @@ class Trainer(_Closed):
     epochs: PositiveInt
     batch_size: PositiveInt
     engine: Literal["auto", "compiled", "keras"]
+    threads: PositiveInt | None
 
 
 class Data(_Closed):

@@ -3,6 +3,7 @@
 from vae.config.build import build_audit, build_callbacks, build_kl, build_model, build_source, hyperparameters, kl_name
 from vae.config.check import evaluate_settings, flat, run_configuration, train_settings
 from vae.config.command_line import Guard, main, reported, run_directory
+from vae.config.sweep import is_done
 
 __all__ = [
     "Guard",
@@ -14,6 +15,7 @@ __all__ = [
     "evaluate_settings",
     "flat",
     "hyperparameters",
+    "is_done",
     "kl_name",
     "main",
     "reported",

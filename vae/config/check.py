@@ -9,7 +9,8 @@ from omegaconf.errors import MissingMandatoryValue
 from vae.errors import UserError
 from vae.settings import EvaluateSettings, TrainSettings, validate
 
-_MAY_CHANGE_ON_RESUME = {"resume", "trainer.epochs"}
+#: How a run is computed, not what: another number of threads changes the last bits at most
+_MAY_CHANGE = {"resume", "trainer.threads"}
 
 
 def train_settings(config: DictConfig) -> TrainSettings:
@@ -81,9 +82,14 @@ def check_resume(config: DictConfig) -> None:
     Raises:
         UserError: naming the options that differ and must not.
     """
-    before = flat(plain(run_configuration(config.resume, "resume")))
-    now = flat(plain(config))
-    different = [name for name in before | now if before.get(name) != now.get(name)]
-    refused = sorted(set(different) - _MAY_CHANGE_ON_RESUME)
-    if refused:
-        raise UserError(f"resume={config.resume}: {', '.join(refused)} cannot change; only trainer.epochs can")
+    different = differing(run_configuration(config.resume, "resume"), config)
+    if refused := [name for name in different if name != "trainer.epochs"]:
+        may = "only trainer.epochs can, and trainer.threads"
+        raise UserError(f"resume={config.resume}: {', '.join(refused)} cannot change; {may}")
+
+
+def differing(before: DictConfig, now: DictConfig) -> list[str]:
+    """The names of the options that make a run another one, where two configurations differ in them."""
+    values = flat(plain(before)), flat(plain(now))
+    names = (values[0] | values[1]).keys() - _MAY_CHANGE
+    return sorted(name for name in names if values[0].get(name) != values[1].get(name))

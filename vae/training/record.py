@@ -15,12 +15,13 @@ import keras
 import tensorflow as tf
 
 import vae
+from vae.errors import UserError
 from vae.files import replaced, write_json
 
 INTERRUPTED_STATUS = 130  # what a shell shows after Ctrl-C
 
 
-class NotFiniteError(Exception):
+class NotFiniteError(UserError):
     """A quantity became NaN or infinite."""
 
 
@@ -59,7 +60,6 @@ class RunRecord:
             sys.exit(INTERRUPTED_STATUS)
         elif isinstance(error, NotFiniteError):
             self.update(status="diverged", error=str(error))
-            sys.exit(f"train.py: {error}")
         else:
             self.update(status="failed", error=f"{kind.__name__ if kind else 'Error'}: {error}")
 
