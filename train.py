@@ -15,7 +15,9 @@ def train(config: DictConfig) -> None:
     directory = configuration.run_directory()
     with configuration.reported(made=directory):
         settings = configuration.train_settings(config)
-        load_tensorflow()  # takes seconds: what could fail before has been checked
+        if configuration.is_done(directory):
+            return
+        load_tensorflow(settings.trainer.threads)  # takes seconds: what could fail before has been checked
 
         import keras
 
@@ -25,6 +27,7 @@ def train(config: DictConfig) -> None:
         kept = training.checkpoints(checkpoints)
         strategy = training.build_strategy(settings.trainer.strategy, configuration.shared_facts(settings, kept))
         chief = configuration.is_chief(settings.trainer.strategy)
+        keras.backend.clear_session()  # of the run before this one, where a sweep's runs share a process
         keras.utils.set_random_seed(settings.seed)
         source = configuration.build_source(config)
         audit = configuration.build_audit(config)
@@ -32,7 +35,7 @@ def train(config: DictConfig) -> None:
         model, progress = None, training.Progress()
         if kept:
             configuration.build_kl(config.kl)  # a class of the user's must be known before the model is loaded
-            model, progress = training.latest_checkpoint(checkpoints, f"resume={settings.resume}")
+            model, progress = training.latest_checkpoint(checkpoints, f"resume={checkpoints.parent}")
         model = model or configuration.build_model(config, source)
 
         kl = configuration.kl_name(config)

@@ -54,6 +54,15 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="session")
+def no_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder whose `tensorflow` and `keras` cannot be imported."""
+    folder = tmp_path_factory.mktemp("no_tensorflow")
+    for package in ("tensorflow", "keras", "tensorflow_datasets"):
+        (folder / f"{package}.py").write_text("raise SystemExit('TensorFlow was loaded')")
+    return str(folder)
+
+
 @pytest.fixture
 def make_vae() -> Callable[..., VAE]:
     """A function that builds a small VAE with the same initial weights every time."""

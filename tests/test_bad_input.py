@@ -86,15 +86,6 @@ EVALUATE = [
 ]
 
 
-@pytest.fixture(scope="session")
-def no_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder whose `tensorflow` and `keras` cannot be imported."""
-    folder = tmp_path_factory.mktemp("no_tensorflow")
-    for package in ("tensorflow", "keras", "tensorflow_datasets"):
-        (folder / f"{package}.py").write_text("raise SystemExit('TensorFlow was loaded')")
-    return str(folder)
-
-
 def assert_one_line(script: str, arguments: list[str], named: list[str], cwd: Path, **environment: str) -> None:
     ended = run_script(script, *arguments, cwd=cwd, **environment)
     assert ended.status == 1, ended
@@ -201,22 +192,6 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(trained_run: Path, tmp
         "epoch 3/4",
         "epoch 4/4",
     ]
-
-
-def test_one_bad_run_of_a_sweep_is_named_and_the_others_finish(tmp_path: Path) -> None:
-    ended = run_script(
-        "train.py",
-        "-m",
-        "latent.size=0,2",
-        "trainer.epochs=1",
-        "data.take=200",
-        "trainer.engine=keras",
-        "hydra.sweep.dir=sweep",
-        cwd=tmp_path,
-    )
-    assert ended.status == 1
-    assert "latent.size=0: should be greater than 0" in ended.stderr
-    assert [path.name for path in (tmp_path / "sweep").glob("*/summary.json")] == ["summary.json"]
 
 
 IN_A_SMALL_FILE_SYSTEM = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"]

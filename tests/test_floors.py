@@ -14,8 +14,8 @@ PACKAGE = REPOSITORY / "vae"
 
 #: From the ground up. A module may import from its own floor's place and from any floor below.
 FLOORS = [
-    {"errors", "files", "images", "noise", "serialization", "startup", ""},
-    {"settings", "cluster"},
+    {"errors", "files", "images", "noise", "serialization", ""},
+    {"settings", "cluster", "startup"},
     {"kl", "latents", "likelihoods", "data"},
     {"networks"},
     {"model"},

@@ -189,23 +189,6 @@ class TestEvaluate:
             assert figures[name] == pytest.approx(logged[name], rel=1e-5)
 
 
-def test_a_sweep_gives_every_run_a_directory(tmp_path: Path) -> None:
-    ended = run_script(
-        "train.py",
-        "-m",
-        "kl=analytic,keras_loss",
-        "trainer.epochs=1",
-        "hydra.sweep.dir=sweep",
-        "data.take=200",
-        QUICK,
-        cwd=tmp_path,
-    )
-    assert ended.status == 0, ended.stderr
-    runs = {path.name: summary_of(path) for path in (tmp_path / "sweep").iterdir() if path.is_dir()}
-    assert sorted(runs) == ["0-analytic-0", "1-keras_loss-0"]
-    assert all(summary["status"] == "finished" for summary in runs.values())
-
-
 def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
     ended = run_script(
         "train.py",

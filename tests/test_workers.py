@@ -50,7 +50,10 @@ def test_a_worker_is_killed_and_the_run_goes_on(tmp_path: Path) -> None:
     other.communicate()
     _, stderr = chief.communicate(timeout=60)
     assert chief.returncode == 1, stderr
-    assert f"another worker ended or does not answer any more. To go on: python train.py resume={run.name}" in stderr
+    assert (
+        f"another worker ended or does not answer any more. To go on, on all workers: python train.py resume={run.name}"
+        in stderr
+    )
     assert "Traceback" not in stderr
     assert summary_of(run)["status"] == "interrupted"
     before = len(history_of(run))

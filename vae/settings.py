@@ -34,6 +34,7 @@ class Trainer(_Closed):
     chunk: PositiveInt
     precision: Literal["float32", "bfloat16", "float16"]
     strategy: Literal["single", "mirrored", "multi_worker"]
+    threads: PositiveInt | None
 
 
 class Data(_Closed):

@@ -5,9 +5,18 @@ import tempfile
 
 from rich.console import Console
 
+from vae.errors import UserError
 
-def load_tensorflow() -> None:
-    """Imports TensorFlow without the lines about the machine that its native code prints whatever the log level."""
+
+def load_tensorflow(threads: int | None = None) -> None:
+    """Imports TensorFlow without the lines about the machine that its native code prints whatever the log level.
+
+    Args:
+        threads: how many it may compute on; None: one for every core.
+
+    Raises:
+        UserError: where this process computes on another number already.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
     with Console().status("loading TensorFlow"), tempfile.TemporaryFile() as captured:
@@ -25,3 +34,11 @@ def load_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads or 0)
+        tf.config.threading.set_inter_op_parallelism_threads(threads or 0)
+    except RuntimeError:
+        raise UserError(
+            f"trainer.threads={threads}: this process computes on another number of them already; "
+            "hydra/launcher=submitit_local gives every run a process"
+        ) from None

@@ -4,6 +4,7 @@ from vae.cluster import is_chief
 from vae.config.build import build_audit, build_callbacks, build_kl, build_model, build_source, hyperparameters, kl_name
 from vae.config.check import evaluate_settings, flat, run_configuration, shared_facts, train_settings
 from vae.config.command_line import Guard, main, reported, run_directory
+from vae.config.sweep import is_done
 
 __all__ = [
     "Guard",
@@ -16,6 +17,7 @@ __all__ = [
     "flat",
     "hyperparameters",
     "is_chief",
+    "is_done",
     "kl_name",
     "main",
     "reported",

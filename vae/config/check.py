@@ -14,7 +14,8 @@ from vae.errors import UserError
 from vae.settings import EvaluateSettings, TrainSettings, validate
 
 _PLACES = {"data.dir", "data.manual_dir", "data.unpacked_dir"}
-_MAY_CHANGE_ON_RESUME = {"resume", "trainer.epochs"}
+#: How a run is computed, not what: another number of threads changes the last bits at most
+_MAY_CHANGE = {"resume", "trainer.threads"}
 
 
 def train_settings(config: DictConfig) -> TrainSettings:
@@ -95,15 +96,20 @@ def check_resume(config: DictConfig) -> None:
     Raises:
         UserError: naming the options that differ and must not; where the run has its epochs already.
     """
-    before = flat(plain(run_configuration(config.resume, "resume")))
-    now = flat(plain(config))
-    different = [name for name in before | now if before.get(name) != now.get(name)]
-    refused = sorted(set(different) - _MAY_CHANGE_ON_RESUME)
-    if refused:
-        raise UserError(f"resume={config.resume}: {', '.join(refused)} cannot change; only trainer.epochs can")
-    summary = _summary(Path(config.resume))
+    different = differing(run_configuration(config.resume, "resume"), config)
+    if refused := [name for name in different if name != "trainer.epochs"]:
+        may = "only trainer.epochs can, and trainer.threads"
+        raise UserError(f"resume={config.resume}: {', '.join(refused)} cannot change; {may}")
+    summary = run_summary(Path(config.resume))
     if summary.get("status") == "finished" and summary.get("epochs", 0) >= config.trainer.epochs:
         raise UserError(f"resume={config.resume}: has its {summary['epochs']} epochs; give more by trainer.epochs=N")
+
+
+def differing(before: DictConfig, now: DictConfig) -> list[str]:
+    """The names of the options that make a run another one, where two configurations differ in them."""
+    values = flat(plain(before)), flat(plain(now))
+    names = (values[0] | values[1]).keys() - _MAY_CHANGE
+    return sorted(name for name in names if values[0].get(name) != values[1].get(name))
 
 
 def check_writable(directory: str) -> None:
@@ -114,7 +120,7 @@ def check_writable(directory: str) -> None:
         raise UserError(f"resume={directory}: cannot be written ({error.strerror})") from None
 
 
-def _summary(directory: Path) -> dict[str, Any]:
+def run_summary(directory: Path) -> dict[str, Any]:
     """What a run says of itself; nothing, where that is missing or damaged."""
     try:
         summary = json.loads((directory / "summary.json").read_text())

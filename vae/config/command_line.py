@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import warnings
@@ -24,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae.cluster import is_chief
 from vae.config.check import check_resume, check_writable, evaluate_settings, flat, run_configuration, train_settings
+from vae.config.sweep import begin_run, failures, is_swept, one_of_many, start_sweep
 from vae.errors import UserError
 
 _PATHS = {"resume", "run", "data.dir", "data.manual_dir", "data.unpacked_dir", "hydra.run.dir", "hydra.sweep.dir"}
@@ -34,34 +36,31 @@ def main(task: Callable[[], None]) -> None:
 
     `HYDRA_FULL_ERROR=1` shows the whole traceback instead.
     """
-    script = Path(sys.argv[0]).name
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    _shorten_warnings()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, or a launcher's processes would stay
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         _prepare_arguments()
         task()
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, in several lines
-    try:
+    with _one_line_errors(Path(sys.argv[0]).name):
         _prepare_arguments()
         task()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"{script}: {_explain(error)}")
-    except ValueError as error:
-        if "Config group override" not in str(error):
-            raise
-        sys.exit(f"{script}: a group takes one of its options, by name; --help lists them")
 
 
 class Guard(Callback):
-    """Stops a run that cannot be before Hydra writes anything.
+    """Stops what cannot be before Hydra writes anything; sees to it that a sweep's runs go beside each other.
 
     Hydra turns an exception in a callback into a warning; SystemExit it lets through.
     """
 
+    def __init__(self) -> None:
+        self._directories: list[Path] = []
+
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks the configuration, and that no earlier run is in the way."""
         HydraConfig.instance().set_config(config)  # hydra.run.dir refers to it
-        try:
+        with _one_line_errors(f"{config.hydra.job.name}.py"):
             if "run" in config:
                 evaluate_settings(config)
                 return
@@ -76,14 +75,26 @@ class Guard(Callback):
                 raise UserError(
                     f"hydra.run.dir={config.hydra.run.dir}: holds a run already, which is never written over"
                 )
-        except UserError as error:
-            raise SystemExit(f"{config.hydra.job.name}.py: {error}") from None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks that no earlier sweep is in the way."""
-        directory = Path(config.hydra.sweep.dir)
-        if directory.is_dir() and any(directory.iterdir()):
-            raise SystemExit(f"train.py: hydra.sweep.dir={directory}: is not empty, and no run is written over")
+        """Finds out what there is to do, and that no earlier run is in the way."""
+        with _one_line_errors(f"{config.hydra.job.name}.py"):
+            directory = Path(config.hydra.sweep.dir)
+            if config.hydra.job.name == "train" and is_swept(config.hydra):
+                self._directories = start_sweep(config)
+            elif directory.is_dir() and any(directory.iterdir()):
+                raise UserError(f"hydra.sweep.dir={directory}: is not empty, and no run is written over")
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Prepares the process that a launcher runs a job in."""
+        _shorten_warnings()
+        if config.hydra.job.name == "train" and is_swept(config.hydra):
+            begin_run(config)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Names the runs that failed."""
+        if failed := failures(self._directories):
+            raise SystemExit("\n".join(f"{config.hydra.job.name}.py: {line}" for line in failed))
 
 
 @contextlib.contextmanager
@@ -93,6 +104,10 @@ def reported(made: Path | None = None) -> Iterator[None]:
     Args:
         made: the directory that Hydra made for this run. Where nothing but Hydra's files is in it by then, it goes.
     """
+    if made is not None and is_swept(HydraConfig.get()):
+        with one_of_many(made):
+            yield
+        return
     try:
         yield
     except UserError as error:
@@ -100,7 +115,7 @@ def reported(made: Path | None = None) -> Iterator[None]:
             shutil.rmtree(made)
             _remove_empty(made.absolute().parents)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise  # Hydra goes on with the sweep and names the run at its end
+            raise  # Hydra goes on, and names the job at the end
         sys.exit(f"{HydraConfig.get().job.name}.py: {error}")
 
 
@@ -125,11 +140,31 @@ def _remove_empty(directories: Iterable[Path]) -> None:
         directory.rmdir()
 
 
+def _shorten_warnings() -> None:
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+
+
+@contextlib.contextmanager
+def _one_line_errors(script: str) -> Iterator[None]:
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        raise SystemExit(f"{script}: {_explain(error)}") from None
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        raise SystemExit(f"{script}: a group takes one of its options, by name; --help lists them") from None
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
 def _prepare_arguments() -> None:
     """Quotes paths that Hydra's grammar would not take as they are; replays the overrides of a run to resume."""
     given = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
     directory = given.get("resume", "null")
     if directory not in ("null", ""):
+        if {"-m", "--multirun"} & set(sys.argv):
+            raise UserError(f"resume={directory}: is for a single run; a sweep goes on by hydra.sweep.dir=DIR")
         run_configuration(directory, "resume")
         overrides = [str(override) for override in OmegaConf.load(Path(directory) / ".hydra" / "overrides.yaml")]
         replayed = [override for override in overrides if override.partition("=")[0] not in {*given, "hydra.run.dir"}]
@@ -150,7 +185,8 @@ def _explain(error: Exception) -> str:
         return str(error)
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}"
+        more = "; pip install '.[sweep]' brings more" if group == "hydra/launcher" else ""
+        return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}{more}"
     if isinstance(error, ConfigCompositionException) and "Could not override" in str(error):
         name = str(error).split("'")[1].split("@")[0]
         near = difflib.get_close_matches(name, _known_options(), n=1, cutoff=0.5)

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 import vae
+from vae.errors import UserError
 from vae.files import replaced, write_json
 from vae.training.interruption import at_once
 from vae.training.strategies import WorkerLostError
@@ -23,7 +24,7 @@ from vae.training.strategies import WorkerLostError
 INTERRUPTED_STATUS = 130  # what a shell shows after Ctrl-C
 
 
-class NotFiniteError(Exception):
+class NotFiniteError(UserError):
     """A quantity became NaN or infinite."""
 
 
@@ -58,28 +59,26 @@ class RunRecord:
             self.update(status="finished")
         elif isinstance(error, KeyboardInterrupt):
             self.update(status="interrupted")
-            print(f"\nInterrupted. {self._how_to_go_on}", file=sys.stderr)
+            print(f"\nInterrupted. To go on: {self._resume_command}", file=sys.stderr)
             sys.exit(INTERRUPTED_STATUS)
         elif isinstance(error, WorkerLostError):
             self.update(status="interrupted", error=str(error))
-            sys.exit(f"train.py: {error}. {self._how_to_go_on}, on all workers")
+            raise UserError(f"{error}. To go on, on all workers: {self._resume_command}") from error
         elif isinstance(error, NotFiniteError):
             self.update(status="diverged", error=str(error))
-            sys.exit(f"train.py: {error}")
         elif _disk_problem(error):
             with contextlib.suppress(OSError):
                 self.update(status="failed", error=_disk_problem(error))
-            sys.exit(
-                f"train.py: {self.directory}: cannot be written ({_disk_problem(error)}); what was saved is whole. "
-                f"Once that is mended: {self._how_to_go_on}"
-            )
+            raise UserError(
+                f"{self.directory}: cannot be written ({_disk_problem(error)}); what was saved is whole. To go on, once "
+                f"that is mended: {self._resume_command}"
+            ) from error
         else:
             self.update(status="failed", error=f"{kind.__name__ if kind else 'Error'}: {error}")
 
     @property
-    def _how_to_go_on(self) -> str:
-        directory = shlex.quote(str(self.directory)) if self.writes else "RUN_DIR"
-        return f"To go on: python train.py resume={directory}"
+    def _resume_command(self) -> str:
+        return f"python train.py resume={shlex.quote(str(self.directory)) if self.writes else 'RUN_DIR'}"
 
     def update(self, **facts: Any) -> None:
         """Writes summary.json anew, with these facts."""
