@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from vae.errors import UserError
 from vae.files import replaced, write_json
 from vae.training.checkpoints import checkpoints
 from vae.training.record import History, NotFiniteError, RunRecord
+from vae.training.strategies import WorkerLostError
 
 
 def status_of(directory: Path) -> dict[str, object]:
@@ -23,24 +25,29 @@ def test_running_inside_and_finished_after(tmp_path: Path) -> None:
     assert (status_of(tmp_path)["epochs"], status_of(tmp_path)["seed"]) == (2, 1)
 
 
-@pytest.mark.parametrize(
-    ("error", "raised", "status", "exit_status"),
-    [
-        (KeyboardInterrupt(), SystemExit, "interrupted", 130),
-        (NotFiniteError("train/loss became nan in epoch 3"), SystemExit, "diverged", "train.py: train/loss became nan"),
-        (RuntimeError("a callback of the user's"), RuntimeError, "failed", None),
-    ],
-)
+ENDS = [
+    (KeyboardInterrupt(), SystemExit, "interrupted", "130"),
+    (NotFiniteError("train/loss became nan in epoch 3"), NotFiniteError, "diverged", "train/loss became nan"),
+    (RuntimeError("a callback of the user's"), RuntimeError, "failed", "a callback of the user's"),
+    (OSError(28, "No space left on device"), UserError, "failed", "cannot be written (No space left on device)"),
+    (WorkerLostError("another worker ended"), UserError, "interrupted", "on all workers: python train.py resume="),
+]
+
+
+@pytest.mark.parametrize(("error", "raised", "status", "words"), ENDS)
 def test_every_other_end(
-    error: BaseException, raised: type[BaseException], status: str, exit_status: object, tmp_path: Path
+    error: BaseException, raised: type[BaseException], status: str, words: str, tmp_path: Path
 ) -> None:
     with pytest.raises(raised) as caught, RunRecord(tmp_path, seed=0, kl="backend"):
         raise error
     assert status_of(tmp_path)["status"] == status
-    if isinstance(caught.value, SystemExit):
-        assert str(caught.value.code).startswith(str(exit_status))
-    else:
-        assert status_of(tmp_path)["error"] == "RuntimeError: a callback of the user's"
+    assert words in str(caught.value)
+
+
+def test_a_worker_that_is_not_the_chief_writes_nothing(tmp_path: Path) -> None:
+    with RunRecord(tmp_path, writes=False, seed=0, kl="backend") as record:
+        record.update(epochs=3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_history_keeps_the_rows_before_a_resumed_epoch(tmp_path: Path) -> None:

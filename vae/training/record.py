@@ -70,8 +70,8 @@ class RunRecord:
             with contextlib.suppress(OSError):
                 self.update(status="failed", error=_disk_problem(error))
             raise UserError(
-                f"{self.directory}: cannot be written ({_disk_problem(error)}); what was saved is whole. To go on, once "
-                f"that is mended: {self._resume_command}"
+                f"{self.directory}: cannot be written ({_disk_problem(error)}); what was saved is whole. To go on, "
+                f"once that is mended: {self._resume_command}"
             ) from error
         else:
             self.update(status="failed", error=f"{kind.__name__ if kind else 'Error'}: {error}")
