@@ -203,10 +203,13 @@ def test_two_runs_never_share_a_directory(tmp_path: Path, no_tensorflow: str) ->
     assert not list(tmp_path.iterdir())
 
 
-def test_resume_is_for_a_single_run(trained_run: Path, tmp_path: Path, no_tensorflow: str) -> None:
-    ended = run_script("train.py", "-m", f"resume={trained_run}", "seed=0,1", cwd=tmp_path, PYTHONPATH=no_tensorflow)
-    assert ended.status == 1
-    assert ended.stderr.startswith(f"train.py: resume={trained_run}: is for a single run; a sweep goes on by ")
+def test_what_is_for_a_single_run(trained_run: Path, tmp_path: Path, no_tensorflow: str) -> None:
+    for option in (f"resume={trained_run}", "trainer.strategy=multi_worker"):
+        ended = run_script("train.py", "-m", option, "seed=0,1", cwd=tmp_path, PYTHONPATH=no_tensorflow)
+        assert ended.status == 1
+        assert ended.stderr.startswith(f"train.py: {option}: is for a single run")
+        assert len(ended.stderr.splitlines()) == 1
+        assert not list(tmp_path.iterdir())
 
 
 def test_after_ctrl_c_it_goes_on_with_another_launcher_too(tmp_path: Path) -> None:
