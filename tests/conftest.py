@@ -35,8 +35,9 @@ class Outcome:
 def run_script(script: str, *arguments: str, cwd: Path, **environment: str) -> Outcome:
     """Runs a script of the repository as a user would, from the folder `cwd`."""
     command = [sys.executable, str(REPOSITORY / script), *arguments]
+    inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}  # JAX sets it
     ended = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=cwd, env={**inherited, **environment}, capture_output=True, text=True, timeout=300, check=False
     )
     return Outcome(ended.returncode, ended.stdout, ended.stderr)
 

@@ -120,7 +120,7 @@ def test_one_after_the_other_in_one_process(alone: Path, tmp_path: Path) -> None
     assert_two_trained_and_two_are_named(ended, tmp_path / "sweep", alone, why)
     assert len(seen) == 4
     assert len({run["process"] for run in seen}) == 1
-    assert ended.stderr.count("warning: effective beta is 0.25") == 2
+    assert ended.stderr.count("warning: effective beta is 0.25") == 1
     names = [
         [layer.name for layer in keras.models.load_model(run / "model.keras").encoder.layers]
         for run in (alone, tmp_path / "sweep" / "1-keras_loss-0")
@@ -152,7 +152,7 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
     for run in (sweep / "1-keras_loss-0", sweep / "2-keras_loss-0"):
         (run / "model.keras").unlink()
         (run / "summary.json").write_text('{"status": "interrupted"}')
-    (sweep / "1-keras_loss-0" / "checkpoints" / "epoch-0002.keras").unlink()
+    (sweep / "1-keras_loss-0" / "checkpoints" / "step-00000004.keras").unlink()
     finished = contents(sweep / "0-keras_loss-0")
     options = [*QUICK, "kl=keras_loss", "seed=0,0,0,0", "trainer.threads=1", "hydra.sweep.dir=sweep"]
 
@@ -160,7 +160,7 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
     assert ended.status == 0, ended.stderr
     assert "runs: 4, finished already: 1" in ended.stdout
     epochs = [line.split("  ")[0] for line in ended.stdout.splitlines() if line.startswith("epoch ")]
-    assert epochs == ["epoch 2/2", "epoch 2/2", "epoch 1/2", "epoch 2/2"]
+    assert epochs == ["epoch 2/2", "epoch 1/2", "epoch 2/2"]
     assert contents(sweep / "0-keras_loss-0") == finished
     for number in range(4):
         pairs = zip(weights_of(sweep / f"{number}-keras_loss-0"), weights_of(alone), strict=True)
@@ -203,10 +203,13 @@ def test_two_runs_never_share_a_directory(tmp_path: Path, no_tensorflow: str) ->
     assert not list(tmp_path.iterdir())
 
 
-def test_resume_is_for_a_single_run(trained_run: Path, tmp_path: Path, no_tensorflow: str) -> None:
-    ended = run_script("train.py", "-m", f"resume={trained_run}", "seed=0,1", cwd=tmp_path, PYTHONPATH=no_tensorflow)
-    assert ended.status == 1
-    assert ended.stderr.startswith(f"train.py: resume={trained_run}: is for a single run; a sweep goes on by ")
+def test_what_is_for_a_single_run(trained_run: Path, tmp_path: Path, no_tensorflow: str) -> None:
+    for option in (f"resume={trained_run}", "trainer.strategy=multi_worker"):
+        ended = run_script("train.py", "-m", option, "seed=0,1", cwd=tmp_path, PYTHONPATH=no_tensorflow)
+        assert ended.status == 1
+        assert ended.stderr.startswith(f"train.py: {option}: is for a single run")
+        assert len(ended.stderr.splitlines()) == 1
+        assert not list(tmp_path.iterdir())
 
 
 def test_after_ctrl_c_it_goes_on_with_another_launcher_too(tmp_path: Path) -> None:
@@ -217,18 +220,18 @@ def test_after_ctrl_c_it_goes_on_with_another_launcher_too(tmp_path: Path) -> No
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     folders = [tmp_path / "sweep" / run / "checkpoints" for run in ("0-analytic-0", "1-analytic-1")]
-    while not any(list(folder.glob("epoch-*.keras")) for folder in folders):
+    while not any(list(folder.glob("step-*.keras")) for folder in folders):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in stderr
-    begun = sum(bool(list(folder.glob("epoch-*.keras"))) for folder in folders)
+    had_an_epoch = sum(max(folder.glob("step-*.keras"), default=Path()).stem >= "step-00000002" for folder in folders)
 
     again = run_script("train.py", "-m", *options, cwd=tmp_path)
     assert again.status == 0, again.stderr
-    assert again.stdout.count("epoch 1/12") == 2 - begun
+    assert again.stdout.count("epoch 1/12") == 2 - had_an_epoch
     for folder in folders:
         assert status_of(folder.parent) == "finished"
         epochs = [line.split(",")[0] for line in (folder.parent / "history.csv").read_text().splitlines()[1:]]

@@ -55,6 +55,8 @@ def start_sweep(config: DictConfig) -> list[Path]:
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
     runs = dict(_planned_runs(config))
     for path, run in runs.items():
+        if run.trainer.strategy == "multi_worker":
+            raise UserError("trainer.strategy=multi_worker: is for a single run, not for one of a sweep")
         _check_directory(path, run)
     finished = sum(is_finished(path) for path in runs)
     print(f"runs: {len(runs)}, finished already: {finished}, threads a run: {threads or 'all'}")
