@@ -3,6 +3,7 @@
 Most of it is found before TensorFlow is loaded: those cases run with a TensorFlow that cannot be imported.
 """
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -235,16 +236,30 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_small_file_systems")
-def test_a_run_that_cannot_be_written(trained_run: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_said_at_once(trained_run: Path, tmp_path: Path, no_tensorflow: str) -> None:
+    """A run to resume, a new one and a sweep on a file system that only reads; a new one on a full disk."""
+    (tmp_path / "disk").mkdir()
     shutil.copytree(trained_run, tmp_path / "run")
-    resume = shlex.join([sys.executable, str(REPOSITORY / "train.py"), "resume=run", "trainer.epochs=4"])
+    train = shlex.join([sys.executable, str(REPOSITORY / "train.py")])
+    program = f"""
+        mount --bind run run && mount -o remount,bind,ro run
+        {train} resume=run trainer.epochs=4 ||
+        {train} hydra.run.dir=run/new ||
+        {train} -m seed=0,1 hydra.sweep.dir=run/new ||
+        mount -t tmpfs -o size=32k tmpfs disk && {train} hydra.run.dir=disk/run
+    """
     ended = subprocess.run(
-        [*IN_A_SMALL_FILE_SYSTEM, f"mount --bind run run && mount -o remount,bind,ro run && {resume}"],
+        [*IN_A_SMALL_FILE_SYSTEM, program],
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": no_tensorflow},
         capture_output=True,
         text=True,
         check=False,
     )
     assert ended.returncode == 1
-    assert len(ended.stderr.splitlines()) == 1, ended.stderr
-    assert "resume=run: cannot be written (Read-only file system)" in ended.stderr
+    assert ended.stderr.splitlines() == [
+        "train.py: resume=run: cannot be written (Read-only file system); name another folder",
+        "train.py: hydra.run.dir=run/new: cannot be written (Read-only file system); name another folder",
+        "train.py: hydra.sweep.dir=run/new: cannot be written (Read-only file system); name another folder",
+        "train.py: hydra.run.dir=disk/run: cannot be written (No space left on device); name another folder",
+    ]

@@ -112,12 +112,19 @@ def differing(before: DictConfig, now: DictConfig) -> list[str]:
     return sorted(name for name in names if values[0].get(name) != values[1].get(name))
 
 
-def check_writable(directory: str) -> None:
-    """Raises a UserError where the run that is resumed cannot be written."""
+def check_writable(directory: str | Path, option: str) -> None:
+    """Writes a little where a run's directory is, or would be made.
+
+    Raises:
+        UserError: where that fails; `option` is the one that named the directory.
+    """
+    path = Path(directory).absolute()
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
     try:
-        tempfile.TemporaryFile(dir=directory).close()
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"0" * 65_536)
     except OSError as error:
-        raise UserError(f"resume={directory}: cannot be written ({error.strerror})") from None
+        raise UserError(f"{option}={directory}: cannot be written ({error.strerror}); name another folder") from None
 
 
 def run_summary(directory: Path) -> dict[str, Any]:

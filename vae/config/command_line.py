@@ -67,19 +67,19 @@ class Guard(Callback):
             settings = train_settings(config)
             if settings.resume:
                 check_resume(config)
+            directory = Path(config.hydra.run.dir)
             if not is_chief(settings.trainer.strategy):
                 _write_elsewhere(config)
-            elif settings.resume:
-                check_writable(settings.resume)
-            elif any((Path(config.hydra.run.dir) / name).exists() for name in (".hydra", "summary.json")):
-                raise UserError(
-                    f"hydra.run.dir={config.hydra.run.dir}: holds a run already, which is never written over"
-                )
+                return
+            check_writable(directory, "resume" if settings.resume else "hydra.run.dir")
+            if not settings.resume and any((directory / name).exists() for name in (".hydra", "summary.json")):
+                raise UserError(f"hydra.run.dir={directory}: holds a run already, which is never written over")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Finds out what there is to do, and that no earlier run is in the way."""
         with _one_line_errors(f"{config.hydra.job.name}.py"):
             directory = Path(config.hydra.sweep.dir)
+            check_writable(directory, "hydra.sweep.dir")
             if config.hydra.job.name == "train" and is_swept(config.hydra):
                 self._directories = start_sweep(config)
             elif directory.is_dir() and any(directory.iterdir()):
