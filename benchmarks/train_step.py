@@ -22,7 +22,6 @@ import json
 import os
 import statistics
 import tempfile
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,6 @@ from workers import Worker
 TRAINING_IMAGES, VALIDATION_IMAGES = 50_000, 10_000
 STEPS_AT_MOST = 500
 CONV_IMAGES = 2048
-PATIENCE = 10.0  # seconds: whose round takes longer is measured once
 
 Measured = dict[Contender, list[Round]]
 
@@ -63,18 +61,14 @@ def measure(tasks: dict[Contender, Task], rounds: int, progress: Progress) -> Me
                 task = tasks[contender]
                 what = f"{task.model}, batch {task.batch}, {f'round {turn}' if turn else 'warming up'}"
                 progress.update(bar, advance=1, description=f"{what}: {contender.name}")
-                began = time.perf_counter()
                 try:
-                    if turn:
-                        worker.begin()
-                        measured[contender].append(worker.result())
-                    else:
-                        worker.result()
+                    found = worker.turn() if turn else worker.result()
                 except (EOFError, BrokenPipeError):
                     progress.console.print(f"{contender.name}: failed, and is left out")
-                    workers.pop(contender, None)
-                if turn and time.perf_counter() - began > PATIENCE:
-                    workers.pop(contender, None)
+                    del workers[contender]
+                    continue
+                if turn:
+                    measured[contender].append(found)
     progress.remove_task(bar)
     return {contender: found for contender, found in measured.items() if found}
 

@@ -35,12 +35,13 @@ class Worker:
         self._process.join(timeout=5)
         self._process.kill()  # where it was in the middle of a round
 
-    def begin(self) -> None:
-        """Gives the contender its turn."""
+    def turn(self) -> Round:
+        """Gives the contender its turn, and waits for the round."""
         self._connection.send("go")
+        return self.result()
 
     def result(self) -> Round:
-        """Waits for the round that was begun.
+        """Waits for the round that goes on.
 
         Raises:
             EOFError: where the process failed; its traceback stands on stderr.
