@@ -94,14 +94,23 @@ def instrumented(report: str, started: float, overrides: list[str]) -> None:
                 os._exit(0)
 
         fit = vae.training.fit
-        vae.training.fit = lambda *positional, **options: fit(*positional, **{**options, "callbacks": [Stop()]})  # type: ignore[assignment]
+        vae.training.fit = functools.partial(_with_callbacks, [Stop()], fit)
 
     import vae.startup
 
     load = vae.startup.load_tensorflow
-    vae.startup.load_tensorflow = lambda: (load(), stop_after_first_chunk())[0]  # type: ignore[func-returns-value]
+
+    def load_and_arrange_the_end(threads: int | None = None) -> None:
+        load(threads)
+        stop_after_first_chunk()
+
+    vae.startup.load_tensorflow = load_and_arrange_the_end
     sys.argv = [str(TRAIN), *overrides]
     runpy.run_path(str(TRAIN), run_name="__main__")
+
+
+def _with_callbacks(callbacks: list[Any], fit: Callable[..., Any], *positional: Any, **options: Any) -> Any:
+    return fit(*positional, **{**options, "callbacks": callbacks})
 
 
 def _timed(function: Callable[..., Any], stage: str, seconds: dict[str, float]) -> Callable[..., Any]:

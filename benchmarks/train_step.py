@@ -1,162 +1,177 @@
-"""Milliseconds a training step: this project's `fit` against Keras's, same model, optimizer, batch and data.
+"""Milliseconds a training step: this project's `fit` against Keras's, PyTorch and JAX.
 
-    python benchmarks/train_step.py [--batches 20 128 512] [--rounds 5] [--json FILE]
+    python benchmarks/train_step.py [--models mlp conv] [--batches 20 128 512] [--contenders keras torch jax ours]
+                                    [--rounds 5] [--json FILE]
 
-The model is the one of Burda, Grosse and Salakhutdinov 2016 (784-200-200-50, tanh, Bernoulli) with Adam, on 50,000
-images of MNIST's size, dynamically binarized. Ours is measured through `vae.training.fit`, with audit, TensorBoard,
-checkpoints and history switched on; validation is not counted in either. Contenders alternate in every round after one
-that warms them up; the medians stand in the table, with the share of the machine's own float32 matrix-product rate that
-a step's matrix products reach.
+The models are those of `model=mlp` (784-200-200-50, tanh: Burda, Grosse and Salakhutdinov 2016) and `model=conv`, with
+50 latent variables, a Bernoulli likelihood and Adam. Every contender does the same in every step: it takes a random
+batch of resident images of MNIST's size, draws binary ones, encodes, samples, decodes, differentiates, updates. Ours
+goes through `vae.training.fit` with audit, TensorBoard, checkpoints and history switched on; the time of a step is the
+run's own, which leaves out validation and what is done at an epoch's end; the column "epoch" has all of it. Keras's
+`fit` has arrays or a `tf.data` pipeline and, but for its defaults, 50 steps a call. Thread counts are the libraries'
+own.
+
+Every contender has a process of its own. All are warmed up, then they take turns, one at a time, round by round; the
+tables have the medians. The rate of a large float32 matrix product is measured in the same rounds, and the share of it
+is what a step's matrix products and convolutions reach.
 """
 
 import argparse
-import io
-import itertools
+import contextlib
 import json
 import os
 import statistics
 import tempfile
-import time
-import warnings
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+from arithmetic import FLOPS_OF_MATRIX_PRODUCT, flops_of_a_step
+from contenders import CONTENDERS, KERAS_DEFAULTS, MATRIX_PRODUCT, Contender, Round, Task
+from images import digit_images
+from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+from workers import Worker
 
-from vae.startup import load_tensorflow
+TRAINING_IMAGES, VALIDATION_IMAGES = 50_000, 10_000
+STEPS_AT_MOST = 500
+CONV_IMAGES = 2048
 
-IMAGES = 50_000
-LATENTS = 50
-HIDDEN = (200, 200)
-STEPS_MEASURED = 390
-
-
-def matrix_product_rate() -> float:
-    """Float32 GFLOP/s of one large matrix product: the median of ten."""
-    import tensorflow as tf
-
-    size = 2048
-    left, right = tf.random.normal([size, size]), tf.random.normal([size, size])
-    seconds = []
-    for _ in range(11):
-        began = time.perf_counter()
-        tf.matmul(left, right).numpy()
-        seconds.append(time.perf_counter() - began)
-    return 2 * size**3 / statistics.median(seconds[1:]) / 1e9
+Measured = dict[Contender, list[Round]]
 
 
-def flops_of_a_step(batch: int) -> float:
-    """Of the matrix products alone, forward and backward: six for every weight and example."""
-    sizes = [(784, *HIDDEN, 2 * LATENTS), (LATENTS, *reversed(HIDDEN), 784)]
-    weights = sum(left * right for layers in sizes for left, right in itertools.pairwise(layers))
-    return 6.0 * weights * batch
+def images_of_a_round(contender: Contender, model: str, batch: int) -> int:
+    """So many that a round takes about a second or two: an epoch, or a part of one for those that are slow."""
+    if model == "conv":
+        return batch if contender.one_program else CONV_IMAGES
+    return TRAINING_IMAGES if contender.one_program else min(TRAINING_IMAGES, STEPS_AT_MOST * batch)
 
 
-def new_model() -> Any:
-    """The model, compiled as a user would."""
-    import keras
-
-    from vae import VAE
-    from vae.kl import Analytic
-    from vae.latents import GaussianLatent
-    from vae.likelihoods import BernoulliLikelihood
-    from vae.networks import MLP
-
-    latent, network = GaussianLatent(LATENTS), MLP(HIDDEN)
-    encoder, decoder = network.encoder((28, 28, 1), latent.parameter_count), network.decoder(LATENTS, (28, 28, 1))
-    model = VAE(encoder, decoder, latent, BernoulliLikelihood(), Analytic())
-    model.compile(keras.optimizers.Adam(1e-3))
-    return model
-
-
-def ours(images: Any, batch: int, engine: str) -> Callable[[], float]:
-    """A round through `vae.training.fit`: ms a step."""
-    from vae import training
-    from vae.kl import Analytic, Backend, KerasLoss
-
-    count = STEPS_MEASURED * batch
-    source: Any = SimpleNamespace(train=images[:count], validation=images[-batch:])
-    model, audit = new_model(), {"analytic": Analytic(), "backend": Backend(), "keras_loss": KerasLoss()}
-
-    def measure() -> float:
-        with tempfile.TemporaryDirectory() as directory, redirect_stdout(io.StringIO()):
-            with training.RunRecord(Path(directory), seed=0, kl="analytic") as record:
-                training.fit(
-                    model,
-                    source,
-                    record,
-                    epochs=3,
-                    batch_size=batch,
-                    binarization="dynamic",
-                    engine=engine,
-                    audit=audit,
-                    options={},
-                    configuration="",
-                )
-            return 1000 / record.summary["train"]["steps_per_second"]
-
-    return measure
+def measure(tasks: dict[Contender, Task], rounds: int, progress: Progress) -> Measured:
+    """All rounds of all contenders at one model and batch; who fails is left out."""
+    measured: Measured = {contender: [] for contender in tasks}
+    bar = progress.add_task("", total=len(tasks) * (rounds + 1))
+    with contextlib.ExitStack() as stack:
+        workers = {contender: stack.enter_context(Worker(contender, task)) for contender, task in tasks.items()}
+        for turn in range(rounds + 1):
+            for contender, worker in list(workers.items()):
+                task = tasks[contender]
+                what = f"{task.model}, batch {task.batch}, {f'round {turn}' if turn else 'warming up'}"
+                progress.update(bar, advance=1, description=f"{what}: {contender.name}")
+                try:
+                    found = worker.turn() if turn else worker.result()
+                except (EOFError, BrokenPipeError):
+                    progress.console.print(f"{contender.name}: failed, and is left out")
+                    del workers[contender]
+                    continue
+                if turn:
+                    measured[contender].append(found)
+    progress.remove_task(bar)
+    return {contender: found for contender, found in measured.items() if found}
 
 
-def stock(images: Any, batch: int, **options: Any) -> Callable[[], float]:
-    """A round of Keras's `fit` on float32 arrays, as its documentation shows it: ms a step."""
-    import keras
+def figures_of(measured: Measured, model: str, batch: int) -> dict[str, Any]:
+    """What the table and the file say of a model at a batch."""
+    medians = {
+        contender: statistics.median(found.milliseconds for found in rounds) for contender, rounds in measured.items()
+    }
+    rates = [FLOPS_OF_MATRIX_PRODUCT / found.milliseconds / 1e6 for found in measured[MATRIX_PRODUCT]]
+    arithmetic = flops_of_a_step(model, batch) / statistics.median(rates) / 1e6
+    defaults = medians.get(KERAS_DEFAULTS)
+    best = min((median for contender, median in medians.items() if contender.library == "keras"), default=None)
+    contenders = [
+        {
+            "name": contender.name,
+            "milliseconds": median,
+            "times_keras_defaults": defaults and defaults / median,
+            "times_keras_best": best and best / median,
+            "share_of_matrix_product": arithmetic / median,
+            "rounds": [found.milliseconds for found in measured[contender]],
+            "losses": [found.loss for found in measured[contender]],
+            "epoch_seconds": [found.epoch_seconds for found in measured[contender] if found.epoch_seconds],
+        }
+        for contender, median in medians.items()
+        if contender is not MATRIX_PRODUCT
+    ]
+    return {"model": model, "batch": batch, "matrix_product_gflops": rates, "contenders": contenders}
 
-    model = new_model()
-    model.compile(keras.optimizers.Adam(1e-3), **options)
-    floats = (images[: STEPS_MEASURED * batch] / 255.0).astype("float32")
 
-    def measure() -> float:
-        began = time.perf_counter()
-        model.fit(floats, batch_size=batch, epochs=1, verbose=0)
-        return (time.perf_counter() - began) / STEPS_MEASURED * 1000
+def table_of(figures: dict[str, Any]) -> Table:
+    """The figures of a model at a batch."""
+    rates = figures["matrix_product_gflops"]
+    title = (
+        f"{figures['model']}, batch {figures['batch']}; {os.cpu_count()} cores, "
+        f"float32 matrix product {statistics.median(rates):.0f} GFLOP/s ({min(rates):.0f} to {max(rates):.0f})"
+    )
+    columns = ["ms a step", "times Keras's defaults", "times its best", "share of the product", "epoch, s"]
+    table = Table(Column(no_wrap=True), *columns, title=title, box=box.SIMPLE)
+    for found in figures["contenders"]:
+        ratios = (found[f"times_keras_{name}"] for name in ("defaults", "best"))
+        seconds = found["epoch_seconds"]
+        table.add_row(
+            found["name"],
+            f"{found['milliseconds']:.2f}",
+            *(f"{ratio:.2f}" if ratio else "" for ratio in ratios),
+            f"{found['share_of_matrix_product']:.0%}",
+            f"{statistics.median(seconds):.2f}" if seconds else "",
+        )
+    return table
 
-    return measure
+
+def versions() -> dict[str, str]:
+    """Of the libraries that are installed."""
+    found = {}
+    for library in ("tensorflow", "keras", "torch", "jax", "optax"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found
 
 
 def main() -> None:
     """Measures, prints the table and, where asked, writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, nargs="+", default=[20, 128])
+    libraries = list(dict.fromkeys(contender.library for contender in CONTENDERS))
+    known = [*libraries, *(contender.name for contender in CONTENDERS)]
+    parser.add_argument("--models", nargs="+", default=["mlp", "conv"], choices=["mlp", "conv"])
+    parser.add_argument("--batches", type=int, nargs="+", default=[20, 128, 512])
+    parser.add_argument(
+        "--contenders", nargs="+", default=libraries, choices=known, metavar="NAME", help="libraries, or single ones"
+    )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, help="a round's, for a quick look")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    load_tensorflow()
-    warnings.simplefilter("ignore")
 
-    import numpy as np
+    console = Console()
+    contenders = [MATRIX_PRODUCT]
+    for contender in CONTENDERS:
+        if {contender.library, contender.name} & set(arguments.contenders):
+            if contender.missing:
+                console.print(f"{contender.name}: left out: {contender.missing}", markup=False)
+            else:
+                contenders.append(contender)
 
-    rate = matrix_product_rate()
-    title = f"ms a training step, {os.cpu_count()} cores, matrix product {rate:.0f} GFLOP/s"
-    table = Table("batch", "contender", "ms a step", "against Keras's defaults", "of the matrix product", title=title)
     figures = []
-    for batch in arguments.batches:
-        images = np.random.default_rng(0).integers(0, 256, (STEPS_MEASURED * batch, 28, 28, 1), dtype=np.uint8)
-        contenders = {
-            "Keras fit, defaults": stock(images, batch),
-            "Keras fit, jit_compile, 50 steps an execution": stock(
-                images, batch, jit_compile=True, steps_per_execution=50
-            ),
-            "ours, engine=keras": ours(images, batch, "keras"),
-            "ours, engine=compiled": ours(images, batch, "compiled"),
-        }
-        measured: dict[str, list[float]] = {name: [] for name in contenders}
-        for _ in range(arguments.rounds + 1):
-            for name, measure in contenders.items():
-                measured[name].append(measure())
-        medians = {name: statistics.median(values[1:]) for name, values in measured.items()}
-        for name, median in medians.items():
-            ratio = medians["Keras fit, defaults"] / median
-            share = flops_of_a_step(batch) / (median / 1000) / 1e9 / rate
-            table.add_row(str(batch), name, f"{median:.2f}", f"{ratio:.2f} times", f"{share:.0%}")
-            figures.append({"batch": batch, "contender": name, "milliseconds": median, "ratio": ratio, "share": share})
-    Console().print(table)
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with tempfile.TemporaryDirectory() as directory, Progress(*columns, console=console) as progress:
+        np.save(Path(directory) / "images.npy", digit_images(TRAINING_IMAGES + VALIDATION_IMAGES))
+        for model in arguments.models:
+            for batch in arguments.batches:
+                tasks = {
+                    contender: Task(
+                        model, batch, Path(directory), arguments.images or images_of_a_round(contender, model, batch)
+                    )
+                    for contender in contenders
+                }
+                measured = measure(tasks, arguments.rounds, progress)
+                figures.append(figures_of(measured, model, batch))
+                console.print(table_of(figures[-1]))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"gflops": rate, "cores": os.cpu_count(), "figures": figures}, indent=2))
+        facts = {"cores": os.cpu_count(), "versions": versions(), "figures": figures}
+        arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

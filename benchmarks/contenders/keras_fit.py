@@ -1,0 +1,43 @@
+"""Keras's `fit` without this project's training: on arrays as its documentation shows it, and through `tf.data`."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from contenders import HandIn, Task
+from contenders.keras_model import EPOCHS, HandingIn, new_model
+from vae import VAE
+from vae.noise import uniform_like
+
+
+class Binarizing(VAE):
+    """Binarizes what `fit` hands it."""
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """A step on a Bernoulli draw of the images."""
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        draw = tf.stack([tf.constant(1, tf.int64), tf.convert_to_tensor(self.batches_seen)])
+        return super().train_step((tf.cast(uniform_like(images, draw) < images, tf.float32),))
+
+
+def arrays(task: Task, hand_in: HandIn, **options: Any) -> None:
+    """On float32 arrays, with these options of `compile`; the model binarizes."""
+    images = task.training_images().astype(np.float32) / 255
+    model = new_model(task.model, Binarizing, **options)
+    model.fit(images, batch_size=task.batch, epochs=EPOCHS, verbose=0, callbacks=[HandingIn(task, hand_in)])
+
+
+def dataset(task: Task, hand_in: HandIn, **options: Any) -> None:
+    """Through `tf.data`, with these options of `compile`: shuffles indices, then reads and binarizes whole batches."""
+    images = tf.constant(task.training_images())
+
+    def read(indices: tf.Tensor) -> tf.Tensor:
+        scaled = tf.cast(tf.gather(images, indices), tf.float32) / 255
+        return tf.cast(tf.random.uniform(tf.shape(scaled)) < scaled, tf.float32)
+
+    indices = tf.data.Dataset.range(task.count).shuffle(task.count).batch(task.batch)
+    batches = indices.map(read, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    model = new_model(task.model, **options)
+    model.fit(batches, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[HandingIn(task, hand_in)])

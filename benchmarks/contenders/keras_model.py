@@ -1,0 +1,54 @@
+"""The model that Keras's `fit` and ours train, and the callback by which either hands in its epochs."""
+
+import math
+import time
+from typing import Any
+
+import keras
+
+from contenders import CONV_FILTERS, CONV_HIDDEN, EPSILON, HIDDEN, LATENTS, LEARNING_RATE, SIDE, HandIn, Round, Task
+from vae import VAE
+from vae.kl import Analytic
+from vae.latents import GaussianLatent
+from vae.likelihoods import BernoulliLikelihood
+from vae.networks import MLP, Conv
+
+EPOCHS = 1000  # more than there are rounds
+
+
+def new_model(name: str, kind: type[VAE] = VAE, latents: int = LATENTS, **options: Any) -> VAE:
+    """The model "mlp" or "conv", compiled with Keras's options."""
+    latent = GaussianLatent(latents)
+    network = MLP(HIDDEN) if name == "mlp" else Conv(CONV_FILTERS, CONV_HIDDEN)
+    shape = (SIDE, SIDE, 1)
+    encoder, decoder = network.encoder(shape, latent.parameter_count), network.decoder(latents, shape)
+    model = kind(encoder, decoder, latent, BernoulliLikelihood(), Analytic())
+    model.compile(keras.optimizers.Adam(LEARNING_RATE, epsilon=EPSILON), **options)
+    return model
+
+
+class HandingIn(keras.callbacks.Callback):
+    """Hands in every epoch and waits for the next turn before it returns: the last of the callbacks.
+
+    Args:
+        task: what is trained.
+        hand_in: where to.
+    """
+
+    def __init__(self, task: Task, hand_in: HandIn) -> None:
+        super().__init__()
+        self._steps = math.ceil(task.count / task.batch)
+        self._hand_in = hand_in
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the clock."""
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Hands in what our run says itself, where it is one, and what the clock says."""
+        assert logs is not None
+        seconds = time.perf_counter() - self._began
+        if "steps_per_second" in logs:
+            self._hand_in(Round(1000 / logs["steps_per_second"], logs["loss"], seconds))
+        else:
+            self._hand_in(Round(1000 * seconds / self._steps, logs["loss"]))

@@ -1,0 +1,150 @@
+"""Peak memory of a training run, against the number of images, the batch and the number of latent variables.
+
+    python benchmarks/memory.py [--images 10000 100000] [--batches 20 128 512] [--latents 2 50 200]
+                                [--sources resident streamed] [--json FILE]
+
+Every figure is that of a process of its own, which reads 28x28x1 images through `vae.data.ImageSource` from a TFDS data
+set, built for the purpose, and trains the 784-200-200 network for an epoch by `vae.training.fit`, with audit, logs and
+checkpoints. It is the largest resident set that Linux saw (`getrusage`). One thing is changed at a time; the rest is as
+in the first row.
+"""
+
+import argparse
+import json
+import resource
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from contenders import SIDE
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from workers import SPAWNED, silence
+
+from vae.startup import load_tensorflow
+
+MEBIBYTE = 2**20
+VALIDATION_IMAGES = 5_000
+SOURCES: dict[str, dict[str, Any]] = {"resident": {}, "streamed": {"memory_limit": 0.0}}
+"""Ways to read the images: what `ImageSource` is told."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is trained."""
+
+    source: str = "resident"
+    images: int = 10_000
+    batch: int = 128
+    latents: int = 50
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a run took, in MiB.
+
+    Args:
+        imported: before it had read or built anything.
+        peak: at most.
+    """
+
+    imported: float
+    peak: float
+
+
+def build_images(directory: Path, count: int) -> None:
+    """Writes the data set."""
+    load_tensorflow()
+    import digit_sheet
+
+    digit_sheet.build(directory, count)
+
+
+def memory_of_a_run(setting: Setting, directory: Path) -> Memory:
+    """Trains for an epoch in this process, which has done nothing else."""
+    load_tensorflow()
+    import digit_sheet  # noqa: F401  (registers the builder)
+    from contenders.keras_model import new_model
+
+    from vae import training
+    from vae.data import ImageSource
+    from vae.kl import Analytic, Backend, KerasLoss
+
+    imported = largest_resident_set()
+    source = ImageSource(
+        "digit_sheet",
+        dir=str(directory),
+        validation_size=VALIDATION_IMAGES,
+        take=setting.images,
+        **SOURCES[setting.source],
+    )
+    with (
+        tempfile.TemporaryDirectory() as run,
+        training.RunRecord(Path(run), seed=0, kl="analytic") as record,
+    ):
+        training.fit(
+            new_model("mlp", latents=setting.latents),
+            source,
+            record,
+            epochs=1,
+            batch_size=setting.batch,
+            binarization="dynamic",
+            audit={"analytic": Analytic(), "backend": Backend(), "keras_loss": KerasLoss()},
+            options={},
+            configuration="",
+        )
+    return Memory(imported, largest_resident_set())
+
+
+def largest_resident_set() -> float:
+    """Of this process so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEBIBYTE
+
+
+def settings_of(arguments: argparse.Namespace) -> list[Setting]:
+    """One thing changed at a time, for every way to read images."""
+    settings = []
+    for source in arguments.sources:
+        first = Setting(source, arguments.images[0])
+        settings += [replace(first, images=images) for images in arguments.images]
+        settings += [replace(first, batch=batch) for batch in arguments.batches]
+        settings += [replace(first, latents=latents) for latents in arguments.latents]
+    return list(dict.fromkeys(settings))
+
+
+def main() -> None:
+    """Measures, prints the table and, where asked, writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--batches", type=int, nargs="+", default=[20, 128, 512])
+    parser.add_argument("--latents", type=int, nargs="+", default=[2, 50, 200])
+    parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=list(SOURCES))
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+
+    console = Console()
+    columns = ["images", "batch", "latents", "images, MiB", "TensorFlow, MiB", "peak, MiB"]
+    table = Table("source", *columns, title="peak memory of a training run", box=box.SIMPLE)
+    figures = []
+    fresh = ProcessPoolExecutor(1, SPAWNED, initializer=silence, max_tasks_per_child=1)
+    with tempfile.TemporaryDirectory() as name, fresh, console.status("") as status:
+        directory, most = Path(name), max(arguments.images)
+        status.update(f"building a data set of {most} images")
+        fresh.submit(build_images, directory, most + VALIDATION_IMAGES).result()
+        for setting in settings_of(arguments):
+            status.update(f"training: {setting}")
+            memory = fresh.submit(memory_of_a_run, setting, directory).result()
+            figures.append({**asdict(setting), "imported_mebibytes": memory.imported, "peak_mebibytes": memory.peak})
+            own = setting.images * SIDE**2 / MEBIBYTE
+            row = (setting.images, setting.batch, setting.latents, f"{own:.0f}")
+            table.add_row(setting.source, *map(str, row), f"{memory.imported:.0f}", f"{memory.peak:.0f}")
+    console.print(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
