@@ -109,8 +109,8 @@ def instrumented(report: str, started: float, overrides: list[str]) -> None:
     runpy.run_path(str(TRAIN), run_name="__main__")
 
 
-def _with_callbacks(callbacks: list[Any], fit: Callable[..., Any], *positional: Any, **options: Any) -> Any:
-    return fit(*positional, **{**options, "callbacks": callbacks})
+def _with_callbacks(instead: list[Any], fit: Callable[..., Any], *positional: Any, **options: Any) -> Any:
+    return fit(*positional, **{**options, "callbacks": instead})
 
 
 def _timed(function: Callable[..., Any], stage: str, seconds: dict[str, float]) -> Callable[..., Any]:

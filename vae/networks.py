@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 from numpy.typing import NDArray
 
@@ -89,6 +90,16 @@ class Conv:
         x = layers.Cropping2D([(extra // 2, extra - extra // 2) for extra in surplus])(x)
         parameters = layers.Conv2D(channels, 3, padding="same", dtype="float32", name="likelihood")(x)
         return keras.Model(z, parameters, name="decoder")
+
+
+def are_faster_compiled(*networks: keras.Model) -> bool:
+    """Whether XLA runs these networks faster than the library's kernels: all but convolutions on a CPU.
+
+    There XLA's convolutions lose by far; the README has the figures.
+    """
+    convolutions = layers.Conv2D | layers.Conv2DTranspose
+    convolutional = any(isinstance(layer, convolutions) for network in networks for layer in network.layers)
+    return not convolutional or bool(tf.config.list_physical_devices("GPU"))
 
 
 def set_output_bias(decoder: keras.Model, parameters: NDArray[np.float32]) -> None:

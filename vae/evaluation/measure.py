@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vae.evaluation.information import mutual_information
 from vae.evaluation.likelihood import importance_weighted_nll
 from vae.model import VAE, evaluation_noise
+from vae.networks import are_faster_compiled
 
 ACTIVE_ABOVE = 0.01
 
@@ -28,7 +29,7 @@ def measure(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: in
         seed: of all noise.
     """
 
-    @tf.function
+    @tf.function(jit_compile=are_faster_compiled(model.encoder, model.decoder))
     def measure_batch(images: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
         posterior = model.encode(images)
         z = posterior.sample(evaluation_noise(posterior.mean, seed, first))

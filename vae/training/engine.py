@@ -8,27 +8,25 @@ where it would call a single step, so its callbacks work as they do, at the bord
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from vae.data import scaled_images, training_images
 from vae.model import VAE
+from vae.networks import are_faster_compiled
 from vae.training.strategies import distributed_step, losing_nobody
 
 Call = Callable[[Iterator[Any]], dict[str, Any]]
 
 
 def chosen_engine(engine: str, model: VAE) -> str:
-    """What "auto" means for this model: "compiled", but "keras" where there are convolutions and no GPU.
+    """What "auto" means for this model, on this machine: "compiled" or "keras", whichever is faster.
 
     "compiled" is a chunk as one XLA program. "keras" is a step a call, by the library's kernels, as Keras does it by
-    default. XLA's convolutions on the CPU lose to the library's by far: the README has the figures.
+    default.
     """
     if engine != "auto":
         return engine
-    layers = [*model.encoder.layers, *model.decoder.layers]
-    convolutional = any(isinstance(layer, keras.layers.Conv2D | keras.layers.Conv2DTranspose) for layer in layers)
-    return "keras" if convolutional and not tf.config.list_physical_devices("GPU") else "compiled"
+    return "compiled" if are_faster_compiled(model.encoder, model.decoder) else "keras"
 
 
 def train_function(
