@@ -32,12 +32,22 @@ class Outcome:
     stderr: str
 
 
+def inherited_environment() -> dict[str, str]:
+    """The environment for a process that is started as a user would, without what JAX, imported here, sets in it."""
+    return {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+
+
 def run_script(script: str, *arguments: str, cwd: Path, **environment: str) -> Outcome:
     """Runs a script of the repository as a user would, from the folder `cwd`."""
     command = [sys.executable, str(REPOSITORY / script), *arguments]
-    inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}  # JAX sets it
     ended = subprocess.run(
-        command, cwd=cwd, env={**inherited, **environment}, capture_output=True, text=True, timeout=300, check=False
+        command,
+        cwd=cwd,
+        env={**inherited_environment(), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     return Outcome(ended.returncode, ended.stdout, ended.stderr)
 

@@ -3,7 +3,6 @@
 Most of it is found before TensorFlow is loaded: those cases run with a TensorFlow that cannot be imported.
 """
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, run_script
+from tests.conftest import REPOSITORY, inherited_environment, run_script
 from tests.runs import summary_of, untimed_history_of, weights_are_equal
 from vae.training.checkpoints import checkpoints
 
@@ -220,7 +219,12 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
         cp -r disk/run resumed
     """
     ended = subprocess.run(
-        [*IN_A_SMALL_FILE_SYSTEM, program], cwd=tmp_path, capture_output=True, text=True, check=False
+        [*IN_A_SMALL_FILE_SYSTEM, program],
+        cwd=tmp_path,
+        env=inherited_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.count("\n") == 1, ended.stderr
@@ -251,7 +255,7 @@ def test_what_cannot_be_written_is_said_at_once(trained_run: Path, tmp_path: Pat
     ended = subprocess.run(
         [*IN_A_SMALL_FILE_SYSTEM, program],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": no_tensorflow},
+        env={**inherited_environment(), "PYTHONPATH": no_tensorflow},
         capture_output=True,
         text=True,
         check=False,

@@ -9,7 +9,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from vae.cluster import check_multi_worker
 from vae.errors import UserError
 from vae.settings import EvaluateSettings, TrainSettings, validate
 
@@ -24,10 +23,7 @@ def train_settings(config: DictConfig) -> TrainSettings:
     Raises:
         UserError: naming the option that is wrong.
     """
-    settings = validate(TrainSettings, plain(config))
-    if settings.trainer.strategy == "multi_worker":
-        check_multi_worker()
-    return settings
+    return validate(TrainSettings, plain(config))
 
 
 def evaluate_settings(config: DictConfig) -> EvaluateSettings:

@@ -23,7 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from vae.cluster import is_chief
+from vae.cluster import check_multi_worker, is_chief
 from vae.config.check import check_resume, check_writable, evaluate_settings, flat, run_configuration, train_settings
 from vae.config.sweep import begin_run, failures, is_swept, one_of_many, start_sweep
 from vae.errors import UserError
@@ -65,6 +65,8 @@ class Guard(Callback):
                 evaluate_settings(config)
                 return
             settings = train_settings(config)
+            if settings.trainer.strategy == "multi_worker":
+                check_multi_worker()
             if settings.resume:
                 check_resume(config)
             directory = Path(config.hydra.run.dir)
@@ -129,7 +131,7 @@ def _write_elsewhere(config: DictConfig) -> None:
     """Gives a worker that is not the chief a directory of its own, which goes when it ends."""
     directory = tempfile.mkdtemp(prefix="vae-worker-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    with read_write(config), open_dict(config):
+    with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.run.dir, config.hydra.output_subdir = directory, None
 
 
