@@ -1,7 +1,7 @@
 """Chunks of batches: what one call of a compiled program works through."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import tensorflow as tf
 from vae.data.batches import Images, evaluation_images, reader
 from vae.data.stored import StoredImages
 from vae.noise import Stream, key
+
+Take = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 LONGEST_CHUNK = 200
 LARGEST_CHUNK = 64 * 2**20  # bytes of images from disk: of three chunks one is worked on and two are being read
@@ -35,15 +37,16 @@ def training_chunks(
     count = len(images)
     steps_per_epoch = math.ceil(count / batch_size)
     first_epoch, behind = divmod(first_step, steps_per_epoch)
+    shapes, take = _shapes(images, batch_size, longest), _taker(images, apart=False)
 
     def chunks_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = epoch_order(count, seed, epoch)
         done = tf.where(epoch == first_epoch, tf.constant(behind, tf.int64), 0)
-        chunks = _chunks(images, batch_size, longest, lambda places: tf.gather(order, places), done)
+        chunks = _chunks(shapes, count, lambda places: take(tf.gather(order, places)), done)
         return chunks.map(lambda rows, indices, first, length: (rows, indices, epoch * steps_per_epoch + first, length))
 
     epochs = tf.data.Dataset.counter(first_epoch).flat_map(chunks_of_epoch)
-    return epochs.prefetch(1), len(_shapes(images, batch_size, longest))
+    return epochs.prefetch(1), len(shapes)
 
 
 def evaluation_chunks(
@@ -58,7 +61,8 @@ def evaluation_chunks(
         drawn = evaluation_images(rows, first * batch_size, binarization, seed, stream)
         return tf.cast(tf.round(drawn * 255.0), tf.uint8), indices, first, length
 
-    chunks = _chunks(images, batch_size, longest, tf.identity, tf.constant(0, tf.int64), apart=True).map(binarized)
+    shapes, take = _shapes(images, batch_size, longest), _taker(images, apart=True)
+    chunks = _chunks(shapes, len(images), take, tf.constant(0, tf.int64)).map(binarized)
     return chunks.prefetch(1) if isinstance(images, StoredImages) else chunks.cache()
 
 
@@ -77,27 +81,27 @@ def _shapes(images: Images, batch_size: int, longest: int) -> list[tuple[int, in
     return [*chunks, (full, 1, rest)] if rest else chunks
 
 
-def _chunks(
-    images: Images,
-    batch_size: int,
-    longest: int,
-    order: Callable[[tf.Tensor], tf.Tensor],
-    done: tf.Tensor,
-    apart: bool = False,
-) -> tf.data.Dataset:
-    """The chunks of one epoch in an order; with `apart`, each with its own images even where all are in memory."""
-    shapes = _shapes(images, batch_size, longest)
-    read = reader(images)
-    apart = apart or isinstance(images, StoredImages)
-    resident = None if apart else tf.constant(images)
+def _taker(images: Images, apart: bool) -> Take:
+    """A function from indices to a tensor of images and the places of those in it, for use in a graph.
+
+    The tensor is all of the images, or where they are on disk, or wanted `apart`, those alone. It must be called
+    outside of any graph: inside, all images would become a constant of it.
+    """
+    if apart or isinstance(images, StoredImages):
+        read = reader(images)
+        return lambda indices: (read(indices), tf.range(tf.size(indices)))
+    resident = tf.constant(images)
+    return lambda indices: (resident, indices)
+
+
+def _chunks(shapes: Sequence[tuple[int, int, int]], count: int, take: Take, done: tf.Tensor) -> tf.data.Dataset:
+    """The chunks of one epoch over `count` images; `take` is given their places in its order."""
 
     def chunk(first: tf.Tensor, length: tf.Tensor, steps: int, batch: int) -> tuple[tf.Tensor, ...]:
         begin = tf.clip_by_value(done, first, first + length)
-        places = begin * batch_size + tf.range(steps * batch, dtype=tf.int64)
-        indices = order(tf.minimum(places, len(images) - 1))
-        if resident is not None:
-            return resident, tf.reshape(indices, [steps, batch]), begin, first + length - begin
-        return read(indices), tf.reshape(tf.range(steps * batch), [steps, batch]), begin, first + length - begin
+        places = begin * shapes[0][2] + tf.range(steps * batch, dtype=tf.int64)  # a ragged batch is the last
+        rows, indices = take(tf.minimum(places, count - 1))
+        return rows, tf.reshape(indices, [steps, batch]), begin, first + length - begin
 
     datasets = []
     for batch in dict.fromkeys(batch for _, _, batch in shapes):
