@@ -18,7 +18,8 @@ _SHOWN = (
 def show_outcome(record: RunRecord) -> None:
     """Prints the last epoch's figures, where the run lies, and the commands that come next."""
     summary = record.summary
-    title = f"kl={summary['kl']}  effective beta {summary['effective_beta']:.4g}  {summary['epochs']} epochs"
+    how = f"{summary['epochs']} epochs, engine={summary['engine']}"
+    title = f"kl={summary['kl']}  effective beta {summary['effective_beta']:.4g}  {how}"
     table = Table("nats per image", title=title, title_justify="left")
     for split in ("train", "validation"):
         table.add_column(split, justify="right")
