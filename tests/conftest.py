@@ -1,6 +1,7 @@
 """What several tests need: the repository, the scripts as a user runs them, tiny models, real runs."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +36,15 @@ class Outcome:
 def inherited_environment() -> dict[str, str]:
     """The environment for a process that is started as a user would, without what JAX, imported here, sets in it."""
     return {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+
+
+def free_addresses(count: int) -> list[str]:
+    """Addresses on loopback where nobody listens."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{listening.getsockname()[1]}" for listening in sockets]
+    for listening in sockets:
+        listening.close()
+    return addresses
 
 
 def run_script(script: str, *arguments: str, cwd: Path, **environment: str) -> Outcome:

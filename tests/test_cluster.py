@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import free_addresses
 from vae.cluster import Cluster, check_multi_worker, is_chief, meet, tf_config_cluster
 from vae.errors import UserError
 
@@ -58,10 +59,7 @@ def test_a_wrong_environment_is_one_line(variables: dict[str, str], told: str) -
 
 
 def clusters(count: int) -> list[Cluster]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = tuple(f"127.0.0.1:{listening.getsockname()[1]}" for listening in sockets)
-    for listening in sockets:
-        listening.close()
+    addresses = tuple(free_addresses(count))
     return [Cluster(addresses, index) for index in range(count)]
 
 
@@ -75,8 +73,8 @@ def meetings(arguments: list[tuple[float, Cluster, dict[str, Any]]], patience: f
 
 
 def test_workers_started_apart_meet() -> None:
-    for future in meetings([(0.5 * cluster.index, cluster, {}) for cluster in clusters(3)], patience=10):
-        future.result()
+    futures = meetings([(0.5 * cluster.index, cluster, {}) for cluster in clusters(3)], patience=10)
+    assert [future.exception() for future in futures] == [None, None, None]
     meet(clusters(1)[0], {})
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import joblib
 import keras
-import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from tests.conftest import REPOSITORY, Outcome, run_script
+from tests.runs import summary_of, weights_are_equal
 from vae.config.sweep import share_cores
 
 EXTRA = "needs the extra 'sweep': pip install '.[sweep]'"
@@ -57,18 +57,9 @@ class Probe(keras.callbacks.Callback):
 """
 
 
-def weights_of(run: Path) -> list[Any]:
-    weights: list[Any] = keras.models.load_model(run / "model.keras").get_weights()
-    return weights
-
-
 def contents(directory: Path) -> dict[Path, tuple[bytes, int]]:
     files = (path for path in directory.rglob("*") if path.is_file())
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
-
-
-def status_of(run: Path) -> str:
-    return str(json.loads((run / "summary.json").read_text())["status"])
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +98,8 @@ def assert_two_trained_and_two_are_named(ended: Outcome, sweep: Path, alone: Pat
     assert [line.split(": ")[1] for line in named] == ["sweep/2-analytic-0", "sweep/3-keras_loss-0"]
     assert all(line.endswith(why) for line in named), named
     assert "Traceback" not in ended.stderr
-    assert [status_of(sweep / run) for run in ("0-analytic-0", "1-keras_loss-0")] == ["finished", "finished"]
-    pairs = zip(weights_of(sweep / "1-keras_loss-0"), weights_of(alone), strict=True)
-    assert all(np.array_equal(*pair) for pair in pairs)
+    assert [summary_of(sweep / run)["status"] for run in ("0-analytic-0", "1-keras_loss-0")] == ["finished", "finished"]
+    assert weights_are_equal(sweep / "1-keras_loss-0" / "model.keras", alone / "model.keras")
 
 
 def test_one_after_the_other_in_one_process(alone: Path, tmp_path: Path) -> None:
@@ -163,8 +153,7 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
     assert epochs == ["epoch 2/2", "epoch 1/2", "epoch 2/2"]
     assert contents(sweep / "0-keras_loss-0") == finished
     for number in range(4):
-        pairs = zip(weights_of(sweep / f"{number}-keras_loss-0"), weights_of(alone), strict=True)
-        assert all(np.array_equal(*pair) for pair in pairs), number
+        assert weights_are_equal(sweep / f"{number}-keras_loss-0" / "model.keras", alone / "model.keras"), number
 
     ended = run_script("train.py", "-m", *options, cwd=tmp_path)
     assert ended.status == 0, ended.stderr
@@ -233,7 +222,7 @@ def test_after_ctrl_c_it_goes_on_with_another_launcher_too(tmp_path: Path) -> No
     assert again.status == 0, again.stderr
     assert again.stdout.count("epoch 1/12") == 2 - had_an_epoch
     for folder in folders:
-        assert status_of(folder.parent) == "finished"
+        assert summary_of(folder.parent)["status"] == "finished"
         epochs = [line.split(",")[0] for line in (folder.parent / "history.csv").read_text().splitlines()[1:]]
         assert epochs == [str(epoch) for epoch in range(1, 13)]
 

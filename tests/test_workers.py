@@ -3,7 +3,6 @@
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.conftest import REPOSITORY, inherited_environment, run_script
+from tests.conftest import REPOSITORY, free_addresses, inherited_environment, run_script
 from tests.runs import QUICK, history_of, scalars_of, summary_of
 
 COMMON = ["trainer.epochs=8", "trainer.batch_size=100", "model.hidden=[16]", "data.take=520", QUICK]
@@ -23,10 +22,7 @@ COMMON = ["trainer.epochs=8", "trainer.batch_size=100", "model.hidden=[16]", "da
 @contextlib.contextmanager
 def two_workers(*arguments: str, cwd: Path) -> Iterator[list[subprocess.Popen[str]]]:
     """Two workers on loopback, the chief first; what is left of them at the end is killed."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    addresses = [f"127.0.0.1:{listening.getsockname()[1]}" for listening in sockets]
-    for listening in sockets:
-        listening.close()
+    addresses = free_addresses(2)
     command = [sys.executable, str(REPOSITORY / "train.py"), "trainer.strategy=multi_worker", *arguments]
     workers = []
     for index in range(2):

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, free_addresses
 from tests.training import worker
 from vae.errors import UserError
 from vae.kl import Analytic, KerasLoss
@@ -21,14 +20,6 @@ from vae.latents import GaussianLatent
 from vae.training.strategies import build_strategy, check_divisible, slurm_cluster
 
 Run = dict[str, np.ndarray]
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listening.getsockname()[1] for listening in sockets]
-    for listening in sockets:
-        listening.close()
-    return ports
 
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -67,7 +58,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Path], list[int], str]]:
     """Two processes on loopback; the second is killed after the epoch that follows the fifty steps."""
     directory = tmp_path_factory.mktemp("workers")
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    addresses = free_addresses(2)
     processes, paths = [], [directory / f"{index}.npz" for index in range(2)]
     for index, last in enumerate([[], [str(worker.EPOCHS + 1)]]):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
@@ -109,7 +100,7 @@ def test_mirrored_needs_two_devices() -> None:
 
 
 def test_an_unreachable_worker_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    addresses = free_addresses(2)
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
     with pytest.raises(UserError, match=rf"^worker 0: waited 0.5 s for worker 1 \({addresses[1]}\), which does not"):

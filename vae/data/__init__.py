@@ -1,6 +1,6 @@
 """Images in, batches and chunks of them out."""
 
-from vae.data.batches import Images, evaluation_batches, evaluation_images, scaled_images, training_images
+from vae.data.batches import Images, evaluation_batches, scaled_images, training_images
 from vae.data.chunks import LONGEST_CHUNK, epoch_order, evaluation_chunks, training_chunks
 from vae.data.source import ImageSource
 from vae.data.stored import StoredImages
@@ -13,7 +13,6 @@ __all__ = [
     "epoch_order",
     "evaluation_batches",
     "evaluation_chunks",
-    "evaluation_images",
     "scaled_images",
     "training_chunks",
     "training_images",

@@ -54,7 +54,7 @@ def evaluation_chunks(
 ) -> tf.data.Dataset:
     """One pass in order over a split, in chunks like those of `training_chunks`; `first` is the number of a batch.
 
-    Images come binarized, as 0 and 255; arguments as in `vae.data.evaluation_images`.
+    Images come binarized, as 0 and 255; arguments as in `vae.data.batches.evaluation_images`.
     """
 
     def binarized(rows: tf.Tensor, indices: tf.Tensor, first: tf.Tensor, length: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -137,12 +137,6 @@ class ImageSource:
             total += np.sum(images, axis=0, dtype=np.int64)
         return np.asarray(total / (255.0 * len(self.train)), np.float32)
 
-    def _in_portions(self, split: str) -> Iterator[NDArray[np.uint8]]:
-        images: Images = getattr(self, split)
-        for first in range(0, len(images), READ_AT_A_TIME):
-            part = images[first : first + READ_AT_A_TIME]
-            yield part.read(np.arange(len(part))) if isinstance(part, StoredImages) else part
-
     def _read(self, split: str) -> Images:
         shape = (self.size(split), *self.image_shape)
         if math.prod(shape) > self._memory_limit * 2**30:

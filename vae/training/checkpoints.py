@@ -79,8 +79,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Gives the callbacks back what they remembered."""
-        for number, callback in enumerate(self._callbacks):
-            vars(callback).update(_unpacked(self._resumed.state, f"{number}-{type(callback).__name__}"))
+        for owner, callback in self._owners():
+            vars(callback).update(_unpacked(self._resumed.state, owner))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Gives the model back the running means of the epoch that it goes on with."""
@@ -100,12 +100,17 @@ class Checkpoints(keras.callbacks.Callback):
         """Saves after an epoch."""
         self._save({})
 
+    def _owners(self) -> Iterator[tuple[str, keras.callbacks.Callback]]:
+        """The callbacks whose memory is saved, each with its name in the checkpoint."""
+        for number, callback in enumerate(self._callbacks):
+            yield f"{number}-{type(callback).__name__}", callback
+
     def _save(self, metrics: dict[str, Any]) -> None:
         if self._directory:
             steps = int(self.model.batches_seen.numpy())
             state = _packed(metrics, "metrics")
-            for number, callback in enumerate(self._callbacks):
-                state |= _packed(vars(callback), f"{number}-{type(callback).__name__}")
+            for owner, callback in self._owners():
+                state |= _packed(vars(callback), owner)
             progress = Progress(steps, bool(self.model.stop_training), state)
             save_model(self.model, self._directory / f"step-{steps:08d}.keras", progress)
             for old in checkpoints(self._directory)[KEPT:]:

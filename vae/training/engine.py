@@ -44,9 +44,8 @@ def train_function(
         WorkerLostError: by the function, when another worker is gone.
     """
     if strategy is not None:
-        return _chunk_function(
-            model, distributed_step(model, binarization, strategy, compiled=compiled), compiled=False
-        )
+        distributed = distributed_step(model, binarization, strategy, compiled=compiled)
+        return losing_nobody()(_chunk_function(model, distributed, compiled=False))
 
     def step(images: tf.Tensor, number: tf.Tensor) -> None:
         model.train_step((training_images(images, binarization, model.seed, number),))
@@ -70,8 +69,4 @@ def _chunk_function(model: VAE, step: Callable[[tf.Tensor, tf.Tensor], None], *,
             step(tf.gather(images, indices[place]), first + place)
         return model.get_metrics_result()
 
-    def call(iterator: Iterator[Any]) -> dict[str, Any]:
-        with losing_nobody():
-            return run(*next(iterator))
-
-    return call
+    return lambda iterator: run(*next(iterator))

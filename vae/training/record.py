@@ -66,11 +66,11 @@ class RunRecord:
             raise UserError(f"{error}. To go on, on all workers: {self._resume_command}") from error
         elif isinstance(error, NotFiniteError):
             self.update(status="diverged", error=str(error))
-        elif _disk_problem(error):
+        elif problem := _disk_problem(error):
             with contextlib.suppress(OSError):
-                self.update(status="failed", error=_disk_problem(error))
+                self.update(status="failed", error=problem)
             raise UserError(
-                f"{self.directory}: cannot be written ({_disk_problem(error)}); what was saved is whole. To go on, "
+                f"{self.directory}: cannot be written ({problem}); what was saved is whole. To go on, "
                 f"once that is mended: {self._resume_command}"
             ) from error
         else:

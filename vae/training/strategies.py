@@ -8,21 +8,20 @@ and adds the gradients up, and then each process applies the same sum to the sam
 import contextlib
 import math
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from vae.cluster import PATIENCE, Cluster, has_slurm_step, meet, tf_config_cluster
+from vae.cluster import PATIENCE, Cluster, check_multi_worker, meet, tf_config_cluster
 from vae.data import training_images
 from vae.errors import UserError
 from vae.kl import KLRegularizer
 from vae.latents import GaussianLatent
 from vae.model import VAE
 from vae.noise import Stream, key, normal_like, rows_of
+from vae.training.interruption import at_once
 
 #: What TensorFlow raises when a worker is gone: at once where its connection broke, after a heartbeat's 10 s otherwise.
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
@@ -55,6 +54,7 @@ def build_strategy(
                 f"{len(tf.config.list_physical_devices('GPU'))}; trainer.strategy=single trains on one device"
             )
         return tf.distribute.MirroredStrategy([device.name for device in devices])
+    check_multi_worker()
     cluster = tf_config_cluster() if "TF_CONFIG" in os.environ else slurm_cluster()
     meet(cluster, facts or {}, patience)
     return _multi_worker_strategy(cluster)
@@ -66,8 +66,6 @@ def slurm_cluster() -> Cluster:
     Raises:
         UserError: where the resolver does not understand the environment.
     """
-    if not has_slurm_step():
-        raise UserError("trainer.strategy=multi_worker: is no step of a Slurm job: start it by srun")
     first_port = 10_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20_000  # two jobs may share a node
     tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
     try:
@@ -96,12 +94,8 @@ def _multi_worker_strategy(cluster: Cluster) -> tf.distribute.Strategy:
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
-    on_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
-    if on_main_thread:
-        signal.signal(signal.SIGTERM, handler)  # TensorFlow's own, set there, only logs the signal
-    return strategy
+    with at_once():  # whose end sets SIGTERM's handler back: TensorFlow's own, set here, only logs the signal
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
 
 def distributed_step(
