@@ -24,14 +24,9 @@ class MeanTerms(keras.metrics.Metric):
         self._totals = self.add_variable((3,), "zeros", name="totals")
         self._weight = self.add_variable((), "zeros", name="weight")
 
-    def update_state(self, per_example: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
-        """Adds a batch: `(3, batch)`, of which the rows are regularizer, reconstruction and KL."""
-        if sample_weight is None:
-            weight = tf.cast(tf.shape(per_example)[1], tf.float32)
-        else:
-            weights = tf.cast(sample_weight, tf.float32)
-            per_example, weight = per_example * weights, tf.reduce_sum(weights)
-        self._totals.assign_add(tf.reduce_sum(per_example, axis=1))
+    def update_state(self, means: tf.Tensor, weight: tf.Tensor) -> None:
+        """Adds a batch: the means of regularizer, reconstruction and KL, `(3,)`, and the sum of its weights."""
+        self._totals.assign_add(weight * means)
         self._weight.assign_add(weight)
 
     def result(self) -> dict[str, tf.Tensor]:
@@ -146,16 +141,18 @@ class VAE(keras.Model):
         assert x is not None
         assert y_pred is not None
         posterior, prior, z = self.latent.posterior(y_pred["posterior"]), self.latent.prior(), y_pred["z"]
-        reconstruction = -self.likelihood.log_prob(x, y_pred["likelihood"])
-        kl = tf.reduce_sum(posterior.kl_divergence(prior), axis=-1)
+        reconstruction = canonical_mean(-self.likelihood.log_prob(x, y_pred["likelihood"]), sample_weight)
+        kl = canonical_mean(tf.reduce_sum(posterior.kl_divergence(prior), axis=-1), sample_weight)
         regularizer = self.kl(posterior, prior, z, sample_weight)
-        per_example = tf.stack([tf.broadcast_to(regularizer, tf.shape(kl)), reconstruction, kl])
-        self._mean_terms.update_state(per_example, sample_weight)
+        examples = tf.shape(z, tf.int64)[0]
+        weight = tf.cast(examples, tf.float32) if sample_weight is None else tf.reduce_sum(sample_weight)
+        # What is logged and what is minimised share their means: XLA computes the cross-entropy of each again
+        self._mean_terms.update_state(tf.stack([regularizer, reconstruction, kl]), weight)
         if training:
             self.batches_seen.assign_add(1)
         else:
-            self._images_evaluated.assign_add(tf.shape(kl, tf.int64)[0])
-        return canonical_mean(reconstruction, sample_weight) + tf.convert_to_tensor(self.beta) * regularizer
+            self._images_evaluated.assign_add(examples)
+        return reconstruction + tf.convert_to_tensor(self.beta) * regularizer
 
     def reset_metrics(self) -> None:
         """Starts the metrics, and with them the evaluation's noise, anew. Keras calls it before every evaluation."""
