@@ -30,7 +30,7 @@ def train(config: DictConfig) -> None:
         keras.backend.clear_session()  # of the run before this one, where a sweep's runs share a process
         keras.utils.set_random_seed(settings.seed)
         source = configuration.build_source(config)
-        audit = configuration.build_audit(config)
+        audit = configuration.build_audit(config, source.size("train"))
         callbacks = configuration.build_callbacks(config)
         model, progress = None, training.Progress()
         if kept:

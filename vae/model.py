@@ -8,9 +8,11 @@ import tensorflow as tf
 
 import vae.kl  # noqa: F401  (registers the regularizers that a saved model may name)
 from vae.kl.contract import KLRegularizer, canonical_mean
-from vae.latents import Gaussian, GaussianLatent
+from vae.latents import LatentFamily, Prior, kl_per_example
 from vae.likelihoods import Likelihood
-from vae.noise import Stream, key, keys, normal_like, normal_rows
+from vae.noise import Stream, key, keys, regularizer_key
+from vae.objective import ELBO
+from vae.schedules import Schedule
 
 
 class MeanTerms(keras.metrics.Metric):
@@ -47,7 +49,8 @@ class VAE(keras.Model):
 
     Trained is `reconstruction + beta * regularizer`. Logged beside that are the canonical quantities, in nats, summed
     over pixels and latent variables and averaged over examples: `reconstruction` = -log p(x|z), `kl` =
-    D[q(z|x) || p(z)] in closed form, and `elbo` = -(reconstruction + kl). They are the same whatever the regularizer.
+    D[q(z|x) || p(z)] in closed form (under a learned prior, estimated from z), and `elbo` = -(reconstruction + kl).
+    They are the same whatever the regularizer.
 
     Images are `(batch, height, width, channels)` in [0, 1]. `compile` takes an optimizer and no loss:
 
@@ -65,6 +68,9 @@ class VAE(keras.Model):
         kl: the regularizer that is trained.
         beta: its weight. A weight of the model, so that callbacks can change it while a compiled step runs.
         seed: of all noise.
+        schedule: what beta is multiplied with, as a function of the step; None for 1.
+        objective: what stands around the regularizer; None for nothing.
+        prior: p(z); None for the latent family's own.
 
     References:
         Kingma and Welling 2014, "Auto-encoding variational Bayes", equation 10.
@@ -75,11 +81,14 @@ class VAE(keras.Model):
         self,
         encoder: keras.Model,
         decoder: keras.Model,
-        latent: GaussianLatent,
+        latent: LatentFamily,
         likelihood: Likelihood,
         kl: KLRegularizer,
         beta: float = 1.0,
         seed: int = 0,
+        schedule: Schedule | None = None,
+        objective: ELBO | None = None,
+        prior: Prior | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(dtype="float32", **kwargs)  # its parts have precisions of their own
@@ -89,6 +98,9 @@ class VAE(keras.Model):
         self.likelihood = likelihood
         self.kl = kl
         self.seed = seed
+        self.schedule = schedule
+        self.objective = objective or ELBO()
+        self.prior = prior or Prior()
         self.beta = self._state("beta", beta, "float32")
         self.batches_seen = self._state("batches_seen", 0, "int64")
         self._images_evaluated = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -98,6 +110,8 @@ class VAE(keras.Model):
     def build(self, input_shape: Any) -> None:
         """Builds what the constructor's parts have not built themselves."""
         self.likelihood(self.decoder.output)
+        if not self.prior.built:
+            self.prior.prepare(self.latent, self.encoder.input_shape[1:])
         self.built = True
 
     def _state(self, name: str, value: float, dtype: str) -> Any:
@@ -108,18 +122,22 @@ class VAE(keras.Model):
         """One pass with one posterior sample per image.
 
         Returns:
-            "posterior", the encoder's output `(batch, parameter_count)`; "z" `(batch, latents)`; "likelihood", the
+            "posterior", the encoder's output `(batch, parameter_count)`; "z" `(batch, z_size)`; "likelihood", the
             decoder's output in the images' shape.
         """
         parameters = self.encoder(images, training=training)
         posterior = self.latent.posterior(parameters)
         if training:
-            draw = tf.convert_to_tensor(self.batches_seen)
-            noise = normal_like(posterior.mean, key(self.seed, Stream.TRAINING_POSTERIOR, draw))
+            step = tf.convert_to_tensor(self.batches_seen)
+            draw = key(self.seed, Stream.TRAINING_POSTERIOR, step)
+            z = self.latent.training_sample(posterior, draw, step)
         else:
-            noise = evaluation_noise(posterior.mean, self.seed, self._images_evaluated)
-        z = posterior.sample(noise)
+            z = posterior.sample(self._evaluation_keys(Stream.EVALUATION_POSTERIOR, tf.shape(images)[0]))
         return {"posterior": parameters, "z": z, "likelihood": self.decoder(z, training=training)}
+
+    def _evaluation_keys(self, stream: Stream, count: Any) -> tf.Tensor:
+        """Keys of the next `count` images of an evaluation, so that the batch size changes no figure."""
+        return keys(self.seed, stream, self._images_evaluated, count)
 
     def compute_loss(
         self,
@@ -140,19 +158,34 @@ class VAE(keras.Model):
         """
         assert x is not None
         assert y_pred is not None
-        posterior, prior, z = self.latent.posterior(y_pred["posterior"]), self.latent.prior(), y_pred["z"]
+        posterior, prior, z = self.latent.posterior(y_pred["posterior"]), self.prior_distribution(), y_pred["z"]
+        examples, step = tf.shape(z, tf.int64)[0], tf.convert_to_tensor(self.batches_seen)
         reconstruction = canonical_mean(-self.likelihood.log_prob(x, y_pred["likelihood"]), sample_weight)
-        kl = canonical_mean(tf.reduce_sum(posterior.kl_divergence(prior), axis=-1), sample_weight)
-        regularizer = self.kl(posterior, prior, z, sample_weight)
-        examples = tf.shape(z, tf.int64)[0]
+        kl = canonical_mean(kl_per_example(posterior, prior, z), sample_weight)
+        if training:
+            draw = key(self.seed, Stream.TRAINING_REGULARIZER, step)
+        else:
+            draw = self._evaluation_keys(Stream.EVALUATION_REGULARIZER, examples)
+        with regularizer_key(draw):
+            regularizer = self.objective.term(self.kl, posterior, prior, z, sample_weight, step)
         weight = tf.cast(examples, tf.float32) if sample_weight is None else tf.reduce_sum(sample_weight)
-        # What is logged and what is minimised share their means: XLA computes the cross-entropy of each again
+        # What is logged and what is minimised share their means: XLA would compute the cross-entropy for each
         self._mean_terms.update_state(tf.stack([regularizer, reconstruction, kl]), weight)
+        loss = reconstruction + self.current_beta() * regularizer
         if training:
             self.batches_seen.assign_add(1)
         else:
             self._images_evaluated.assign_add(examples)
-        return reconstruction + tf.convert_to_tensor(self.beta) * regularizer
+        return loss
+
+    def current_beta(self) -> tf.Tensor:
+        """Beta as it is at the step that comes next: a float32 scalar."""
+        beta = tf.convert_to_tensor(self.beta)
+        return beta if self.schedule is None else beta * self.schedule(tf.convert_to_tensor(self.batches_seen))
+
+    def prior_distribution(self) -> Any:
+        """p(z) as it is now."""
+        return self.prior.distribution(self.latent, self.encode)
 
     def reset_metrics(self) -> None:
         """Starts the metrics, and with them the evaluation's noise, anew. Keras calls it before every evaluation."""
@@ -164,12 +197,12 @@ class VAE(keras.Model):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.reconstruct(images)
 
-    def encode(self, images: Any) -> Gaussian:
+    def encode(self, images: Any) -> Any:
         """q(z|x): for a Gaussian, a distribution whose `mu` and `log_var` are `(batch, latents)`."""
         return self.latent.posterior(self.encoder(images, training=False))
 
     def decode(self, z: Any) -> tf.Tensor:
-        """The likelihood's parameters (for a Bernoulli, logits) in the images' shape, for z of `(batch, latents)`."""
+        """The likelihood's parameters (for a Bernoulli, logits) in the images' shape, for z of `(batch, z_size)`."""
         return self.decoder(z, training=False)
 
     def reconstruct(self, images: Any) -> tf.Tensor:
@@ -184,8 +217,8 @@ class VAE(keras.Model):
             seed: the same seed gives the same images; None draws a new one.
         """
         seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
-        noise = normal_like(tf.zeros([n, self.latent.size]), key(seed, Stream.PRIOR_SAMPLES, 0))
-        return self.likelihood(self.decode(self.latent.prior().sample(noise)))
+        z = self.prior_distribution().sample(key(seed, Stream.PRIOR_SAMPLES, 0), batch=n)
+        return self.likelihood(self.decode(z))
 
     def regularizer_scale(self, batch_size: int) -> float:
         """How many times the canonical KL the regularizer is, measured on a batch of this size.
@@ -197,7 +230,7 @@ class VAE(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, with the models, the latent family and the regularizer in Keras's own form."""
-        parts = ("encoder", "decoder", "latent", "likelihood", "kl")
+        parts = ("encoder", "decoder", "latent", "likelihood", "kl", "schedule", "objective", "prior")
         return {
             **super().get_config(),
             **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in parts},
@@ -214,8 +247,3 @@ class VAE(keras.Model):
             if name != "dtype"
         }
         return cls(**objects)
-
-
-def evaluation_noise(like: tf.Tensor, seed: int, first: Any) -> tf.Tensor:
-    """The noise with which evaluation samples the posteriors of the images from place `first` on, in `like`'s shape."""
-    return normal_rows(like, keys(seed, Stream.EVALUATION_POSTERIOR, first, tf.shape(like)[0]))

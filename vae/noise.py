@@ -25,6 +25,8 @@ class Stream(enum.IntEnum):
     TEST_BINARIZATION = 5
     IMPORTANCE_SAMPLES = 6
     PRIOR_SAMPLES = 7
+    TRAINING_REGULARIZER = 8
+    EVALUATION_REGULARIZER = 9
 
 
 def key(seed: int, stream: Stream, counter: Any) -> tf.Tensor:
@@ -60,32 +62,50 @@ _ROWS_OF: ContextVar[tuple[int, int] | None] = ContextVar("rows_of", default=Non
 
 
 def normal_like(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Independent standard normal float32 numbers in the shape of `tensor`."""
-    return _like(_normal, tensor, key)
+    """Independent standard normal float32 numbers in the shape of `tensor`.
+
+    Args:
+        tensor: whose shape counts.
+        key: one key, `(2,)`; or one for each row of the tensor, `(rows, 2)`: a row's draw is then a function of its own
+            key, whatever rows stand around it.
+    """
+    return _like(_normal, _normal_rows, tensor, key)
 
 
 def uniform_like(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Independent float32 numbers, uniform on [0, 1), in the shape of `tensor`."""
-    return _like(_uniform, tensor, key)
+    """Independent float32 numbers, uniform on [0, 1), in the shape of `tensor`; `key` as in `normal_like`."""
+    return _like(_uniform, _uniform_rows, tensor, key)
 
 
-def _like(draw: Any, tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+@contextlib.contextmanager
+def regularizer_key(key: tf.Tensor) -> Iterator[None]:
+    """Inside, a regularizer that draws samples of its own draws them by this key."""
+    token = _REGULARIZER_KEY.set(key)
+    try:
+        yield
+    finally:
+        _REGULARIZER_KEY.reset(token)
+
+
+def own_key() -> tf.Tensor:
+    """The key by which a regularizer draws: a function of seed and step inside a model, the same one outside."""
+    given = _REGULARIZER_KEY.get()
+    return key(0, Stream.TRAINING_REGULARIZER, 0) if given is None else given
+
+
+_REGULARIZER_KEY: ContextVar[Any] = ContextVar("regularizer_key", default=None)
+
+
+def _like(draw: Any, draw_rows: Any, tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     part = _ROWS_OF.get()
-    if part is None:
-        return tf.ensure_shape(draw(tensor, key), tensor.shape)
-    whole, first = part
-    rows = draw(tf.zeros([whole, *tensor.shape[1:]]), key)
-    return tf.ensure_shape(rows[first : first + tensor.shape[0]], tensor.shape)
-
-
-def normal_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    """`normal_like`, but each row `tensor[i]` has the draw of its own `keys[i]`, whatever rows stand around it."""
-    return tf.ensure_shape(_normal_rows(tensor, keys), tensor.shape)
-
-
-def uniform_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    """`uniform_like`, row by row as in `normal_rows`."""
-    return tf.ensure_shape(_uniform_rows(tensor, keys), tensor.shape)
+    if key.shape.rank == 2:
+        drawn = draw_rows(tensor, key)
+    elif part is None:
+        drawn = draw(tensor, key)
+    else:
+        whole, first = part
+        drawn = draw(tf.zeros([whole, *tensor.shape[1:]]), key)[first : first + tensor.shape[0]]
+    return tf.ensure_shape(drawn, tensor.shape)
 
 
 @tf.function(jit_compile=True)

@@ -8,12 +8,22 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 
 from vae.errors import UserError
 
 Units = Annotated[list[PositiveInt], Field(min_length=1)]
 Settings = TypeVar("Settings", bound=BaseModel)
+Unit = Literal["epochs", "steps"]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -61,6 +71,18 @@ class KL(_Open):
     points: Annotated[int, Field(ge=2)] | None = None
     reduction: Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"] = "none"
     calibrate: bool = False
+    samples: PositiveInt = 1
+    form: Literal["parameters", "softmax", "log_var"] = "parameters"
+    alpha: PositiveFloat = 0.5
+    dataset_size: PositiveInt | None = None
+    bandwidth: PositiveFloat | None = None
+
+    @field_validator("alpha")
+    @classmethod
+    def _no_one(cls, alpha: float) -> float:
+        if alpha == 1.0:
+            raise ValueError("must not be 1, where it is kl=analytic")
+        return alpha
 
 
 class Model(_Open):
@@ -75,6 +97,28 @@ class Latent(_Open):
     """The latent variables."""
 
     size: PositiveInt
+    classes: Annotated[int, Field(ge=2)] = 2
+    temperature: PositiveFloat = 1.0
+    final_temperature: PositiveFloat | None = None
+    annealing: PositiveFloat = 1.0
+    unit: Unit = "epochs"
+    straight_through: bool = False
+
+
+class Prior(_Open):
+    """p(z)."""
+
+    components: PositiveInt = 1
+
+
+class Objective(_Open):
+    """What stands around the regularizer."""
+
+    free_bits: NonNegativeFloat
+    group_size: PositiveInt
+    capacity: NonNegativeFloat | None
+    ramp: PositiveFloat
+    unit: Unit
 
 
 class Likelihood(_Open):
@@ -83,10 +127,14 @@ class Likelihood(_Open):
     scale: Literal["learned"] | PositiveFloat = "learned"
 
 
-class Beta(_Closed):
-    """The weight of the regularizer."""
+class Beta(_Open):
+    """The weight of the regularizer, and how it comes to it."""
 
     value: NonNegativeFloat
+    start: NonNegativeFloat = 0.0
+    length: PositiveFloat = 1.0
+    rising: Annotated[float, Field(gt=0, le=1)] = 1.0
+    unit: Unit = "epochs"
 
 
 class Optimizer(_Open):
@@ -103,9 +151,11 @@ class TrainSettings(_Closed):
     data: Data
     model: Model
     latent: Latent
+    prior: Prior
     likelihood: Likelihood
     kl: KL
     beta: Beta
+    objective: Objective
     optimizer: Optimizer
     trainer: Trainer
     audit: dict[str, KL]

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from vae.evaluation import active_units, mutual_information
+from vae.evaluation import mutual_information
+from vae.latents import active
 
 
 def test_active_units_are_those_whose_mean_varies() -> None:
     generator = np.random.default_rng(0)
     mu = np.stack([generator.normal(scale=scale, size=1000) for scale in (0.0, 0.05, 0.15, 1.0)], axis=1)
-    assert active_units(mu) == 2  # variances 0, 0.0025, 0.0225, 1; the threshold is 0.01
+    assert active(mu, 4).tolist() == [False, False, True, True]  # variances 0, 0.0025, 0.0225, 1; the threshold is 0.01
 
 
 def test_posteriors_equal_to_the_prior_tell_nothing() -> None:

@@ -1,5 +1,7 @@
 """The objects that a configuration describes. TensorFlow is loaded here, when the first of them is built."""
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -34,38 +36,60 @@ def build_model(config: DictConfig, source: "ImageSource") -> "VAE":
 
     precision = config.trainer.precision
     keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
-    latent = _instantiate(config.latent, "latent")
+    steps = math.ceil(source.size("train") / config.trainer.batch_size)
+    latent = _instantiate(_in_steps(config.latent, "annealing", steps, "annealing_steps"), "latent")
     likelihood = _instantiate(config.likelihood, "likelihood")
     networks = _instantiate(config.model, "model")
     try:
         encoder = networks.encoder(source.image_shape, latent.parameter_count)
-        decoder = networks.decoder(latent.size, source.image_shape)
+        decoder = networks.decoder(latent.z_size, source.image_shape)
     except ValueError as error:
         raise UserError(f"model: {str(error).splitlines()[0]}") from error
     set_output_bias(decoder, likelihood.initial_parameters(source.mean_image()))
-    model = VAE(encoder, decoder, latent, likelihood, build_kl(config.kl), config.beta.value, config.seed)
+    beta = _in_steps(config.beta, "length", steps)
+    model = VAE(
+        encoder,
+        decoder,
+        latent,
+        likelihood,
+        build_kl(config.kl, examples=source.size("train")),
+        beta.pop("value"),
+        config.seed,
+        schedule=_instantiate(beta, "beta") if beta else None,
+        objective=_instantiate(_in_steps(config.objective, "ramp", steps), "objective"),
+        prior=_instantiate(config.prior, "prior"),
+    )
+    _check_together(model, HydraConfig.get().runtime.choices)
     optimizer = _instantiate(config.optimizer, "optimizer")
     model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer)
     return model
 
 
-def build_kl(config: DictConfig, option: str = "kl") -> Any:
+def build_kl(config: DictConfig, option: str = "kl", examples: int | None = None) -> Any:
     """The regularizer that a node of the configuration names.
+
+    Args:
+        config: the node.
+        option: what it is called.
+        examples: the number of training images, for a regularizer whose `dataset_size` is not given.
 
     Raises:
         UserError: where there is no such class, it does not take these options or it does not follow the contract.
     """
     from vae.kl import KLRegularizer
 
-    regularizer = _instantiate(config, option)
+    options = plain(config)
+    if "dataset_size" in options and options["dataset_size"] is None:
+        options["dataset_size"] = examples
+    regularizer = _instantiate(options, option)
     if not isinstance(regularizer, KLRegularizer):
         raise UserError(f"{option}._target_={config._target_}: must be a subclass of vae.kl.KLRegularizer")
     return regularizer
 
 
-def build_audit(config: DictConfig) -> dict[str, Any]:
-    """The regularizers of the group `audit`, by name."""
-    return {str(name): build_kl(node, f"audit.{name}") for name, node in config.audit.items()}
+def build_audit(config: DictConfig, examples: int | None = None) -> dict[str, Any]:
+    """The regularizers of the group `audit`, by name; `examples` as in `build_kl`."""
+    return {str(name): build_kl(node, f"audit.{name}", examples) for name, node in config.audit.items()}
 
 
 def build_callbacks(config: DictConfig) -> list[Any]:
@@ -76,12 +100,12 @@ def build_callbacks(config: DictConfig) -> list[Any]:
 def hyperparameters(config: DictConfig) -> dict[str, bool | int | float | str]:
     """What runs are told apart by: the choice of the main groups, and the values of the options that matter."""
     choices = HydraConfig.get().runtime.choices
-    chosen = {group: str(choices[group]) for group in ("data", "model", "likelihood")}
-    told = ("kl.", "beta.", "latent.", "model.", "likelihood.", "optimizer.", "trainer.", "data.binarization", "seed")
+    chosen = {group: str(choices[group]) for group in ("data", "model", "latent", "prior", "likelihood", "beta")}
+    told = ("kl.", "beta.", "latent.", "prior.", "objective.", "model.", "likelihood.", "optimizer.", "trainer.")
     values = {
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in flat(plain(config)).items()
-        if name.startswith(told) and not name.endswith("_target_")
+        if name.startswith((*told, "data.binarization", "seed")) and not name.endswith("_target_")
     }
     return {"kl": kl_name(config), **chosen, **values}
 
@@ -91,6 +115,35 @@ def kl_name(config: DictConfig) -> str:
     choice = HydraConfig.get().runtime.choices.kl
     target = str(config.kl._target_)
     return str(choice) if target.startswith("vae.") else target
+
+
+def _in_steps(node: DictConfig, name: str, steps: int, argument: str | None = None) -> dict[str, Any]:
+    """A node's options, with a duration that is in epochs of so many steps brought to steps."""
+    options = plain(node)
+    if (unit := options.pop("unit", None)) is not None:
+        options[argument or name] = options.pop(name) * (steps if unit == "epochs" else 1)
+    return options
+
+
+def _check_together(model: "VAE", choices: Mapping[str, Any]) -> None:
+    """Computes the objective once, on made-up posteriors, so that what does not go together is found at once.
+
+    Raises:
+        UserError: naming the groups.
+    """
+    chosen = ", ".join(f"{group}={choices[group]}" for group in ("kl", "latent", "prior") if group in choices)
+    posterior = model.latent.probe(2, 1.0)
+    prior = model.prior_distribution()
+    try:
+        term = model.objective.term(model.kl, posterior, prior, posterior.mean, None, 0)
+    except UserError as error:
+        raise UserError(f"{chosen} do not go together: {error}") from None
+    except Exception as error:  # a class of the user's may fail in any way
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{chosen}: {type(model.kl).__name__} failed ({type(error).__name__}: {reason})") from error
+    if getattr(term, "shape", None) != ():
+        shape = getattr(term, "shape", type(term).__name__)
+        raise UserError(f"{chosen}: {type(model.kl).__name__} must return a scalar, not {shape}")
 
 
 def _instantiate(node: Any, option: str) -> Any:

@@ -3,11 +3,10 @@
 from vae.evaluation.figures import save_figures
 from vae.evaluation.information import mutual_information
 from vae.evaluation.likelihood import importance_weighted_nll
-from vae.evaluation.measure import active_units, measure
+from vae.evaluation.measure import measure
 from vae.evaluation.report import show_figures, with_progress
 
 __all__ = [
-    "active_units",
     "importance_weighted_nll",
     "measure",
     "mutual_information",

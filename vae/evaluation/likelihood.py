@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from vae.model import VAE
-from vae.noise import Stream, keys, normal_rows
+from vae.noise import Stream, keys
 
 SAMPLES_A_PASS = 50
 
@@ -24,18 +24,19 @@ def importance_weighted_nll(model: VAE, images: tf.Tensor, samples: int, seed: i
         seed: of the samples.
         first: the place of the first image in its data set; an image's samples depend on nothing but seed and place.
     """
-    posterior, prior = model.encode(images), model.latent.prior()
-    each = type(posterior)(posterior.mu[:, tf.newaxis], posterior.log_var[:, tf.newaxis])
-    batch, latents = tf.shape(images)[0], posterior.mean.shape[1]
+    posterior, prior = model.encode(images), model.prior_distribution()
+    each = posterior.with_sample_axis()
+    own = prior.with_sample_axis() if prior.factorized else prior
+    batch = tf.shape(images)[0]
     passes = math.ceil(samples / SAMPLES_A_PASS)
     repeated = tf.repeat(images, SAMPLES_A_PASS, axis=0)
     first = tf.cast(first, tf.int64) * passes
 
     def log_weights(number: tf.Tensor) -> tf.Tensor:
         places = keys(seed, Stream.IMPORTANCE_SAMPLES, first + number, batch * passes)[::passes]
-        z = each.sample(normal_rows(tf.zeros([batch, SAMPLES_A_PASS, latents]), places))
-        log_likelihood = model.likelihood.log_prob(repeated, model.decode(tf.reshape(z, [-1, latents])))
-        log_ratio = tf.reduce_sum(prior.log_prob(z) - each.log_prob(z), axis=-1)
+        z = posterior.sample(places, SAMPLES_A_PASS)
+        log_likelihood = model.likelihood.log_prob(repeated, model.decode(tf.reshape(z, [-1, model.latent.z_size])))
+        log_ratio = tf.reduce_sum(own.log_prob(z), axis=-1) - tf.reduce_sum(each.log_prob(z), axis=-1)
         return tf.reshape(log_likelihood, [batch, SAMPLES_A_PASS]) + log_ratio
 
     by_pass = tf.map_fn(log_weights, tf.range(passes, dtype=tf.int64), fn_output_signature=tf.float32)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from vae.evaluation.information import mutual_information
 from vae.evaluation.likelihood import importance_weighted_nll
-from vae.model import VAE, evaluation_noise
+from vae.latents import active, kl_per_example
+from vae.model import VAE
 from vae.networks import are_faster_compiled
-
-ACTIVE_ABOVE = 0.01
+from vae.noise import Stream, keys
 
 
 def measure(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: int) -> dict[str, Any]:
@@ -31,13 +31,14 @@ def measure(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: in
 
     @tf.function(jit_compile=are_faster_compiled(model.encoder, model.decoder))
     def measure_batch(images: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
-        posterior = model.encode(images)
-        z = posterior.sample(evaluation_noise(posterior.mean, seed, first))
+        parameters = model.encoder(images, training=False)
+        posterior, prior = model.latent.posterior(parameters), model.prior_distribution()
+        z = posterior.sample(keys(seed, Stream.EVALUATION_POSTERIOR, first, tf.shape(images)[0]))
         return {
-            "mu": posterior.mean,
-            "log_var": posterior.log_var,
+            "parameters": parameters,
             "z": z,
-            "kl": posterior.kl_divergence(model.latent.prior()),
+            "kl": kl_per_example(posterior, prior, z),
+            "kl_per_latent": posterior.kl_divergence(model.latent.prior()),
             "reconstruction": -model.likelihood.log_prob(images, model.decode(z)),
             "nll": importance_weighted_nll(model, images, nll_samples, seed, first),
         }
@@ -48,31 +49,20 @@ def measure(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: in
         for name, value in measure_batch(images, tf.constant(images_seen, tf.int64)).items():
             parts.setdefault(name, []).append(value.numpy())
         images_seen += len(images)
-    values = {name: np.concatenate(arrays).astype(np.float64) for name, arrays in parts.items()}
-    kl_per_latent = values["kl"].mean(axis=0)
-    kl, reconstruction, nll = float(kl_per_latent.sum()), values["reconstruction"].mean(), values["nll"].mean()
+    values = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    kl, reconstruction, nll = (values[name].mean(dtype=np.float64) for name in ("kl", "reconstruction", "nll"))
+    posterior = model.latent.posterior(tf.constant(values["parameters"]))
     dimensions = math.prod(model.decoder.output_shape[1:])
     return {
         "elbo": float(-(reconstruction + kl)),
         "reconstruction": float(reconstruction),
-        "kl": kl,
+        "kl": float(kl),
         "nll": float(nll),
         "nll_samples": nll_samples,
         "bits_per_dim": float(nll / (dimensions * math.log(2)) + model.likelihood.bits_of_density),
-        "active_units": active_units(values["mu"]),
-        **mutual_information(values["mu"], values["log_var"], values["z"], kl),
-        "kl_per_latent": kl_per_latent.tolist(),
+        "active_units": int(np.sum(active(posterior.mean.numpy(), model.latent.size))),
+        **mutual_information(posterior, values["z"], float(kl)),
+        "kl_per_latent": values["kl_per_latent"].mean(axis=0, dtype=np.float64).tolist(),
         "images": images_seen,
         "seed": seed,
     }
-
-
-def active_units(mu: NDArray[np.float64]) -> int:
-    """How many latent variables vary: those whose posterior mean has a variance above 0.01 over the images.
-
-    Burda, Grosse and Salakhutdinov 2016, section 5.
-
-    Args:
-        mu: posterior means, `(n, latents)`.
-    """
-    return int(np.sum(np.var(mu, axis=0) > ACTIVE_ABOVE))

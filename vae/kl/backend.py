@@ -36,6 +36,15 @@ class Backend(DirectedKL):
         """D[first || second] in nats, `(batch, latents)`."""
         return keras.losses.kl_divergence(*self.probability_vectors(first, second))
 
+    def function_arguments(self, posterior: Any, prior: Any) -> list[tf.Tensor]:
+        """The probability vectors, of every direction that is used."""
+        pairs = {
+            "forward": [(posterior, prior)],
+            "reverse": [(prior, posterior)],
+            "symmetric": [(posterior, prior), (prior, posterior)],
+        }
+        return [vector for pair in pairs[self.direction] for vector in self.probability_vectors(*pair)]
+
     def probability_vectors(self, first: Any, second: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Both distributions as vectors on one support: two tensors `(batch, latents, points)`."""
         return first.probability_vectors(second, self.support, self.points)

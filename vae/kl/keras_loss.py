@@ -53,7 +53,14 @@ class KerasLoss(Backend):
             posterior,
             prior,
         )
-        return value * self._factor(tf.shape(z), sample_weight) if self.calibrate else value
+        return value * self._factor(posterior.shape, sample_weight) if self.calibrate else value
+
+    def reduce(self, values: tf.Tensor, sample_weight: tf.Tensor | None = None) -> tf.Tensor:
+        """What the class makes of values `(batch, latents)` by its reduction: a float32 scalar in nats."""
+        canonical = super().reduce(values, sample_weight)
+        if self.reduction == "none" or self.calibrate:
+            return canonical
+        return tf.math.divide_no_nan(canonical, self._factor(tf.shape(values), sample_weight))
 
     def explain_scale(self, batch_size: int, latents: int) -> str:
         """Which axes the class's reduction ran over, and the override that makes it canonical."""

@@ -1,16 +1,18 @@
 """Diagonal Gaussians."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
 from vae.latents import support as supports
-from vae.serialization import Configurable
+from vae.latents.distribution import Distribution, LatentFamily
+from vae.noise import normal_like
 
 LOG_VAR_BOUNDS = (-20.0, 10.0)
 
 
-class Gaussian:
+class Gaussian(Distribution):
     """Independent normal distributions N(mu, exp(log_var)), one per example and latent variable.
 
     Args:
@@ -19,6 +21,7 @@ class Gaussian:
     """
 
     def __init__(self, mu: tf.Tensor, log_var: tf.Tensor) -> None:
+        super().__init__(mu=mu, log_var=log_var)
         self.mu = mu
         self.log_var = log_var
 
@@ -27,9 +30,11 @@ class Gaussian:
         """The mean, `(batch, latents)`."""
         return self.mu
 
-    def sample(self, noise: tf.Tensor) -> tf.Tensor:
-        """The sample mu + sigma * noise that standard normal noise becomes (Kingma and Welling 2014, section 2.4)."""
-        return self.mu + tf.exp(0.5 * self.log_var) * noise
+    def sample(self, key: tf.Tensor, samples: int | None = None, batch: Any = None) -> tf.Tensor:
+        """The draw mu + sigma * noise, differentiable by mu and sigma (Kingma and Welling 2014, section 2.4)."""
+        shape = self._sample_shape(self.mu, samples, batch)
+        each = self if samples is None else self.with_sample_axis()
+        return each.mu + tf.exp(0.5 * each.log_var) * normal_like(tf.zeros(shape), key)
 
     def log_prob(self, z: tf.Tensor, extra_axes: int = 0) -> tf.Tensor:
         """Log N(z; mu, sigma^2) in nats, in z's shape; z may have `extra_axes` further axes at its end."""
@@ -38,20 +43,79 @@ class Gaussian:
             mu, log_var = mu[..., tf.newaxis], log_var[..., tf.newaxis]
         return -0.5 * (tf.square(z - mu) * tf.exp(-log_var) + log_var + math.log(2.0 * math.pi))
 
-    def kl_divergence(self, other: "Gaussian") -> tf.Tensor:
-        """The exact D[self || other] in nats, `(batch, latents)`."""
-        log_ratio = self.log_var - other.log_var
+    def kl_divergence(self, other: Distribution) -> tf.Tensor:
+        """The exact D[self || other] in nats, `(batch, latents)`: Kingma and Welling 2014, appendix B."""
+        second: Gaussian = self._of_my_family(other)
+        log_ratio = self.log_var - second.log_var
         # expm1: near equal variances exp(r) - 1 would cancel
         variance = tf.math.expm1(log_ratio) - log_ratio
-        return 0.5 * (variance + tf.square(self.mu - other.mu) * tf.exp(-other.log_var))
+        return 0.5 * (variance + tf.square(self.mu - second.mu) * tf.exp(-second.log_var))
 
-    def probability_vectors(self, other: "Gaussian", support: str, points: int | None) -> tuple[tf.Tensor, tf.Tensor]:
+    def renyi_divergence(self, other: Distribution, alpha: float) -> tf.Tensor:
+        """Renyi's divergence of order alpha, D_alpha[self || other], in nats, `(batch, latents)`.
+
+        Gil, Alajaji and Linder 2013, "Renyi divergence measures for commonly used univariate continuous distributions",
+        table 2. Infinite where alpha * var_other + (1 - alpha) * var_self is not positive.
+        """
+        second: Gaussian = self._of_my_family(other)
+        ratio = tf.exp(self.log_var - second.log_var)
+        mixed = alpha + (1.0 - alpha) * ratio  # the mixed variance over the other's
+        finite = mixed > 0.0
+        mixed = tf.where(finite, mixed, 1.0)
+        distance = tf.square(self.mu - second.mu) * tf.exp(-second.log_var)
+        spread = ((1.0 - alpha) * (self.log_var - second.log_var) - tf.math.log(mixed)) / (2.0 * (alpha - 1.0))
+        return tf.where(finite, 0.5 * alpha * distance / mixed + spread, math.inf)
+
+    def probability_vectors(self, other: Distribution, support: str, points: int | None) -> tuple[tf.Tensor, tf.Tensor]:
         """The vectors that stand for D[self || other] on a support: two tensors `(batch, latents, points)`."""
         build = {"quadrature": supports.quadrature, "histogram": supports.histogram}[support]
-        return build(self, other, points)
+        return build(self, self._of_my_family(other), points)
+
+    def expectation(self, function: Any) -> tf.Tensor:
+        """E[function(z)] for a function of each latent variable, `(batch, latents)`, by quadrature.
+
+        Args:
+            function: of nodes `(batch, latents, points)`.
+        """
+        t = tf.linspace(-EXPECTATION_REACH, EXPECTATION_REACH, EXPECTATION_POINTS)
+        weights = tf.nn.softmax(-0.5 * tf.square(t))
+        nodes = self.mu[..., tf.newaxis] + tf.exp(0.5 * self.log_var)[..., tf.newaxis] * t
+        return tf.reduce_sum(weights * function(nodes), axis=-1)
+
+    def js_divergence(self, other: Distribution) -> tf.Tensor:
+        """Jensen and Shannon's divergence in nats, `(batch, latents)`, at most log 2; by quadrature.
+
+        There is no closed form. Each half is an expectation under its own distribution, on 64 nodes out to 8 standard
+        deviations, with log-densities, so that nothing is clipped. Lin 1991, "Divergence measures based on the Shannon
+        entropy", equation 3.1.
+        """
+        second: Gaussian = self._of_my_family(other)
+
+        def half(one: "Gaussian", another: "Gaussian") -> tf.Tensor:
+            def log_ratio_to_mixture(z: tf.Tensor) -> tf.Tensor:
+                difference = another.log_prob(z, extra_axes=1) - one.log_prob(z, extra_axes=1)
+                return math.log(2.0) - tf.nn.softplus(difference)
+
+            return one.expectation(log_ratio_to_mixture)
+
+        return 0.5 * (half(self, second) + half(second, self))
+
+    def pairwise_log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        """Log q(z_i | x_j), summed over latent variables, `(rows of z, batch)`, in float64."""
+        mu, log_var, z = (tf.cast(value, tf.float64) for value in (self.mu, self.log_var, z))
+        precision = tf.exp(-log_var)
+        constant = tf.reduce_sum(log_var + tf.square(mu) * precision + math.log(2.0 * math.pi), axis=1)
+        # (z - mu)^2 / sigma^2, multiplied out into matrix products
+        square = tf.matmul(tf.square(z), precision, transpose_b=True)
+        square -= 2.0 * tf.matmul(z, mu * precision, transpose_b=True)
+        return -0.5 * (square + constant)
 
 
-class GaussianLatent(Configurable):
+EXPECTATION_POINTS = 64
+EXPECTATION_REACH = 8.0
+
+
+class GaussianLatent(LatentFamily):
     """The family of latent variables with a Gaussian posterior and the standard normal prior.
 
     Args:
@@ -66,6 +130,11 @@ class GaussianLatent(Configurable):
         """How many numbers the encoder gives for one example: mu, then log_var."""
         return 2 * self.size
 
+    @property
+    def z_size(self) -> int:
+        """How many numbers z has."""
+        return self.size
+
     def posterior(self, parameters: tf.Tensor) -> Gaussian:
         """q(z|x) from the encoder's output `(batch, 2 * size)`, in float32 whatever its precision."""
         mu, log_var = tf.split(tf.cast(parameters, tf.float32), 2, axis=-1)
@@ -76,7 +145,7 @@ class GaussianLatent(Configurable):
         return Gaussian(tf.zeros([1, self.size]), tf.zeros([1, self.size]))
 
     def probe(self, batch_size: int, distance: float) -> Gaussian:
-        """A posterior `(batch_size, size)` as wide as the prior, so D[q || p] = D[p || q], its means this far off."""
+        """A posterior `(batch_size, size)` as wide as the prior, its means this far off."""
         shape = [batch_size, self.size]
         return Gaussian(tf.fill(shape, distance), tf.zeros(shape))
 

@@ -92,13 +92,17 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves in the midst of an epoch, where someone asked to stop or it has been long."""
-        within = int(self.model.batches_seen.numpy()) % self._steps
-        if within and (self._interrupted() or time.monotonic() - self._saved > SECONDS_BETWEEN):
-            self._save({"values": [variable.numpy() for variable in self.model.metrics_variables]})
+        if self._interrupted() or time.monotonic() - self._saved > SECONDS_BETWEEN:
+            self.save_in_the_midst()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves after an epoch."""
         self._save({})
+
+    def save_in_the_midst(self) -> None:
+        """Saves, whatever the clock says, where an epoch is not over."""
+        if int(self.model.batches_seen.numpy()) % self._steps:
+            self._save({"values": [variable.numpy() for variable in self.model.metrics_variables]})
 
     def _owners(self) -> Iterator[tuple[str, keras.callbacks.Callback]]:
         """The callbacks whose memory is saved, each with its name in the checkpoint."""

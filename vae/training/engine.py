@@ -13,6 +13,7 @@ import tensorflow as tf
 from vae.data import scaled_images, training_images
 from vae.model import VAE
 from vae.networks import are_faster_compiled
+from vae.training.divergence import Run, Watched
 from vae.training.strategies import distributed_step, losing_nobody
 
 Call = Callable[[Iterator[Any]], dict[str, Any]]
@@ -42,15 +43,16 @@ def train_function(
 
     Raises:
         WorkerLostError: by the function, when another worker is gone.
+        NotFiniteError: by the function, when a quantity becomes NaN or infinite.
     """
     if strategy is not None:
         distributed = distributed_step(model, binarization, strategy, compiled=compiled)
-        return losing_nobody()(_chunk_function(model, distributed, compiled=False))
+        return losing_nobody()(Watched(model, _chunk_function(model, distributed, compiled=False)))
 
     def step(images: tf.Tensor, number: tf.Tensor) -> None:
         model.train_step((training_images(images, binarization, model.seed, number),))
 
-    return _chunk_function(model, step, compiled=compiled)
+    return Watched(model, _chunk_function(model, step, compiled=compiled))
 
 
 def test_function(model: VAE, *, compiled: bool) -> Call:
@@ -59,14 +61,15 @@ def test_function(model: VAE, *, compiled: bool) -> Call:
     def step(images: tf.Tensor, _: tf.Tensor) -> None:
         model.test_step((scaled_images(images),))
 
-    return _chunk_function(model, step, compiled=compiled)
+    run = _chunk_function(model, step, compiled=compiled)
+    return lambda iterator: run(*next(iterator))
 
 
-def _chunk_function(model: VAE, step: Callable[[tf.Tensor, tf.Tensor], None], *, compiled: bool) -> Call:
+def _chunk_function(model: VAE, step: Callable[[tf.Tensor, tf.Tensor], None], *, compiled: bool) -> Run:
     @tf.function(jit_compile=compiled)
     def run(images: tf.Tensor, indices: tf.Tensor, first: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
         for place in tf.range(length):
             step(tf.gather(images, indices[place]), first + place)
         return model.get_metrics_result()
 
-    return lambda iterator: run(*next(iterator))
+    return run

@@ -12,8 +12,9 @@ from vae.data import LONGEST_CHUNK, ImageSource, evaluation_batches, evaluation_
 from vae.kl import KLRegularizer
 from vae.model import VAE
 from vae.noise import Stream
-from vae.training.audit import Audit
+from vae.training.audit import TRAINED, Audit
 from vae.training.checkpoints import Checkpoints, Progress
+from vae.training.divergence import NotFiniteError
 from vae.training.engine import chosen_engine, test_function, train_function
 from vae.training.interruption import on_request
 from vae.training.progress import ProgressBar
@@ -79,6 +80,7 @@ def fit(
     warn_of_scale(model, scale, batch_size)
     record.update(engine=engine)
     bar = ProgressBar(epochs, calls, first_epoch)
+    auditing = Audit({**audit, TRAINED: model.kl} if audit else {}, shown)
     kept: list[keras.callbacks.Callback] = []
     if record.writes:
         history = History(record.directory / "history.csv", first_epoch)
@@ -95,22 +97,21 @@ def fit(
     model.test_function = test_function(model, compiled=compiled)
     try:
         with on_request() as interrupted:
-            model.fit(
-                training,
-                epochs=first_epoch if progress.stopped else epochs,
-                initial_epoch=first_epoch,
-                steps_per_epoch=calls,
-                shuffle=False,  # what comes is shuffled, by seed and epoch
-                validation_data=evaluation_chunks(*evaluated, longest=chunk),
-                verbose=0,
-                callbacks=[
-                    Quantities(scale),
-                    Audit({**audit, "trained": model.kl} if audit else {}, shown),
-                    *kept,
-                    *callbacks,
-                    Checkpoints(checkpoints, callbacks, steps, interrupted, progress),
-                ],
-            )
+            saving = Checkpoints(checkpoints, callbacks, steps, interrupted, progress)
+            try:
+                model.fit(
+                    training,
+                    epochs=first_epoch if progress.stopped else epochs,
+                    initial_epoch=first_epoch,
+                    steps_per_epoch=calls,
+                    shuffle=False,  # what comes is shuffled, by seed and epoch
+                    validation_data=evaluation_chunks(*evaluated, longest=chunk),
+                    verbose=0,
+                    callbacks=[Quantities(scale), auditing, *kept, *callbacks, saving],
+                )
+            except NotFiniteError:
+                saving.save_in_the_midst()  # the model as it was before that step
+                raise
     finally:
         model.train_function = model.test_function = None  # Keras makes its own where the model is used further
         bar.close()
@@ -119,7 +120,7 @@ def fit(
 def warn_of_scale(model: VAE, scale: float, batch_size: int) -> None:
     """One warning where effective beta is far from beta: by which factor, why, and what would make it canonical."""
     if abs(scale - 1.0) > SCALE_TOLERANCE:
-        beta = float(model.beta.numpy())
+        beta = float(model.beta.numpy())  # what a schedule, where there is one, multiplies
         warnings.warn(
             f"effective beta is {beta * scale:.4g}, not {beta:.4g}: the regularizer is {scale:.4g} times the canonical "
             f"KL. {model.kl.explain_scale(batch_size, model.latent.size)}",

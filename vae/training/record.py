@@ -18,14 +18,11 @@ import tensorflow as tf
 import vae
 from vae.errors import UserError
 from vae.files import replaced, write_json
+from vae.training.divergence import NotFiniteError
 from vae.training.interruption import at_once
 from vae.training.strategies import WorkerLostError
 
 INTERRUPTED_STATUS = 130  # what a shell shows after Ctrl-C
-
-
-class NotFiniteError(UserError):
-    """A quantity became NaN or infinite."""
 
 
 class RunRecord:
@@ -65,7 +62,7 @@ class RunRecord:
             self.update(status="interrupted", error=str(error))
             raise UserError(f"{error}. To go on, on all workers: {self._resume_command}") from error
         elif isinstance(error, NotFiniteError):
-            self.update(status="diverged", error=str(error))
+            self.update(status="diverged", error=str(error), **error.facts)
         elif problem := _disk_problem(error):
             with contextlib.suppress(OSError):
                 self.update(status="failed", error=problem)

@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from vae.training.record import History, NotFiniteError, RunRecord
+from vae.training.divergence import NotFiniteError
+from vae.training.record import History, RunRecord
 from vae.training.tensorboard import split_logs
 
 
@@ -34,7 +35,7 @@ class Quantities(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the quantities to the epoch's logs."""
         assert logs is not None
-        beta = float(self.model.beta.numpy())
+        beta = float(self.model.current_beta())
         seconds = (self._trained or time.perf_counter()) - self._began
         logs |= {
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
@@ -71,11 +72,10 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the epoch."""
         figures = split_logs(logs or {})
-        for split, values in figures.items():
-            for name, value in values.items():
-                if not np.isfinite(value):
-                    advice = "try a smaller optimizer.learning_rate"
-                    raise NotFiniteError(f"{split}/{name} became {value} in epoch {epoch + 1}; {advice}")
+        for name, value in figures["validation"].items():
+            if not np.isfinite(value):
+                advice = "try a smaller optimizer.learning_rate"
+                raise NotFiniteError(f"validation/{name} became {value} in epoch {epoch + 1}; {advice}")
         row = {f"{split}/{name}": value for split, values in figures.items() for name, value in values.items()}
         seconds = round(time.perf_counter() - self._began, 3)
         self._history.append({"epoch": epoch + 1, "step": (epoch + 1) * self._steps, "seconds": seconds, **row})

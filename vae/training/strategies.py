@@ -17,10 +17,8 @@ import tensorflow as tf
 from vae.cluster import PATIENCE, Cluster, check_multi_worker, meet, tf_config_cluster
 from vae.data import training_images
 from vae.errors import UserError
-from vae.kl import KLRegularizer
-from vae.latents import GaussianLatent
 from vae.model import VAE
-from vae.noise import Stream, key, normal_like, rows_of
+from vae.noise import Stream, key, normal_like, regularizer_key, rows_of
 from vae.training.interruption import at_once
 
 #: What TensorFlow raises when a worker is gone: at once where its connection broke, after a heartbeat's 10 s otherwise.
@@ -112,7 +110,7 @@ def distributed_step(
     Raises:
         UserError: where the regularizer of the parts of a batch does not tell that of the batch.
     """
-    check_divisible(model.kl, model.latent)
+    check_divisible(model)
     replicas, here = strategy.num_replicas_in_sync, len(strategy.extended.worker_devices)
     worker = strategy.cluster_resolver.task_id if strategy.cluster_resolver else 0
 
@@ -206,20 +204,26 @@ def _check_stateless(model: VAE, before: list[tf.Tensor], after: list[tf.Tensor]
             )
 
 
-def check_divisible(regularizer: KLRegularizer, latent: GaussianLatent) -> None:
+def check_divisible(model: VAE) -> None:
     """Measures whether the regularizer of a batch is the mean of the parts' ones, weighted by their sizes.
 
     Raises:
         UserError: where it is not.
     """
-    prior = latent.prior()
-    parameters = normal_like(tf.zeros([12, latent.parameter_count]), key(0, Stream.PRIOR_SAMPLES, 0))
-    whole, *parts = (
-        float(regularizer(latent.posterior(rows), prior, latent.posterior(rows).mean))
-        for rows in (parameters, parameters[:8], parameters[8:])
-    )
+    latent, prior = model.latent, model.prior_distribution()
+    draw = key(0, Stream.PRIOR_SAMPLES, 0)
+    parameters = normal_like(tf.zeros([12, latent.parameter_count]), draw)
+
+    def term(first: int, last: int) -> float:
+        with rows_of(12, first), regularizer_key(draw):
+            posterior = latent.posterior(parameters[first:last])
+            z = latent.training_sample(posterior, draw, 0)
+            return float(model.objective.term(model.kl, posterior, prior, z, None, 0))
+
+    whole, *parts = term(0, 12), term(0, 8), term(8, 12)
     if not np.isclose(whole, (8 * parts[0] + 4 * parts[1]) / 12, rtol=1e-4):
         raise UserError(
-            f"trainer.strategy: {type(regularizer).__name__} is no mean over examples, so that no replica can compute "
-            "its part; trainer.strategy=single trains it, and so does kl.calibrate=true where the reduction is a sum"
+            f"trainer.strategy: {type(model.kl).__name__} with these options is no mean over examples, so that no "
+            "replica can compute its part; trainer.strategy=single trains it, and so does kl.calibrate=true where the "
+            "reduction is a sum"
         )

@@ -67,9 +67,8 @@ class TensorBoardLog(keras.callbacks.Callback):
                 for name, value in figures.items():
                     tf.summary.scalar(f"audit/{name}" if split == "audit" else name, value)
         with self._writers["validation"].as_default(step=step):
-            posterior = self.model.encode(self._images)
-            kl = tf.reduce_mean(posterior.kl_divergence(self.model.latent.prior()), axis=0)
-            tf.summary.histogram("kl_per_latent", kl)
+            kl = self.model.encode(self._images).kl_divergence(self.model.latent.prior())
+            tf.summary.histogram("kl_per_latent", tf.reduce_mean(kl, axis=0))
             if step == 1 or step % self._image_interval == 0 or step == self._epochs:
                 self._write_images()
         for writer in self._writers.values():

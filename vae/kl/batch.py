@@ -1,0 +1,130 @@
+"""Regularizers of the whole batch of samples, which have no value for one example and latent variable alone."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from vae.kl.contract import KLRegularizer, canonical_mean, check_gaussian
+from vae.noise import own_key
+
+
+class TotalCorrelation(KLRegularizer):
+    """The KL in three parts, each with its own weight: beta-TCVAE.
+
+    D[q(z|x) || p(z)] = I(x; z) + D[q(z) || prod_j q(z_j)] + sum_j D[q(z_j) || p(z_j)]: the mutual information, the
+    total correlation and the KL of each variable's marginal. Chen, Li, Grosse and Duvenaud 2018, "Isolating sources of
+    disentanglement in VAEs", equations 2 and 4.
+
+    The densities q(z) and q(z_j) are estimated from the batch by minibatch-stratified sampling (appendix C.2): of N
+    training examples, the one that z came from counts 1/N, and the others of the batch stand for the rest. The paper
+    gives one of those others a weight of its own; here all have the mean of those weights, so that the order of the
+    batch changes nothing. The log of an estimate is biased upwards for the parts, not for their sum.
+
+    Args:
+        information: the weight of I(x; z), the paper's alpha.
+        correlation: of the total correlation, the paper's beta.
+        marginal: of the marginals' KL, the paper's gamma. With all three weights 1 it is an estimate of the KL.
+        dataset_size: N, how many training examples there are; None for the batch's own size. `train.py` fills it in.
+
+    Raises:
+        ValueError: for fewer than one example.
+    """
+
+    def __init__(
+        self,
+        information: float = 1.0,
+        correlation: float = 6.0,
+        marginal: float = 1.0,
+        dataset_size: int | None = None,
+    ) -> None:
+        if dataset_size is not None and dataset_size < 1:
+            raise ValueError(f"kl.dataset_size={dataset_size}: must be 1 or more")
+        self.information = information
+        self.correlation = correlation
+        self.marginal = marginal
+        self.dataset_size = dataset_size
+
+    def __call__(self, posterior: Any, prior: Any, z: tf.Tensor, sample_weight: tf.Tensor | None = None) -> tf.Tensor:
+        """The weighted sum of the three parts, averaged over examples: a float32 scalar in nats."""
+        information, correlation, marginal = self.parts(posterior, prior, z, sample_weight)
+        weighted = self.information * information + self.correlation * correlation + self.marginal * marginal
+        return canonical_mean(weighted, sample_weight)
+
+    def parts(
+        self, posterior: Any, prior: Any, z: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Mutual information, total correlation and marginal KL of each example, in nats: three of `(batch,)`."""
+        check_gaussian("kl=tc", "compares densities of Gaussians", posterior, prior)
+        log_conditional = tf.reduce_sum(posterior.log_prob(z), axis=1)
+        log_prior = tf.reduce_sum(prior.log_prob(z), axis=1)
+        pairs = type(posterior)(posterior.mu[tf.newaxis], posterior.log_var[tf.newaxis]).log_prob(z[:, tf.newaxis])
+        log_shares = self._log_shares(tf.shape(z)[0], sample_weight)  # (batch, batch): z_i under posterior j
+        log_joint = tf.reduce_logsumexp(log_shares + tf.reduce_sum(pairs, axis=2), axis=1)
+        log_marginals = tf.reduce_sum(tf.reduce_logsumexp(log_shares[..., tf.newaxis] + pairs, axis=1), axis=1)
+        return log_conditional - log_joint, log_joint - log_marginals, log_marginals - log_prior
+
+    def explain_scale(self, batch_size: int, latents: int) -> str:
+        """That it has three weights."""
+        return (
+            "kl=tc weighs the parts of the KL apart (kl.information, kl.correlation, kl.marginal); far from the prior "
+            "it is no multiple of the canonical KL"
+        )
+
+    def _log_shares(self, batch: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
+        weight = tf.ones([batch]) if sample_weight is None else tf.cast(sample_weight, tf.float32)
+        examples = tf.cast(batch, tf.float32) if self.dataset_size is None else tf.constant(float(self.dataset_size))
+        others = tf.linalg.set_diag(tf.tile(weight[tf.newaxis], [batch, 1]), tf.zeros([batch]))
+        total = tf.reduce_sum(others, axis=1, keepdims=True)
+        own = tf.where(total > 0.0, 1.0 / examples, 1.0)  # alone in its batch, an example stands for all
+        shares = (1.0 - own) * tf.math.divide_no_nan(others, total) + own * tf.eye(batch)
+        positive = shares > 0.0
+        return tf.where(positive, tf.math.log(tf.where(positive, shares, 1.0)), -1e30)
+
+
+class MaximumMeanDiscrepancy(KLRegularizer):
+    """How far the batch of samples z is from a sample of the prior: InfoVAE, MMD-VAE.
+
+    E[k(z, z')] - 2 E[k(z, y)] + E[k(y, y')] for z of the aggregate posterior, y of the prior and a Gaussian kernel
+    exp(-|a - b|^2 / (2 * bandwidth)): Zhao, Song and Ermon 2019, "InfoVAE: balancing learning and inference in
+    variational autoencoders", equation 6. The estimate leaves out the pairs of a sample with itself: it is unbiased,
+    and may be negative where z has the prior's distribution. It has no unit.
+
+    Args:
+        bandwidth: of the kernel, above 0; None for the number of latent variables.
+
+    Raises:
+        ValueError: for another bandwidth.
+    """
+
+    estimates_kl = False
+
+    def __init__(self, bandwidth: float | None = None) -> None:
+        if bandwidth is not None and not bandwidth > 0.0:
+            raise ValueError(f"kl.bandwidth={bandwidth}: must be above 0")
+        self.bandwidth = bandwidth
+
+    def __call__(self, posterior: Any, prior: Any, z: tf.Tensor, sample_weight: tf.Tensor | None = None) -> tf.Tensor:
+        """The discrepancy: a float32 scalar."""
+        check_gaussian("kl=mmd", "needs z to be a draw of the posterior, which a relaxed one is not", posterior)
+        weight = tf.ones(tf.shape(z)[:1]) if sample_weight is None else tf.cast(sample_weight, tf.float32)
+        drawn = prior.sample(own_key(), None, tf.shape(z)[0] if z.shape[0] is None else z.shape[0])
+        among_z = _mean_of_pairs(self._kernel(z, z), weight)
+        among_drawn = _mean_of_pairs(self._kernel(drawn, drawn), tf.ones_like(weight))
+        across = canonical_mean(tf.reduce_mean(self._kernel(z, drawn), axis=1), weight)
+        return among_z - 2.0 * across + among_drawn
+
+    def explain_scale(self, batch_size: int, latents: int) -> str:
+        """That it is no KL."""
+        return "kl=mmd is no KL: its own weight is beta.value, which InfoVAE takes as large as 1000"
+
+    def _kernel(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        """The kernel of every pair, `(rows of first, rows of second)`."""
+        square = tf.reduce_sum(tf.square(first), axis=1)[:, tf.newaxis] + tf.reduce_sum(tf.square(second), axis=1)
+        square -= 2.0 * tf.matmul(first, second, transpose_b=True)
+        return tf.exp(-0.5 * tf.nn.relu(square) / (self.bandwidth or float(first.shape[1])))
+
+
+def _mean_of_pairs(kernel: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """The weighted mean over pairs of different rows."""
+    pairs = tf.linalg.set_diag(weight[:, tf.newaxis] * weight, tf.zeros_like(weight))
+    return tf.math.divide_no_nan(tf.reduce_sum(pairs * kernel), tf.reduce_sum(pairs))
