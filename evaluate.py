@@ -6,6 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from vae import config as configuration
+from vae.diagnosis import diagnose, in_words
 from vae.startup import load_tensorflow
 
 
@@ -36,6 +37,8 @@ def evaluate(config: DictConfig) -> None:
         paths = evaluation.save_figures(model, next(iter(batches)), directory, seed)
         write_json(directory / "evaluation.json", figures)
         evaluation.show_figures(figures, [directory / "evaluation.json", *paths])
+        if "validation" in (summary := configuration.run_summary(directory)):
+            print(in_words(diagnose(summary, configuration.flat(configuration.plain(run)))))
 
 
 if __name__ == "__main__":

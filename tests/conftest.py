@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from vae import VAE
 from vae.kl import Analytic, KLRegularizer
-from vae.latents import GaussianLatent
+from vae.latents import GaussianLatent, LatentFamily
 from vae.likelihoods import BernoulliLikelihood, Likelihood
 from vae.networks import MLP, Conv
 
@@ -93,13 +94,14 @@ def make_vae() -> Callable[..., VAE]:
         image_shape: tuple[int, int, int] = (8, 8, 1),
         network: MLP | Conv | None = None,
         likelihood: Likelihood | None = None,
-        latents: int = 4,
-        **options: float,
+        latents: int | LatentFamily = 4,
+        **options: Any,
     ) -> VAE:
         keras.utils.set_random_seed(0)
-        latent, network = GaussianLatent(latents), network or MLP((16,))
+        latent = GaussianLatent(latents) if isinstance(latents, int) else latents
+        network = network or MLP((16,))
         encoder = network.encoder(image_shape, latent.parameter_count)
-        decoder = network.decoder(latents, image_shape)
+        decoder = network.decoder(latent.z_size, image_shape)
         vae = VAE(encoder, decoder, latent, likelihood or BernoulliLikelihood(), kl or Analytic(), **options)
         vae.compile(keras.optimizers.Adam(1e-3))
         return vae

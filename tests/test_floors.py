@@ -15,8 +15,10 @@ PACKAGE = REPOSITORY / "vae"
 #: From the ground up. A module may import from its own floor's place and from any floor below.
 FLOORS = [
     {"errors", "files", "images", "noise", "serialization", ""},
-    {"settings", "cluster", "startup"},
-    {"kl", "latents", "likelihoods", "data"},
+    {"settings", "cluster", "startup", "schedules", "diagnosis"},
+    {"latents", "likelihoods", "data"},
+    {"kl"},
+    {"objective"},
     {"networks"},
     {"model"},
     {"training", "evaluation"},

@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy.stats import kstest
 
 from tests.conftest import REPOSITORY
-from vae.noise import Stream, key, keys, normal_like, normal_rows, rows_of, uniform_like, uniform_rows
+from vae.noise import Stream, key, keys, normal_like, rows_of, uniform_like
 
 ASK = """
 import numpy as np, tensorflow as tf
@@ -45,7 +45,7 @@ def test_the_distributions_are_what_they_say() -> None:
 
 
 def test_a_row_depends_on_its_own_key_only() -> None:
-    for draw in (normal_rows, uniform_rows):
+    for draw in (normal_like, uniform_like):
         whole = draw(tf.zeros([10, 3]), keys(2, Stream.ORDER, 0, 10)).numpy()
         part = draw(tf.zeros([4, 3]), keys(2, Stream.ORDER, 5, 4)).numpy()
         assert np.array_equal(whole[5:9], part)

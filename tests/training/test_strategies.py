@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,10 @@ import tensorflow as tf
 
 from tests.conftest import REPOSITORY, free_addresses
 from tests.training import worker
+from vae import VAE
 from vae.errors import UserError
-from vae.kl import Analytic, KerasLoss
-from vae.latents import GaussianLatent
+from vae.kl import Analytic, KerasLoss, MonteCarlo, TotalCorrelation
+from vae.objective import ELBO
 from vae.training.strategies import build_strategy, check_divisible, slurm_cluster
 
 Run = dict[str, np.ndarray]
@@ -122,9 +123,12 @@ def test_a_slurm_task_finds_its_own_address(host: str, index: int, monkeypatch: 
         slurm_cluster()
 
 
-def test_a_sum_over_the_batch_is_refused() -> None:
-    latent = GaussianLatent(4)
-    for kl in (Analytic(), Analytic("reverse"), KerasLoss(), KerasLoss("symmetric", reduction="sum", calibrate=True)):
-        check_divisible(kl, latent)
-    with pytest.raises(UserError, match="KerasLoss is no mean over examples"):
-        check_divisible(KerasLoss(reduction="sum"), latent)
+def test_what_is_no_mean_over_examples_is_refused(make_vae: Callable[..., VAE]) -> None:
+    calibrated = KerasLoss("symmetric", reduction="sum", calibrate=True)
+    for kl in (Analytic(), Analytic("reverse"), KerasLoss(), calibrated, MonteCarlo("symmetric", samples=3)):
+        check_divisible(make_vae(kl))
+    for kl in (KerasLoss(reduction="sum"), TotalCorrelation()):
+        with pytest.raises(UserError, match=f"{type(kl).__name__} with these options is no mean over examples"):
+            check_divisible(make_vae(kl))
+    with pytest.raises(UserError, match="Analytic with these options is no mean over examples"):
+        check_divisible(make_vae(objective=ELBO(free_bits=0.5)))

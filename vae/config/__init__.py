@@ -2,7 +2,15 @@
 
 from vae.cluster import is_chief
 from vae.config.build import build_audit, build_callbacks, build_kl, build_model, build_source, hyperparameters, kl_name
-from vae.config.check import evaluate_settings, flat, run_configuration, shared_facts, train_settings
+from vae.config.check import (
+    evaluate_settings,
+    flat,
+    plain,
+    run_configuration,
+    run_summary,
+    shared_facts,
+    train_settings,
+)
 from vae.config.command_line import Guard, main, reported, run_directory
 from vae.config.sweep import is_done
 
@@ -20,9 +28,11 @@ __all__ = [
     "is_done",
     "kl_name",
     "main",
+    "plain",
     "reported",
     "run_configuration",
     "run_directory",
+    "run_summary",
     "shared_facts",
     "train_settings",
 ]

@@ -7,6 +7,7 @@ from vae.kl.contract import DirectedKL, KLRegularizer, PerLatentRegularizer
 from vae.kl.divergences import JensenShannon, Renyi
 from vae.kl.keras_loss import KerasLoss
 from vae.kl.monte_carlo import MonteCarlo
+from vae.kl.plain import divergence
 from vae.kl.raw import Raw
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "Raw",
     "Renyi",
     "TotalCorrelation",
+    "divergence",
 ]

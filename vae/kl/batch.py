@@ -72,7 +72,8 @@ class TotalCorrelation(KLRegularizer):
 
     def _log_shares(self, batch: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
         weight = tf.ones([batch]) if sample_weight is None else tf.cast(sample_weight, tf.float32)
-        examples = tf.cast(batch, tf.float32) if self.dataset_size is None else tf.constant(float(self.dataset_size))
+        present = tf.math.count_nonzero(weight, dtype=tf.float32)
+        examples = present if self.dataset_size is None else tf.constant(float(self.dataset_size))
         others = tf.linalg.set_diag(tf.tile(weight[tf.newaxis], [batch, 1]), tf.zeros([batch]))
         total = tf.reduce_sum(others, axis=1, keepdims=True)
         own = tf.where(total > 0.0, 1.0 / examples, 1.0)  # alone in its batch, an example stands for all
@@ -108,10 +109,10 @@ class MaximumMeanDiscrepancy(KLRegularizer):
         check_gaussian("kl=mmd", "needs z to be a draw of the posterior, which a relaxed one is not", posterior)
         weight = tf.ones(tf.shape(z)[:1]) if sample_weight is None else tf.cast(sample_weight, tf.float32)
         drawn = prior.sample(own_key(), None, tf.shape(z)[0] if z.shape[0] is None else z.shape[0])
-        among_z = _mean_of_pairs(self._kernel(z, z), weight)
-        among_drawn = _mean_of_pairs(self._kernel(drawn, drawn), tf.ones_like(weight))
-        across = canonical_mean(tf.reduce_mean(self._kernel(z, drawn), axis=1), weight)
-        return among_z - 2.0 * across + among_drawn
+        pairs = weight[:, tf.newaxis] * weight
+        different = tf.linalg.set_diag(pairs, tf.zeros_like(weight))
+        among_z, among_drawn = (_weighted_mean(self._kernel(one, one), different) for one in (z, drawn))
+        return among_z - 2.0 * _weighted_mean(self._kernel(z, drawn), pairs) + among_drawn
 
     def explain_scale(self, batch_size: int, latents: int) -> str:
         """That it is no KL."""
@@ -124,7 +125,5 @@ class MaximumMeanDiscrepancy(KLRegularizer):
         return tf.exp(-0.5 * tf.nn.relu(square) / (self.bandwidth or float(first.shape[1])))
 
 
-def _mean_of_pairs(kernel: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """The weighted mean over pairs of different rows."""
-    pairs = tf.linalg.set_diag(weight[:, tf.newaxis] * weight, tf.zeros_like(weight))
-    return tf.math.divide_no_nan(tf.reduce_sum(pairs * kernel), tf.reduce_sum(pairs))
+def _weighted_mean(kernel: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    return tf.math.divide_no_nan(tf.reduce_sum(weight * kernel), tf.reduce_sum(weight))

@@ -3,12 +3,14 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from vae.data import LONGEST_CHUNK, ImageSource, evaluation_batches, evaluation_chunks, training_chunks
+from vae.diagnosis import diagnose
 from vae.kl import KLRegularizer
 from vae.model import VAE
 from vae.noise import Stream
@@ -115,6 +117,9 @@ def fit(
     finally:
         model.train_function = model.test_function = None  # Keras makes its own where the model is used further
         bar.close()
+    if record.writes:
+        findings = diagnose(record.summary, {**options, "latent.size": model.latent.size})
+        record.update(diagnosis=[asdict(finding) for finding in findings])
 
 
 def warn_of_scale(model: VAE, scale: float, batch_size: int) -> None:

@@ -5,6 +5,7 @@ import shlex
 from rich.console import Console
 from rich.table import Table
 
+from vae.diagnosis import Finding, in_words
 from vae.training.record import RunRecord
 
 _SHOWN = (
@@ -27,6 +28,7 @@ def show_outcome(record: RunRecord) -> None:
         table.add_row(label, *(f"{summary[split][name]:.3f}" for split in ("train", "validation")))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
+    console.print(in_words(Finding(**finding) for finding in summary["diagnosis"]))
     directory = shlex.quote(str(record.directory))
     console.print(f"run        {directory}")
     console.print(f"curves     tensorboard --logdir {directory}")

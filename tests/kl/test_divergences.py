@@ -1,0 +1,73 @@
+"""Jensen and Shannon's and Renyi's divergences of Gaussians against adaptive quadrature in float64."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from vae.kl import Analytic, JensenShannon, Renyi
+from vae.latents import Gaussian
+
+PRIOR = Gaussian(tf.zeros([1, 1]), tf.zeros([1, 1]))
+CASES = [(0.0, 0.0), (1.0, 0.0), (2.0, -1.0), (0.0, -3.0), (-0.5, 0.4), (6.0, -1.0)]
+
+
+def gaussian(mu: float, log_sigma: float) -> Gaussian:
+    return Gaussian(tf.constant([[mu]]), tf.constant([[2.0 * log_sigma]]))
+
+
+def renyi(alpha: float, first: tuple[float, float], second: tuple[float, float]) -> float:
+    def integrand(x: float) -> float:
+        return float(np.exp(alpha * norm.logpdf(x, *first) + (1 - alpha) * norm.logpdf(x, *second)))
+
+    return float(np.log(quad(integrand, -40, 40, limit=400, points=[first[0], second[0]])[0]) / (alpha - 1))
+
+
+@pytest.mark.parametrize(("mu", "log_sigma"), CASES)
+def test_jensen_shannon(mu: float, log_sigma: float) -> None:
+    q, p = (mu, np.exp(log_sigma)), (0.0, 1.0)
+
+    def half(one: tuple[float, float], other: tuple[float, float]) -> float:
+        def integrand(x: float) -> float:
+            ratio = norm.logpdf(x, *other) - norm.logpdf(x, *one)
+            return float(norm.pdf(x, *one) * (np.log(2) - np.logaddexp(0, ratio)))
+
+        return float(quad(integrand, one[0] - 12 * one[1], one[0] + 12 * one[1], limit=400, points=[one[0]])[0])
+
+    expected = (half(q, p) + half(p, q)) / 2
+    posterior = gaussian(mu, log_sigma)
+    assert float(JensenShannon()(posterior, PRIOR, posterior.mean)) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("mu", "log_sigma"), CASES)
+@pytest.mark.parametrize("alpha", [0.2, 0.5, 0.9])
+def test_renyi(mu: float, log_sigma: float, alpha: float) -> None:
+    q, p = (mu, float(np.exp(log_sigma))), (0.0, 1.0)
+    posterior = gaussian(mu, log_sigma)
+    forward, reverse = renyi(alpha, q, p), renyi(alpha, p, q)
+    for direction, expected in (("forward", forward), ("reverse", reverse), ("symmetric", (forward + reverse) / 2)):
+        value = float(Renyi(direction, alpha)(posterior, PRIOR, posterior.mean))
+        assert value == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(("mu", "log_sigma"), CASES)
+def test_renyi_meets_the_kl_at_one(mu: float, log_sigma: float) -> None:
+    posterior = gaussian(mu, log_sigma)
+    exact = float(Analytic()(posterior, PRIOR, posterior.mean))
+    above, below = (float(Renyi(alpha=alpha)(posterior, PRIOR, posterior.mean)) for alpha in (1.001, 0.999))
+    assert (above + below) / 2 == pytest.approx(exact, rel=2e-3, abs=1e-3)
+
+
+def test_renyi_above_one_is_infinite_for_a_wide_posterior() -> None:
+    wide = gaussian(0.0, 1.0)
+    assert float(Renyi(alpha=2.0)(wide, PRIOR, wide.mean)) == np.inf
+    narrow = gaussian(0.5, -0.5)
+    expected = renyi(2.0, (0.5, float(np.exp(-0.5))), (0.0, 1.0))
+    assert float(Renyi(alpha=2.0)(narrow, PRIOR, narrow.mean)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.0, -0.5])
+def test_refuses_another_alpha(alpha: float) -> None:
+    with pytest.raises(ValueError, match=rf"kl.alpha={alpha}: must be above 0 and not 1"):
+        Renyi(alpha=alpha)
