@@ -1,13 +1,12 @@
 """The objects that a configuration describes. TensorFlow is loaded here, when the first of them is built."""
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae.config.check import flat, plain
 from vae.errors import UserError
@@ -59,7 +58,7 @@ def build_model(config: DictConfig, source: "ImageSource") -> "VAE":
         objective=_instantiate(_in_steps(config.objective, "ramp", steps), "objective"),
         prior=_instantiate(config.prior, "prior"),
     )
-    _check_together(model, HydraConfig.get().runtime.choices)
+    _check_together(model)
     optimizer = _instantiate(config.optimizer, "optimizer")
     model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer)
     return model
@@ -78,7 +77,7 @@ def build_kl(config: DictConfig, option: str = "kl", examples: int | None = None
     """
     from vae.kl import KLRegularizer
 
-    options = plain(config)
+    options = _options(config)
     if "dataset_size" in options and options["dataset_size"] is None:
         options["dataset_size"] = examples
     regularizer = _instantiate(options, option)
@@ -117,20 +116,28 @@ def kl_name(config: DictConfig) -> str:
     return str(choice) if target.startswith("vae.") else target
 
 
+def _options(node: DictConfig) -> dict[str, Any]:
+    """What a node holds, its interpolations resolved, in plain containers."""
+    container = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(container, dict)
+    return {str(name): value for name, value in container.items()}
+
+
 def _in_steps(node: DictConfig, name: str, steps: int, argument: str | None = None) -> dict[str, Any]:
     """A node's options, with a duration that is in epochs of so many steps brought to steps."""
-    options = plain(node)
+    options = _options(node)
     if (unit := options.pop("unit", None)) is not None:
         options[argument or name] = options.pop(name) * (steps if unit == "epochs" else 1)
     return options
 
 
-def _check_together(model: "VAE", choices: Mapping[str, Any]) -> None:
+def _check_together(model: "VAE") -> None:
     """Computes the objective once, on made-up posteriors, so that what does not go together is found at once.
 
     Raises:
         UserError: naming the groups.
     """
+    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     chosen = ", ".join(f"{group}={choices[group]}" for group in ("kl", "latent", "prior") if group in choices)
     posterior = model.latent.probe(2, 1.0)
     prior = model.prior_distribution()

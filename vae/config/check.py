@@ -13,6 +13,7 @@ from vae.errors import UserError
 from vae.settings import EvaluateSettings, TrainSettings, validate
 
 _PLACES = {"data.dir", "data.manual_dir", "data.unpacked_dir"}
+OmegaConf.register_new_resolver("quotient", lambda number, divisor: number / divisor, replace=True)  # for recipes
 #: How a run is computed, not what: another number of threads changes the last bits at most
 _MAY_CHANGE = {"resume", "trainer.threads"}
 

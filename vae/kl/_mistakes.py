@@ -28,7 +28,7 @@ class Gaussians:
     @classmethod
     def rounded(cls, mu: Array, log_var: Array) -> Self:
         """With parameters that float32 can hold, so that a regularizer is given the very same."""
-        return cls(*(np.float32(values).astype(np.float64) for values in (mu, log_var)))
+        return cls(mu.astype(np.float32).astype(np.float64), log_var.astype(np.float32).astype(np.float64))
 
     @classmethod
     def drawn(cls, batch: int, latents: int) -> Self:
@@ -115,6 +115,8 @@ def diagnose(direction: str, cases: Sequence[Gaussians], measured: Sequence[floa
             for figure, wrong, error in zip(measured, expected, errors, strict=True)
         )
 
+    if not np.isfinite(measured).all():
+        return "it is no finite number on ordinary posteriors: does a log or a division meet 0?"
     batch, latents = cases[0].mu.shape
     for looseness, candidates in _hypotheses(direction):
         best = min(candidates, key=misfit)
@@ -130,8 +132,8 @@ def diagnose(direction: str, cases: Sequence[Gaussians], measured: Sequence[floa
             "integrated over too short a range?"
         )
     return (
-        f"it is from {lowest:.3g} to {highest:.3g} times the exact value, which no mistake known here explains: compare "
-        "it with vae.kl.Analytic term by term"
+        f"it is from {lowest:.3g} to {highest:.3g} times the exact value, and no mistake that is known here explains "
+        "this: compare it with vae.kl.Analytic, term by term"
     )
 
 
@@ -148,8 +150,10 @@ def _hypotheses(direction: str) -> list[tuple[float, list[tuple[Mistake, ...]]]]
     In front of each list stands how large its misfit may be.
     """
     kinds = ([*_WRONG_VALUES[direction], *_wrong_parameters(DIVERGENCES[direction])], _WRONG_FACTORS, _WRONG_REDUCTIONS)
-    alone = [(mistake,) for kind in kinds for mistake in kind]
-    pairs = [pair for two in itertools.combinations(kinds, 2) for pair in itertools.product(*two)]
+    alone: list[tuple[Mistake, ...]] = [(mistake,) for kind in kinds for mistake in kind]
+    pairs: list[tuple[Mistake, ...]] = [
+        pair for two in itertools.combinations(kinds, 2) for pair in itertools.product(*two)
+    ]
     return [(1.0, alone), (1.0, pairs), (10.0, [(mistake,) for mistake in _WRONG_REDUCTIONS])]
 
 

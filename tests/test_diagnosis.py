@@ -1,0 +1,83 @@
+"""Each rule of the diagnosis, provoked by a real short run, and silent on a good one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_script
+from tests.runs import QUICK, summary_of
+from vae.diagnosis import RULES, diagnose
+
+#: What provokes a rule, the words that its sentence must have, and what other rules rightly say beside it.
+PROVOKED = {
+    "collapsed_by_weight": (
+        ["experiment=recipe/old_keras_blog", "data=digits", "data.binarization=none", "trainer.epochs=8"],
+        ["effective beta is 392", "because of beta.value", "beta.value=1"],
+        set(),
+    ),
+    "never_warmed_up": (
+        ["beta=linear", "beta.length=500", "trainer.epochs=4"],
+        ["beta came to 0.008 of 1", "beta.length"],
+        set(),
+    ),
+    "collapsed_by_itself": (
+        ["likelihood=gaussian", "likelihood.scale=5", "data.binarization=none", "trainer.epochs=12"],
+        ["at an effective beta of 1", "the decoder ignores z", "objective.free_bits"],
+        set(),
+    ),
+    "hardly_weighed": (
+        ["kl=keras_loss", "trainer.epochs=2"],
+        ["weighed 0.0625 instead of 1", "kl.calibrate=true"],
+        set(),
+    ),
+    "negative": (
+        ["kl=raw", "trainer.epochs=15"],
+        ["is negative (-", "no KL can be"],
+        {"blind", "hardly_weighed"},
+    ),
+    "saturated_histogram": (
+        ["kl=backend", "kl.support=histogram", "kl.points=12", "beta.value=0.02", "trainer.epochs=80"],
+        ["misses", "kl.support=quadrature"],
+        {"blind", "hardly_weighed"},
+    ),
+    "blind": (
+        ["kl=raw", "trainer.epochs=2"],
+        ["of its gradient is zero", "clipped", "kl=analytic"],
+        {"negative", "hardly_weighed"},
+    ),
+}
+
+
+def test_every_rule_is_provoked() -> None:
+    assert set(PROVOKED) == set(RULES)
+
+
+@pytest.mark.parametrize("rule", PROVOKED)
+def test_a_rule_names_the_cause_and_what_to_try(rule: str, tmp_path: Path) -> None:
+    options, words, beside = PROVOKED[rule]
+    ended = run_script("train.py", *options, "hydra.run.dir=run", QUICK, cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    found = {finding["rule"]: finding["words"] for finding in summary_of(tmp_path / "run")["diagnosis"]}
+    assert rule in found, found
+    assert set(found) <= {rule} | beside
+    for word in words:
+        assert word in found[rule]
+    assert f"diagnosis  {found[rule]}" in ended.stdout
+
+
+def test_a_good_run_has_no_finding_and_evaluate_says_the_same(trained_run: Path, tmp_path: Path) -> None:
+    ended = run_script("train.py", "trainer.epochs=5", "hydra.run.dir=run", QUICK, cwd=tmp_path)
+    assert summary_of(tmp_path / "run")["diagnosis"] == []
+    assert "diagnosis  nothing that these figures would show is wrong" in ended.stdout
+    ended = run_script("evaluate.py", "run=run", "nll_samples=1", "take=50", cwd=tmp_path)
+    assert "diagnosis  nothing that these figures would show is wrong" in ended.stdout
+
+
+def test_figures_that_are_missing_are_no_findings() -> None:
+    summary = {
+        "validation": {"kl": 5.0, "regularizer": 5.0},
+        "train": {"beta": 1.0, "regularizer": 5.0},
+        "effective_beta": 1.0,
+    }
+    assert diagnose(json.loads(json.dumps(summary)), {"latent.size": 4}) == []
