@@ -97,6 +97,9 @@ def make_vae() -> Callable[..., VAE]:
         latents: int | LatentFamily = 4,
         **options: Any,
     ) -> VAE:
+        policy = keras.config.dtype_policy()
+        keras.backend.clear_session()  # or layers would be numbered on, from model to model
+        keras.config.set_dtype_policy(policy)
         keras.utils.set_random_seed(0)
         latent = GaussianLatent(latents) if isinstance(latents, int) else latents
         network = network or MLP((16,))
@@ -124,6 +127,6 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_keras() -> None:
-    keras.backend.clear_session()
+def _defaults() -> None:
     tf.config.run_functions_eagerly(False)
+    keras.config.set_dtype_policy("float32")

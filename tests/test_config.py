@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from tests.conftest import REPOSITORY
 from vae import config as configuration
+from vae.data import ImageSource
 from vae.errors import UserError
 from vae.likelihoods import GaussianLikelihood
 
@@ -26,6 +27,11 @@ OPTIONS = [
 def _configs() -> Iterator[None]:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         yield
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> ImageSource:
+    return ImageSource("digits", dir=str(tmp_path_factory.mktemp("data")), validation_size=180)
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -95,6 +101,52 @@ def test_the_model_is_what_was_asked_for(tmp_path: Path) -> None:
     assert float(keras.ops.convert_to_numpy(vae.optimizer.learning_rate)) == pytest.approx(0.01)
     bias = vae.decoder.get_layer("likelihood").bias.numpy()
     assert bias == pytest.approx([np.mean(source.train) / 255], rel=1e-4)
+
+
+TOGETHER = [
+    (["latent=bernoulli", "kl=raw"], "kl=raw misuses the means", "this is a Bernoulli; kl=analytic is exact"),
+    (["latent=categorical", "kl=tc"], "kl=tc compares densities of Gaussians", "this is a Categorical"),
+    (["latent=categorical", "kl=mmd"], "kl=mmd needs z to be a draw", "this is a Categorical"),
+    (["latent=bernoulli", "prior=vamp"], "needs latent=gaussian", "BernoulliLatent"),
+    (["prior=vamp", "kl=keras_loss"], "has no closed form", "kl=monte_carlo estimates it"),
+    (["kl=mmd", "objective.free_bits=0.1"], "objective.free_bits=0.1: MaximumMeanDiscrepancy", "kl=analytic has"),
+    (["objective.free_bits=0.1", "objective.group_size=3"], "objective.group_size=3", "does not divide 16"),
+    (["kl._target_=tests.kl.mistaken.Vector"], "Vector must return a scalar", "(2,)"),
+    (["kl._target_=tests.kl.mistaken.Failing"], "Failing failed", "AttributeError"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "wrong", "right"), TOGETHER, ids=lambda case: str(case)[:40])
+def test_what_does_not_go_together_is_named(overrides: list[str], wrong: str, right: str, digits: ImageSource) -> None:
+    with pytest.raises(UserError) as caught:
+        configuration.build_model(composed(*overrides), digits)
+    message = str(caught.value)
+    assert wrong in message
+    assert right in message
+    assert "\n" not in message
+
+
+EVERYWHERE = ["analytic", "backend", "keras_loss", "jensen_shannon", "renyi"]
+GOES = [
+    *((latent, kl) for latent in ("gaussian", "categorical", "bernoulli") for kl in EVERYWHERE),
+    *(("gaussian", kl) for kl in ("monte_carlo", "raw", "tc", "mmd")),
+    *(("gaussian", "monte_carlo", f"prior={prior}") for prior in ("mixture", "vamp")),
+    ("gaussian", "mmd", "prior=vamp"),
+]
+
+
+@pytest.mark.parametrize("options", GOES, ids=" ".join)
+def test_what_goes_together_trains(options: tuple[str, ...], digits: ImageSource) -> None:
+    """Two real steps and a validation, of every pair of family and implementation that makes sense."""
+    latent, kl, *more = options
+    keras.backend.clear_session()
+    vae = configuration.build_model(composed(f"latent={latent}", f"kl={kl}", "beta=cyclical", *more), digits)
+    images = (digits.train[:64] / 255.0).astype(np.float32)
+    before = vae.get_weights()
+    vae.fit(images, batch_size=32, epochs=1, verbose=0)
+    assert np.isfinite(list(vae.evaluate(images, verbose=0, return_dict=True).values())).all()
+    assert all(np.isfinite(weight).all() for weight in vae.get_weights())
+    assert not all(np.array_equal(*pair) for pair in zip(before, vae.get_weights(), strict=True))
 
 
 def test_lists_reach_keras_as_lists(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ class Data(_Closed):
     take: PositiveInt | None
     memory_limit: NonNegativeFloat
     unpacked_dir: str | None
+    weights: str | None
     binarization: Literal["none", "threshold", "dynamic"]
 
 

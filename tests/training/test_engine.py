@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vae import VAE, training
 from vae.data import StoredImages, epoch_order, training_images
-from vae.kl import KerasLoss
+from vae.kl import Backend, KerasLoss
 from vae.networks import Conv
 from vae.training.engine import chosen_engine
 
@@ -26,12 +26,12 @@ def grey_images(count: int) -> NDArray[np.uint8]:
 
 
 def trained(
-    vae: VAE, directory: Path, engine: str, count: int = 80, images: Any = None, **options: Any
+    vae: VAE, directory: Path, engine: str, count: int = 80, images: Any = None, weights: Any = None, **options: Any
 ) -> list[dict[str, str]]:
     """Trains on images in batches of 20, and gives the rows of the history."""
     directory.mkdir()
     images = grey_images(120) if images is None else images
-    source: Any = SimpleNamespace(train=images[:count], validation=images[count:])
+    source: Any = SimpleNamespace(train=images[:count], validation=images[count:], weights=weights)
     with training.RunRecord(directory, seed=0, kl="analytic") as record:
         training.fit(
             vae,
@@ -53,7 +53,9 @@ def figures(rows: list[dict[str, str]]) -> NDArray[np.float64]:
     return np.array([[float(row[name]) for name in FIGURES] for row in rows])
 
 
-def fitted_by_keras(vae: VAE, images: NDArray[np.uint8], epochs: int) -> list[dict[str, float]]:
+def fitted_by_keras(
+    vae: VAE, images: NDArray[np.uint8], epochs: int, weights: NDArray[np.float32] | None = None
+) -> list[dict[str, float]]:
     """Keras's own steps, fed with batches that are cut here from each epoch's order; the mean figures of each epoch."""
     means = []
     for epoch in range(epochs):
@@ -62,8 +64,9 @@ def fitted_by_keras(vae: VAE, images: NDArray[np.uint8], epochs: int) -> list[di
         logs = []
         for cut in cuts:
             batch = training_images(tf.constant(images[cut]), "dynamic", 0, int(vae.batches_seen.numpy()))
-            logs.append(vae.train_on_batch(batch, return_dict=True))  # of this batch alone
-        sizes = [len(cut) for cut in cuts]
+            weight = None if weights is None else weights[cut]
+            logs.append(vae.train_on_batch(batch, sample_weight=weight, return_dict=True))  # of this batch alone
+        sizes = [len(cut) if weights is None else weights[cut].sum() for cut in cuts]
         means.append({name: np.average([float(log[name]) for log in logs], weights=sizes) for name in logs[0]})
     return means
 
@@ -81,6 +84,19 @@ def test_a_hundred_steps_are_keras_s_to_rounding(kl: Any, engine: str, make_vae:
     assert int(ours.batches_seen.numpy()) == int(ours.optimizer.iterations.numpy()) == 100
     for left, right in zip(ours.trainable_weights, stock.trainable_weights, strict=True):
         assert np.allclose(left, right, atol=2e-4)  # Adam divides tiny gradients by their own size
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_weights_of_examples_reach_every_figure(engine: str, make_vae: MakeVAE, tmp_path: Path) -> None:
+    """Held against Keras's own `sample_weight`; some weights are 0, and batches differ in their sums."""
+    weights = np.random.default_rng(5).uniform(0, 2, 90).astype(np.float32) * (np.arange(90) % 3 > 0)
+    ours, stock = make_vae(Backend()), make_vae(Backend())
+    rows = trained(ours, tmp_path / "run", engine, count=90, weights=weights, epochs=5)
+    logs = fitted_by_keras(stock, grey_images(120)[:90], epochs=5, weights=weights)
+    for name in ("elbo", "kl", "reconstruction", "regularizer"):
+        assert [float(row[f"train/{name}"]) for row in rows] == pytest.approx([log[name] for log in logs], rel=2e-5)
+    for left, right in zip(ours.trainable_weights, stock.trainable_weights, strict=True):
+        assert np.allclose(left, right, atol=2e-4)
 
 
 @pytest.mark.parametrize("chunk", [1, 3])

@@ -12,7 +12,7 @@ from omegaconf.errors import MissingMandatoryValue
 from vae.errors import UserError
 from vae.settings import EvaluateSettings, TrainSettings, validate
 
-_PLACES = {"data.dir", "data.manual_dir", "data.unpacked_dir"}
+_PLACES = {"data.dir", "data.manual_dir", "data.unpacked_dir", "data.weights"}
 OmegaConf.register_new_resolver("quotient", lambda number, divisor: number / divisor, replace=True)  # for recipes
 #: How a run is computed, not what: another number of threads changes the last bits at most
 _MAY_CHANGE = {"resume", "trainer.threads"}

@@ -6,19 +6,25 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from vae.data.batches import Images, evaluation_images, reader
 from vae.data.stored import StoredImages
 from vae.noise import Stream, key
 
-Take = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Take = Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
 
 LONGEST_CHUNK = 200
 LARGEST_CHUNK = 64 * 2**20  # bytes of images from disk: of three chunks one is worked on and two are being read
 
 
 def training_chunks(
-    images: Images, batch_size: int, seed: int, longest: int = LONGEST_CHUNK, first_step: int = 0
+    images: Images,
+    batch_size: int,
+    seed: int,
+    longest: int = LONGEST_CHUNK,
+    first_step: int = 0,
+    weights: NDArray[np.float32] | None = None,
 ) -> tuple[tf.data.Dataset, int]:
     """Endless epochs of chunks of shuffled batches, and how many chunks an epoch has.
 
@@ -33,17 +39,24 @@ def training_chunks(
         seed: of the order, which is a function of seed and epoch.
         longest: how many steps a chunk has at most.
         first_step: where a resumed run goes on; in its epoch, steps before it are left out and chunks before it empty.
+        weights: one for each image, `(n,)`; a chunk then has those of its batches at its end, `(steps, batch_size)`.
     """
     count = len(images)
     steps_per_epoch = math.ceil(count / batch_size)
     first_epoch, behind = divmod(first_step, steps_per_epoch)
     shapes, take = _shapes(images, batch_size, longest), _taker(images, apart=False)
+    resident_weights = None if weights is None else tf.constant(weights)
+
+    def take_weighted(indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        taken = take(indices)
+        return taken if resident_weights is None else (*taken, tf.gather(resident_weights, indices))
 
     def chunks_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = epoch_order(count, seed, epoch)
         done = tf.where(epoch == first_epoch, tf.constant(behind, tf.int64), 0)
-        chunks = _chunks(shapes, count, lambda places: take(tf.gather(order, places)), done)
-        return chunks.map(lambda rows, indices, first, length: (rows, indices, epoch * steps_per_epoch + first, length))
+        chunks = _chunks(shapes, count, lambda places: take_weighted(tf.gather(order, places)), done)
+        before = epoch * steps_per_epoch
+        return chunks.map(lambda rows, indices, first, *others: (rows, indices, before + first, *others))
 
     epochs = tf.data.Dataset.counter(first_epoch).flat_map(chunks_of_epoch)
     return epochs.prefetch(1), len(shapes)
@@ -100,8 +113,9 @@ def _chunks(shapes: Sequence[tuple[int, int, int]], count: int, take: Take, done
     def chunk(first: tf.Tensor, length: tf.Tensor, steps: int, batch: int) -> tuple[tf.Tensor, ...]:
         begin = tf.clip_by_value(done, first, first + length)
         places = begin * shapes[0][2] + tf.range(steps * batch, dtype=tf.int64)  # a ragged batch is the last
-        rows, indices = take(tf.minimum(places, count - 1))
-        return rows, tf.reshape(indices, [steps, batch]), begin, first + length - begin
+        rows, *others = take(tf.minimum(places, count - 1))
+        indices, *weights = (tf.reshape(values, [steps, batch]) for values in others)
+        return rows, indices, begin, first + length - begin, *weights
 
     datasets = []
     for batch in dict.fromkeys(batch for _, _, batch in shapes):

@@ -51,9 +51,14 @@ class ImageSource:
         take: how many images of each split to use at most; None for all.
         memory_limit: how large a split may be to be held in memory, in GiB of uint8.
         unpacked_dir: where larger ones are unpacked to; None for `unpacked` in the folder of prepared data sets.
+        weights: a .npy file with a weight for each training image, in their order; None for equal weights.
 
     Raises:
-        UserError: where the data set is unknown, is no image set of one shape, cannot be prepared, or is too small.
+        UserError: where the data set is unknown, is no image set of one shape, cannot be prepared, or is too small;
+            where the file of weights cannot be read or has not as many finite numbers of 0 and above.
+
+    Attributes:
+        weights: those of the training images, `(n,)` float32, or None where all count the same.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class ImageSource:
         take: int | None = None,
         memory_limit: float = 4.0,
         unpacked_dir: str | None = None,
+        weights: str | None = None,
     ) -> None:
         self.name = name
         self._shape = tuple(shape) if shape else None
@@ -76,6 +82,7 @@ class ImageSource:
         self._memory_limit = memory_limit
         self._unpacked_dir = unpacked_dir
         self._builder = _prepared_builder(name, dir, manual_dir)
+        self.weights = None if weights is None else _weights(weights, self.size("train"))
 
     @cached_property
     def image_shape(self) -> tuple[int, int, int]:
@@ -197,6 +204,20 @@ class ImageSource:
             image = tf.cast(tf.round(resized), tf.uint8)
         image = tf.ensure_shape(image, self.image_shape)
         return 255 - image if self._invert else image
+
+
+def _weights(path: str, count: int) -> NDArray[np.float32]:
+    """The weights of `count` images from a .npy file."""
+    option, wanted = f"data.weights={path}", f"a .npy file of {count} numbers of 0 and above"
+    try:
+        weights = np.load(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{option}: cannot be read ({error}); it must be {wanted}") from None
+    if weights.shape != (count,) or weights.dtype.kind not in "fiub":
+        raise UserError(f"{option}: holds {weights.dtype} {weights.shape}; it must be {wanted}")
+    if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.max() > 0):
+        raise UserError(f"{option}: a weight is no number or below 0, or all are 0; it must be {wanted}")
+    return np.asarray(weights, np.float32)
 
 
 def _prepared_builder(name: str, directory: str | None, manual_dir: str | None) -> tfds.core.DatasetBuilder:

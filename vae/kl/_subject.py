@@ -130,18 +130,19 @@ class Subject:
         run = self._values if draws == 1 else self._in_graph
         posterior = gaussian(case)
         weight = None if weight is None else tf.constant(weight, tf.float32)
-        values = run(tf.range(draws), posterior.mu, posterior.log_var, tf.constant(rows, tf.int32), weight).numpy()
+        rows = tf.constant(rows, tf.int32)
+        values = run(tf.constant(draws), posterior.mu, posterior.log_var, rows, weight).numpy()
         return Estimate(float(values.mean()), 0.0 if draws == 1 else float(values.std(ddof=1) / math.sqrt(draws)))
 
     def _values(self, draws: tf.Tensor, mu: tf.Tensor, log_var: tf.Tensor, rows: tf.Tensor, weight: Any) -> tf.Tensor:
-        """The values of these draws, `(draws,)`, in float64."""
+        """The values of so many draws, `(draws,)`, in float64."""
 
         def value(draw: tf.Tensor) -> tf.Tensor:
             z = sample(Gaussian(mu, log_var), draw)
             posterior = Gaussian(tf.gather(mu, rows), tf.gather(log_var, rows))
             return tf.cast(self(posterior, tf.gather(z, rows), weight, draw), tf.float64)
 
-        return tf.map_fn(value, draws, fn_output_signature=tf.float64)
+        return tf.map_fn(value, tf.range(draws), fn_output_signature=tf.float64)
 
 
 def gaussian(case: Gaussians) -> Gaussian:

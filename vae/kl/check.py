@@ -141,14 +141,13 @@ def _show(target: str, results: "Sequence[CheckResult]") -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     table = Table(target, "", "measured", "expected", caption="values in nats, ± a standard error")
     for result in results:
-        figures = (result.measured, result.expected) if result.passed is not None else ("", "")
-        table.add_row(result.name, _OUTCOMES[result.passed], *figures)
+        table.add_row(result.name, _OUTCOMES[result.passed], result.measured, result.expected)
     console.print(table)
     for result in results:
         if result.advice:
             console.print(f"{_OUTCOMES[result.passed]}: {result.name}: {result.advice}")
-    counts = {outcome: [result.passed for result in results].count(passed) for passed, outcome in _OUTCOMES.items()}
-    console.print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    outcomes = [_OUTCOMES[result.passed] for result in results]
+    console.print(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in _OUTCOMES.values()))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Discrete(Distribution):
         return tf.reduce_logsumexp(alpha * log_q + (1.0 - alpha) * log_p, axis=-1) / (alpha - 1.0)
 
     def js_divergence(self, other: Distribution) -> tf.Tensor:
-        """Jensen and Shannon's divergence in nats, `(batch, latents)`, at most log 2 (Lin 1991, equation 3.1)."""
+        """Jensen and Shannon's divergence in nats, `(batch, latents)`, at most log 2 (Lin 1991, section 4)."""
         log_q, log_p = self.log_vectors, self._of_my_family(other).log_vectors
 
         def half(one: tf.Tensor, another: tf.Tensor) -> tf.Tensor:

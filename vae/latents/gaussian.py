@@ -79,7 +79,7 @@ class Gaussian(Distribution):
         There is no closed form. With n the narrower of the two and r the wider's density over n's, it is
         log 2 - E_n[log(1 + r) + r log(1 + 1 / r)] / 2; the expectation is taken on 64 nodes out to 8 standard
         deviations of n, with log-densities, so that nothing is clipped. Lin 1991, "Divergence measures based on the
-        Shannon entropy", equation 3.1.
+        Shannon entropy", section 4.
         """
         second: Gaussian = self._of_my_family(other)
         is_narrower = self.log_var < second.log_var

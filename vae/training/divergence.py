@@ -12,7 +12,7 @@ from vae.model import VAE
 
 STEPS_BETWEEN = 50  # snapshots, where a call is one step
 
-Run = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
+Run = Callable[..., dict[str, tf.Tensor]]  # of what a chunk of `vae.data.training_chunks` holds
 
 
 class NotFiniteError(UserError):
@@ -66,11 +66,12 @@ class Watched:
     def _find(self) -> None:
         """Goes through the chunks a step at a time, up to the first bad one."""
         last: dict[str, float] = {}
-        for images, indices, first, length in self._chunks:
+        for images, indices, first, length, *weights in self._chunks:
             for place in range(int(length)):
                 before = self._state()
                 self._model.reset_metrics()
-                figures = self._run(images, indices[place : place + 1], first + place, tf.ones_like(length))
+                rows = [values[place : place + 1] for values in weights]
+                figures = self._run(images, indices[place : place + 1], first + place, tf.ones_like(length), *rows)
                 bad = _not_finite(figures) or self._bad_weights()
                 if bad:
                     self._restore(before)

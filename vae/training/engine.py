@@ -16,6 +16,7 @@ from vae.networks import are_faster_compiled
 from vae.training.divergence import Run, Watched
 from vae.training.strategies import distributed_step, losing_nobody
 
+Step = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], None]
 Call = Callable[[Iterator[Any]], dict[str, Any]]
 
 
@@ -49,8 +50,8 @@ def train_function(
         distributed = distributed_step(model, binarization, strategy, compiled=compiled)
         return losing_nobody()(Watched(model, _chunk_function(model, distributed, compiled=False)))
 
-    def step(images: tf.Tensor, number: tf.Tensor) -> None:
-        model.train_step((training_images(images, binarization, model.seed, number),))
+    def step(images: tf.Tensor, number: tf.Tensor, weights: tf.Tensor | None) -> None:
+        model.train_step((training_images(images, binarization, model.seed, number), None, weights))
 
     return Watched(model, _chunk_function(model, step, compiled=compiled))
 
@@ -58,18 +59,20 @@ def train_function(
 def test_function(model: VAE, *, compiled: bool) -> Call:
     """What Keras's `evaluate` calls with an iterator over `evaluation_chunks`, as in `train_function`."""
 
-    def step(images: tf.Tensor, _: tf.Tensor) -> None:
+    def step(images: tf.Tensor, *_: tf.Tensor | None) -> None:
         model.test_step((scaled_images(images),))
 
     run = _chunk_function(model, step, compiled=compiled)
     return lambda iterator: run(*next(iterator))
 
 
-def _chunk_function(model: VAE, step: Callable[[tf.Tensor, tf.Tensor], None], *, compiled: bool) -> Run:
+def _chunk_function(model: VAE, step: Step, *, compiled: bool) -> Run:
     @tf.function(jit_compile=compiled)
-    def run(images: tf.Tensor, indices: tf.Tensor, first: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
+    def run(
+        images: tf.Tensor, indices: tf.Tensor, first: tf.Tensor, length: tf.Tensor, weights: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
         for place in tf.range(length):
-            step(tf.gather(images, indices[place]), first + place)
+            step(tf.gather(images, indices[place]), first + place, None if weights is None else weights[place])
         return model.get_metrics_result()
 
     return run

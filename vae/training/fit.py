@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from vae.data import LONGEST_CHUNK, ImageSource, evaluation_batches, evaluation_chunks, training_chunks
 from vae.diagnosis import diagnose
+from vae.errors import UserError
 from vae.kl import KLRegularizer
 from vae.model import VAE
 from vae.noise import Stream
@@ -63,6 +64,7 @@ def fit(
         configuration: the composed configuration as YAML.
 
     Raises:
+        UserError: where images are weighed under a strategy.
         NotFiniteError: when a quantity becomes NaN or infinite.
         WorkerLostError: when another worker is gone.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once all is saved.
@@ -71,10 +73,12 @@ def fit(
     steps = math.ceil(len(source.train) / batch_size)
     progress = progress or Progress()
     first_epoch = progress.steps // steps
+    if strategy is not None and source.weights is not None:
+        raise UserError("data.weights: only trainer.strategy=single weighs examples")
     engine = chosen_engine(engine, model)
     compiled = engine == "compiled"
     training, calls = training_chunks(
-        source.train, batch_size, model.seed, chunk if compiled else 1, first_step=progress.steps
+        source.train, batch_size, model.seed, chunk if compiled else 1, progress.steps, source.weights
     )
     evaluated = (source.validation, batch_size, binarization, model.seed, Stream.VALIDATION_BINARIZATION)
     shown = next(iter(evaluation_batches(*evaluated)))

@@ -98,7 +98,7 @@ def _multi_worker_strategy(cluster: Cluster) -> tf.distribute.Strategy:
 
 def distributed_step(
     model: VAE, binarization: str, strategy: tf.distribute.Strategy, *, compiled: bool
-) -> Callable[[tf.Tensor, tf.Tensor], None]:
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], None]:
     """A function that trains on a batch of uint8 images, given the number of the step, as `Model.train_step` does.
 
     Args:
@@ -114,7 +114,8 @@ def distributed_step(
     replicas, here = strategy.num_replicas_in_sync, len(strategy.extended.worker_devices)
     worker = strategy.cluster_resolver.task_id if strategy.cluster_resolver else 0
 
-    def step(images: tf.Tensor, number: tf.Tensor) -> None:
+    def step(images: tf.Tensor, number: tf.Tensor, weights: tf.Tensor | None) -> None:
+        assert weights is None
         arguments = (_state(model), images, number)
         signature = tf.nest.map_structure(lambda value: tf.TensorSpec(value.shape, value.dtype), arguments)
         # Traced here, outside of the strategy: inside, Keras's losses divide themselves by the number of replicas
