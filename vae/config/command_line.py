@@ -28,16 +28,8 @@ from vae.config.check import check_resume, check_writable, evaluate_settings, fl
 from vae.config.sweep import begin_run, failures, is_swept, one_of_many, start_sweep
 from vae.errors import UserError
 
-_PATHS = {
-    "resume",
-    "run",
-    "data.dir",
-    "data.manual_dir",
-    "data.unpacked_dir",
-    "data.weights",
-    "hydra.run.dir",
-    "hydra.sweep.dir",
-}
+_DATA_PATHS = {"data.dir", "data.manual_dir", "data.unpacked_dir", "data.weights"}
+_PATHS = {"resume", "run", "hydra.run.dir", "hydra.sweep.dir", *_DATA_PATHS}
 
 
 def main(task: Callable[[], None]) -> None:

@@ -71,7 +71,7 @@ def is_repeatable(subject: Subject) -> Finding:
     """The same key and the same z give the same bits."""
     first, second = float(subject.first()), float(subject.first())
     advice = "the same key and z gave another value: does it draw by something else than vae.noise.own_key()?"
-    return Finding(first == second, f"{second:.7g}", f"{first:.7g}", advice)
+    return Finding(np.array_equal(first, second, equal_nan=True), f"{second:.7g}", f"{first:.7g}", advice)
 
 
 def runs_in_a_graph(subject: Subject) -> Finding:
@@ -136,7 +136,7 @@ def is_not_capped(subject: Subject) -> Finding:
         "a posterior far from the prior counts too little: is something clipped? keras.losses.kl_divergence clips "
         "probabilities to [1e-7, 1], so that no latent variable counts for more than 16.118 nats"
     )
-    return Finding(growth > 0.9 * 16.0, f"{far} nats, {growth:.3g}-fold", "32 nats, 16-fold", advice)
+    return Finding(growth > 0.9 * 16.0, f"{far}, {growth:.3g}-fold", "32, 16-fold", advice)
 
 
 def has_no_dead_gradients(subject: Subject) -> Finding:
@@ -152,7 +152,7 @@ def has_no_dead_gradients(subject: Subject) -> Finding:
     return Finding(not dead.any(), f"{dead.mean():.1%} dead", "0% dead", advice)
 
 
-#: Every entry has an exact gradient in every direction: no mu is 0, no log_var is 0 or log(1 + mu^2)
+#: Every entry has an exact gradient in every direction: no mu is 0, no log_var is 0, log(1 + mu^2) or half of that
 _FAR_AND_NEAR = Gaussians.rounded(
     *np.meshgrid([-20.0, -8.0, -2.0, 0.5, 1.0, 3.0, 8.0, 20.0], [-20.0, -12.0, -6.0, -2.0, -0.5, 0.6, 2.0, 5.0, 10.0])
 )
@@ -293,7 +293,7 @@ CHECKS = (
     Check("reverse, D[p||q]", agrees("reverse"), of_the_kl=True),
     Check("symmetric, their mean", agrees("symmetric"), of_the_kl=True),
     Check("unbiased", is_unbiased, of_the_kl=True),
-    Check("large values not capped", is_not_capped, of_the_kl=True),
+    Check("large values", is_not_capped, of_the_kl=True),
     Check("no dead gradients", has_no_dead_gradients, of_the_kl=True),
     Check("finite at extremes", is_finite_at_extremes),
     Check("order of the batch", ignores_order),
