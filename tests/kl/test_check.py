@@ -419,11 +419,10 @@ def test_the_command(tmp_path: Path) -> None:
     assert (
         "FAIL: forward, D[q||p]: it is 1/5 of the exact value for 5 latent variables: does it average" in fails.stdout
     )
-    refused = command(tmp_path, "my_module.Averages", "direction=sideways")
+    refused = command(tmp_path, "nowhere.MyKL")
     assert (refused.status, refused.stdout) == (1, "")
     assert refused.stderr.splitlines()[-1] == (
-        "vae.kl.check: my_module.Averages: its constructor refuses: "
-        "ValueError: kl.direction=sideways: must be one of forward, reverse, symmetric"
+        "vae.kl.check: nowhere.MyKL: there is no module nowhere, neither in this folder nor installed"
     )
     assert "Traceback" not in refused.stderr
 
@@ -438,6 +437,7 @@ def test_the_command(tmp_path: Path) -> None:
         (["my_module.something_else"], "my_module.something_else: must be a subclass of vae.kl.KLRegularizer"),
         (["my_broken.MyKL"], "my_broken.MyKL: my_broken cannot be imported: ZeroDivisionError: division by zero"),
         (["my_module.Averages", "reverse"], "reverse: give an argument of the constructor as NAME=VALUE"),
+        (["vae.kl.Analytic", "direction=up"], "kl.direction=up: must be one of forward, reverse, symmetric"),
         (["vae.kl.MonteCarlo", "samples=0"], "refuses: ValueError: kl.samples=0: must be 1 or more"),
         (["vae.kl.KerasLoss", "calibrate=true", "points=1"], "refuses: ValueError: kl.points=1: must be 2 or more"),
     ],
