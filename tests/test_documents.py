@@ -49,6 +49,17 @@ def test_the_model_without_the_scripts(tmp_path: Path) -> None:
     assert ended.stdout.strip() == "(256, 16) (256, 16) (10, 28, 28, 1) forward"
 
 
+def test_plain_distributions_give_what_they_say(tmp_path: Path) -> None:
+    example = next(block for block in blocks(README, "python") if "from vae.kl import divergence" in block)
+    environment = {"PYTHONPATH": str(REPOSITORY), "PATH": ""}
+    ended = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    said = re.findall(r"#.*?(\[?[\d. ]+\]?)$", example, re.MULTILINE)
+    assert ended.stdout.splitlines() == [line.strip() for line in said]
+    assert len(said) == 3
+
+
 COMMANDS = sorted(
     {
         match.group(1).strip()

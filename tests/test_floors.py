@@ -83,6 +83,7 @@ def test_hydra_lives_in_one_place_and_the_scripts() -> None:
 LIGHT = [
     ("import vae", ["tensorflow", "keras", "numpy", "hydra"]),
     ("import vae.config", ["tensorflow", "keras", "numpy"]),
+    ("import vae.kl.check", ["tensorflow", "keras"]),
     ("import vae.settings", ["tensorflow", "keras", "hydra", "omegaconf"]),
 ]
 

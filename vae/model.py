@@ -6,13 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import vae.kl  # noqa: F401  (registers the regularizers that a saved model may name)
+import vae.kl
 from vae.kl.contract import KLRegularizer, canonical_mean
 from vae.latents import LatentFamily, Prior, kl_per_example
 from vae.likelihoods import Likelihood
 from vae.noise import Stream, key, keys, regularizer_key
 from vae.objective import ELBO
 from vae.schedules import Schedule
+
+for name in vae.kl.__all__:
+    getattr(vae.kl, name)  # loads it, and so registers the regularizers that a saved model may name
 
 
 class MeanTerms(keras.metrics.Metric):

@@ -1,5 +1,6 @@
 """The measures of a model against independent computations."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from scipy.stats import norm
 
 from vae import VAE
 from vae.evaluation import importance_weighted_nll, measure, save_figures
+from vae.latents import BernoulliLatent, CategoricalLatent, LatentFamily
 from vae.likelihoods import GaussianLikelihood
 
 MakeVAE = Callable[..., VAE]
@@ -109,3 +111,33 @@ def test_figures_are_pictures(count: int, make_vae: MakeVAE, images: NDArray[np.
         picture = imread(path)
         assert min(picture.shape[:2]) > 100
         assert np.ptp(picture) > 0.5
+
+
+@pytest.mark.parametrize("latents", [BernoulliLatent(4), CategoricalLatent(2, 3)], ids=lambda one: type(one).__name__)
+def test_discrete_models_are_measured_with_true_draws(
+    latents: LatentFamily, make_vae: MakeVAE, images: NDArray[np.float32]
+) -> None:
+    """All values of z can be gone through: log p(x) exactly, in float64. The ELBO is below it, the NLL estimates it."""
+    vae = make_vae(latents=latents)
+    vae.fit(images, batch_size=25, epochs=3, verbose=0)
+    parts = np.eye(3) if isinstance(latents, CategoricalLatent) else np.array([[0.0], [1.0]])
+    every = np.array([np.concatenate(choice) for choice in itertools.product(parts, repeat=latents.size)], np.float32)
+    logits = vae.decode(every).numpy().astype(np.float64).reshape(len(every), 1, -1)
+    x = images.reshape(1, len(images), -1)
+    log_likelihood = np.sum(x * logits - np.logaddexp(0, logits), axis=-1)  # (values of z, images)
+    exact = logsumexp(log_likelihood, axis=0) - np.log(len(every))
+    posterior = vae.encode(images)
+    q = np.exp(posterior.pairwise_log_prob(every).numpy())
+    kl = np.sum(q * (np.log(q) + np.log(len(every))), axis=0)
+    elbo = np.sum(q * log_likelihood, axis=0) - kl
+
+    figures = measure(vae, [tf.constant(images)], 2000, 0)
+    assert set(np.unique(vae(images)["z"])) == {0.0, 1.0}
+    assert figures["kl"] == pytest.approx(kl.mean(), rel=1e-4)
+    # One draw an image: four standard errors of the reconstruction's mean
+    spread = np.sqrt(np.sum(q * log_likelihood**2, axis=0) - np.sum(q * log_likelihood, axis=0) ** 2)
+    assert abs(figures["elbo"] - elbo.mean()) < 4 * np.sqrt(np.sum(spread**2)) / len(images)
+    assert elbo.mean() < exact.mean()
+    assert figures["nll"] == pytest.approx(-exact.mean(), abs=0.02)  # 2,000 of 16 or 9 values
+    information = np.sum(q * (np.log(q) - np.log(q.mean(axis=1, keepdims=True))), axis=0).mean()
+    assert figures["mutual_information"] == pytest.approx(information, abs=0.5)  # of one draw an image

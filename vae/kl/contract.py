@@ -78,6 +78,11 @@ class KLRegularizer(Configurable, ABC):
 
     def explain_scale(self, batch_size: int, latents: int) -> str:
         """Why the scale is what it is, and the override that would make it canonical: the end of a warning."""
+        if not self.estimates_kl:
+            return (
+                f"{type(self).__name__} is another divergence by intention, and further from the prior no multiple of "
+                "the KL; beta.value weighs it"
+            )
         return (
             f"{type(self).__name__} does not sum over the {latents} latent variables and average over the "
             f"{batch_size} examples; kl=analytic is canonical"

@@ -12,7 +12,7 @@ from vae.training.tensorboard import split_logs
 
 
 class Quantities(keras.callbacks.Callback):
-    """Adds what the model's metrics do not say: learning rate, beta, effective beta, steps per second.
+    """Adds what the model's metrics do not say: learning rate, beta, effective beta, temperature, steps per second.
 
     Args:
         scale: how many times the canonical KL the regularizer is.
@@ -36,6 +36,8 @@ class Quantities(keras.callbacks.Callback):
         """Adds the quantities to the epoch's logs."""
         assert logs is not None
         beta = float(self.model.current_beta())
+        if temperature := self.model.latent.schedule():
+            logs["temperature"] = float(temperature(self.model.batches_seen))
         seconds = (self._trained or time.perf_counter()) - self._began
         logs |= {
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
