@@ -1,0 +1,70 @@
+"""Compare the runs below folders: python -m vae.compare DIR [DIR...] [--out DIR]."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Column, Table
+
+from vae.compare.report import cells, write_report
+from vae.compare.runs import load_runs
+from vae.compare.table import comparable, compare, differences
+from vae.errors import UserError
+
+
+def main() -> int:
+    """The command: what it prints, and its exit status."""
+    parser = argparse.ArgumentParser("python -m vae.compare", description="Compares the runs below folders.")
+    parser.add_argument("directories", metavar="DIR", nargs="+", help="a run, or a folder with runs below it")
+    parser.add_argument("--format", choices=["table", "csv", "json", "markdown"], default="table")
+    parser.add_argument("--baseline", help="the configuration to hold the others against; by default the best")
+    parser.add_argument("--elbo", type=float, help="also say how long it took to reach this validation ELBO")
+    parser.add_argument("--out", type=Path, help="write report.html and the plots there")
+    arguments = parser.parse_args()
+    try:
+        runs = load_runs(*arguments.directories)
+        table = compare(runs, arguments.elbo)
+        known = table["configuration"].tolist()
+        if arguments.baseline is not None and arguments.baseline not in known:
+            raise UserError(f"--baseline={arguments.baseline}: must be one of {'; '.join(known)}")
+        if arguments.out and arguments.out.exists() and not arguments.out.is_dir():
+            raise UserError(f"--out={arguments.out}: is a file; name a folder")
+    except UserError as error:
+        print(f"vae.compare: {error}", file=sys.stderr)
+        return 1
+    _show(runs, table, arguments.format, arguments.baseline)
+    if arguments.out:
+        page = write_report(runs, arguments.out, arguments.baseline, arguments.elbo)
+        print(f"wrote {page}", file=sys.stderr)
+    return 0
+
+
+def _show(runs: pd.DataFrame, table: pd.DataFrame, style: str, baseline: str | None) -> None:
+    if style == "csv":
+        table.to_csv(sys.stdout, index=False)
+    elif style == "json":
+        print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
+    elif style == "markdown":
+        columns, rows = cells(table)
+        for row in (columns, ["---"] * len(columns), *rows):
+            print(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |")
+    else:
+        console = Console(highlight=False, markup=False, soft_wrap=True)
+        columns, rows = cells(table)
+        head = [Column(columns[0]), *(Column(name, justify="right", no_wrap=True) for name in columns[1:])]
+        shown = Table(*head, title=f"{runs['run'].nunique()} runs; nats per image, validation split")
+        for place, row in enumerate(rows):
+            shown.add_row(*row, style="bold green" if place == 0 else None)
+        console.print(shown)
+        warnings = comparable(runs)
+        for sentence in warnings or differences(runs, baseline)["sentence"]:
+            console.print(sentence)
+        if len(table) == 1:
+            console.print("One configuration: there is nothing to hold it against.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

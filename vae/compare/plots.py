@@ -1,0 +1,145 @@
+"""Pictures of a comparison. Each function draws on a new figure and says what it drew."""
+
+from dataclasses import dataclass
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vae.compare.table import QUANTITIES, last_epochs
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure, its name in files, what it shows in words, and the numbers it was drawn from."""
+
+    name: str
+    figure: Figure
+    words: str
+    data: pd.DataFrame
+
+
+def plots(runs: pd.DataFrame) -> list[Plot]:
+    """All pictures that the runs have the figures for.
+
+    Args:
+        runs: what `load_runs` returned.
+    """
+    named = runs.merge(last_epochs(runs)[["run", "configuration"]].reset_index(drop=True), on="run")
+    named = named[named["epoch"].notna()] if "epoch" in named else named.iloc[:0]
+    if named.empty:
+        return []
+    drawn = [
+        _curves(named, "step", "training steps", "elbo_by_step"),
+        _curves(named, "seconds", "seconds", "elbo_by_seconds"),
+        _rate_distortion(named),
+        _kl_per_latent(named),
+        _audit(named, "gap", "value minus the exact KL, nats"),
+        _audit(named, "gradient_cosine", "cosine of its gradient and the exact one's"),
+    ]
+    return [plot for plot in drawn if plot is not None]
+
+
+def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _by_configuration(named: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(str(name), group) for name, group in named.groupby("configuration", sort=False)]
+
+
+def _legend(axes: Axes) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=7, frameon=False)
+
+
+def _curves(named: pd.DataFrame, column: str, label: str, name: str) -> Plot | None:
+    """The canonical ELBO along training: the mean over seeds, and from the lowest to the highest of them."""
+    quantity = QUANTITIES["elbo"]
+    if quantity not in named:
+        return None
+    figure, axes = _new("Canonical ELBO on the validation split", label, "nats per image, higher is better")
+    parts = []
+    for configuration, group in _by_configuration(named):
+        by_epoch = group.groupby("epoch").agg(
+            x=(column, "mean"), mean=(quantity, "mean"), low=(quantity, "min"), high=(quantity, "max")
+        )
+        (line,) = axes.plot(by_epoch["x"], by_epoch["mean"], label=configuration, marker=_marker(by_epoch))
+        axes.fill_between(by_epoch["x"], by_epoch["low"], by_epoch["high"], color=line.get_color(), alpha=0.2)
+        parts.append(by_epoch.assign(configuration=configuration).reset_index())
+    values = named[quantity].dropna()
+    if len(values) > 4:  # the first epochs of a bad run would flatten the rest
+        axes.set_ylim(bottom=max(values.min(), np.quantile(values, 0.05) - (values.max() - np.quantile(values, 0.05))))
+    _legend(axes)
+    words = f"The validation ELBO of each configuration against {label}, with a band over its seeds."
+    return Plot(name, figure, words, pd.concat(parts))
+
+
+def _rate_distortion(named: pd.DataFrame) -> Plot | None:
+    """Reconstruction against KL: the path of each run, and where it ended."""
+    rate, distortion = QUANTITIES["kl"], QUANTITIES["reconstruction"]
+    if rate not in named or distortion not in named:
+        return None
+    figure, axes = _new("Rate and distortion", "KL, nats", "reconstruction, -log p(x|z), nats")
+    for configuration, group in _by_configuration(named):
+        color = None
+        for _, run in group.groupby("run", sort=False):
+            (line,) = axes.plot(run[rate], run[distortion], linewidth=0.8, alpha=0.6, color=color)
+            color = line.get_color()
+            axes.scatter(run[rate].iloc[-1:], run[distortion].iloc[-1:], color=color, zorder=3)
+        axes.plot([], [], color=color, label=configuration)
+    _legend(axes)
+    words = "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot."
+    return Plot("rate_distortion", figure, words, named[["configuration", "run", "epoch", rate, distortion]])
+
+
+def _kl_per_latent(named: pd.DataFrame) -> Plot | None:
+    """The KL of each latent variable at the end, the largest first: the mean over seeds."""
+    columns = [column for column in named if column.startswith("audit/kl_per_latent/")]
+    if not columns:
+        return None
+    last = named.groupby("run", sort=False).tail(1)
+    figure, axes = _new("KL of each latent variable, the largest first", "rank", "nats")
+    parts = {}
+    for configuration, group in _by_configuration(last):
+        kl = -np.sort(-group[columns].to_numpy(float), axis=1)
+        kl = kl[:, ~np.isnan(kl).all(axis=0)]
+        if kl.size:
+            parts[configuration] = pd.Series(np.nanmean(kl, axis=0))
+            axes.plot(np.arange(1, kl.shape[1] + 1), parts[configuration], marker=".", label=configuration)
+    axes.set_yscale("symlog", linthresh=0.01)
+    _legend(axes)
+    words = "The KL of each latent variable at a run's end, sorted, as the mean over the seeds of a configuration."
+    return Plot("kl_per_latent", figure, words, pd.DataFrame(parts))
+
+
+def _audit(named: pd.DataFrame, quantity: str, label: str) -> Plot | None:
+    """What the audit says of each implementation along training: the mean over all runs."""
+    columns = [column for column in named if column.startswith(f"audit/{quantity}/")]
+    if not columns:
+        return None
+    figure, axes = _new(f"Audit: {label}", "epoch", label)
+    by_epoch = named.groupby("epoch")[columns].mean()
+    for column in columns:
+        implementation = column.rpartition("/")[2]
+        if implementation != "trained":
+            axes.plot(by_epoch.index, by_epoch[column], label=implementation, marker=_marker(by_epoch))
+    if quantity == "gap":
+        axes.set_yscale("symlog", linthresh=0.1)
+    _legend(axes)
+    words = f"The {label}, of every implementation that the audit holds against the exact KL, as the mean over runs."
+    return Plot(f"audit_{quantity}", figure, words, by_epoch.reset_index())
+
+
+def _marker(by_epoch: pd.DataFrame) -> str:
+    return "." if len(by_epoch) < 20 else ""
