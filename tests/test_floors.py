@@ -22,6 +22,7 @@ FLOORS = [
     {"networks"},
     {"model"},
     {"training", "evaluation"},
+    {"compare"},
     {"config"},
 ]
 
@@ -83,6 +84,7 @@ def test_hydra_lives_in_one_place_and_the_scripts() -> None:
 LIGHT = [
     ("import vae", ["tensorflow", "keras", "numpy", "hydra"]),
     ("import vae.config", ["tensorflow", "keras", "numpy"]),
+    ("import vae.compare.__main__", ["tensorflow", "keras"]),
     ("import vae.kl.check", ["tensorflow", "keras"]),
     ("import vae.settings", ["tensorflow", "keras", "hydra", "omegaconf"]),
 ]

@@ -104,7 +104,7 @@ def comparable(runs: pd.DataFrame) -> list[str]:
         found = sorted(map(str, last[column].dropna().unique())) if column in last else []
         if len(found) > 1:
             sentences.append(
-                f"The runs have different {what} ({', '.join(found)}): their ELBOs are of different things."
+                f"The runs have different {what} ({', '.join(found)}): their ELBOs cannot be compared."
             )
     return sentences
 

@@ -1,0 +1,66 @@
+"""Folders that look like runs, written without TensorFlow."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """A function that writes a run: its overrides, its seed and its validation ELBO at each epoch."""
+
+    def make(
+        name: str,
+        overrides: list[str],
+        elbos: list[float],
+        seed: int = 0,
+        status: str = "finished",
+        effective_beta: float = 1.0,
+        data: str = "digits",
+    ) -> Path:
+        directory = tmp_path / "runs" / name
+        (directory / ".hydra").mkdir(parents=True)
+        config: dict[str, Any] = {
+            "seed": seed,
+            "data": {"name": data, "dir": None, "binarization": "dynamic"},
+            "likelihood": {"_target_": "vae.likelihoods.BernoulliLikelihood"},
+            "trainer": {"epochs": len(elbos)},
+        }
+        given: dict[str, Any] = {}
+        for override in overrides:
+            key, _, value = override.partition("=")
+            given[key] = value
+        config["given"] = given
+        (directory / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
+        (directory / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([f"seed={seed}", *overrides]))
+        summary = {"status": status, "seed": seed, "kl": "analytic", "effective_beta": effective_beta}
+        (directory / "summary.json").write_text(json.dumps({**summary, "steps_per_second": 100.0}))
+        if elbos:
+            with (directory / "history.csv").open("w", newline="") as file:
+                writer = csv.DictWriter(file, ["epoch", "step", "seconds", "validation/elbo", *COLUMNS])
+                writer.writeheader()
+                for epoch, elbo in enumerate(elbos, 1):
+                    row = {"epoch": epoch, "step": 10 * epoch, "seconds": 0.5 * epoch, "validation/elbo": elbo}
+                    writer.writerow({**row, **dict.fromkeys(COLUMNS, epoch)})
+        return directory
+
+    return make
+
+
+COLUMNS = [
+    "validation/reconstruction",
+    "validation/kl",
+    "audit/active_units",
+    "audit/gradient_cosine/trained",
+    "audit/gradient_cosine/backend",
+    "audit/gap/backend",
+    "audit/kl_per_latent/0",
+    "audit/kl_per_latent/1",
+]

@@ -1,0 +1,201 @@
+"""Comparisons of written runs, against SciPy; damaged, running and hostile ones; the command and its page."""
+
+import html.parser
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from tests.compare.conftest import MakeRun
+from tests.conftest import REPOSITORY
+from vae.compare import comparable, compare, differences, load_runs, write_report
+
+ELBOS = {
+    "kl=analytic": [-20.0, -21.0, -20.4],
+    "kl=keras_loss": [-25.0, -26.5, -25.2],
+    "kl=backend": [-20.1, -20.9, -20.4],
+}
+
+
+@pytest.fixture
+def runs(make_run: MakeRun, tmp_path: Path) -> Path:
+    """Three configurations over three seeds."""
+    for override, last in ELBOS.items():
+        for seed, elbo in enumerate(last):
+            beta = 0.0625 if override == "kl=keras_loss" else 1.0
+            name = f"{override[3:]}-{seed}"
+            make_run(name, ["data=digits", override], [-40.0, elbo], seed, effective_beta=beta)
+    return tmp_path / "runs"
+
+
+def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vae.compare", *arguments],
+        cwd=cwd,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": "", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_row_for_each_run_and_epoch(runs: Path) -> None:
+    frame = load_runs(runs)
+    assert len(frame) == 18
+    assert frame["run"].nunique() == 9
+    row = frame[(frame["run"] == str(runs / "backend-1")) & (frame["epoch"] == 2)].iloc[0]
+    assert (row["validation/elbo"], row["step"], row["seconds"], row["seed"]) == (-20.9, 20, 1.0, 1)
+    assert row["option/data.name"] == "digits"
+    assert row["overrides"] == ("data=digits", "kl=backend")
+
+
+def test_means_and_intervals_equal_scipy(runs: Path) -> None:
+    table = compare(load_runs(runs), elbo=-22.0)
+    assert table["configuration"].tolist() == ["kl=analytic", "kl=backend", "kl=keras_loss"]
+    for _, row in table.iterrows():
+        values = np.array(ELBOS[row["configuration"]])
+        low, high = stats.t.interval(0.95, 2, loc=values.mean(), scale=stats.sem(values))
+        assert row["elbo"] == pytest.approx(values.mean())
+        assert row["elbo_interval"] == pytest.approx((high - low) / 2)
+    assert table["steps_to_elbo"].tolist()[:2] == [20.0, 20.0]
+    assert np.isnan(table["steps_to_elbo"].iloc[2])
+
+
+def test_differences_are_paired_by_seed(runs: Path) -> None:
+    found = differences(load_runs(runs), "kl=analytic").set_index("configuration")
+    for name in ("kl=backend", "kl=keras_loss"):
+        gaps = np.array(ELBOS[name]) - np.array(ELBOS["kl=analytic"])
+        interval = stats.ttest_1samp(gaps, 0).confidence_interval(0.95)
+        assert found.loc[name, "difference"] == pytest.approx(gaps.mean())
+        assert found.loc[name, "interval"] == pytest.approx((interval.high - interval.low) / 2)
+    assert "no difference from kl=analytic beyond noise" in found.loc["kl=backend", "sentence"]
+    worse = found.loc["kl=keras_loss", "sentence"]
+    assert "5.1 ± 0.9 nats worse than kl=analytic (3 seeds), trained at an effective beta of 0.0625." in worse
+    with pytest.raises(KeyError):
+        differences(load_runs(runs), "kl=other")
+
+
+def test_too_few_seeds_make_no_claim(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("a", ["kl=analytic"], [-20.0])
+    make_run("b", ["kl=backend"], [-30.0])
+    make_run("c", ["kl=raw"], [-31.0], seed=7)
+    table = compare(load_runs(tmp_path / "runs"))
+    assert np.isnan(table["elbo_interval"]).all()
+    sentences = differences(load_runs(tmp_path / "runs"))["sentence"].tolist()
+    assert "no claim, for only 1 of its seeds is kl=analytic's, too" in sentences[0]
+    assert "no claim, for only 0 of its seeds are kl=analytic's, too" in sentences[1]
+
+
+def test_the_same_options_are_one_configuration_however_they_were_given(make_run: MakeRun, tmp_path: Path) -> None:
+    first = make_run("a", ["kl=analytic"], [-20.0])
+    second = make_run("b", ["kl=analytic", "trainer.threads=1", "data.dir=elsewhere"], [-20.0], seed=1)
+    (second / ".hydra" / "config.yaml").write_text((first / ".hydra" / "config.yaml").read_text())
+    assert compare(load_runs(tmp_path / "runs"))["runs"].tolist() == [2]
+
+
+def test_damaged_and_running_runs_are_shown_and_stop_nothing(runs: Path, make_run: MakeRun) -> None:
+    going = make_run("going", ["data=digits", "kl=analytic"], [-40.0, -30.0], seed=3, status="running")
+    with (going / "history.csv").open("a") as file:
+        file.write("3,30,1.5,-2")  # the last row is half written
+    (make_run("broken", ["data=digits", "kl=raw"], [-40.0]) / "summary.json").write_text('{"status": "fin')
+    empty = make_run("begun", ["data=digits", "kl=raw"], [], seed=1, status="running")
+    (empty / ".hydra" / "config.yaml").write_text("a: [")
+    (make_run("binary", ["data=digits", "kl=tc"], [-40.0]) / "history.csv").write_bytes(b"\xff\xfe\x00epoch")
+    frame = load_runs(runs)
+    status = frame.groupby("run")["status"].first()
+    assert status[str(runs / "broken")] == "damaged"
+    assert status[str(runs / "begun")] == status[str(going)] == "running"
+    assert len(frame[frame["run"] == str(going)]) == 2
+    table = compare(frame).set_index("configuration")
+    assert table.loc["kl=analytic", "runs"] == 4
+    assert table.loc["kl=analytic", "status"] == "1 running"
+    assert np.isnan(table.loc["kl=tc", "elbo"])
+    write_report(frame, runs / "report")
+
+
+def test_different_data_are_not_compared(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("a", ["data=digits"], [-20.0])
+    make_run("b", ["data=mnist"], [-100.0], data="mnist")
+    assert comparable(load_runs(tmp_path / "runs")) == [
+        "The runs have different data sets (digits, mnist): their ELBOs cannot be compared."
+    ]
+    ended = command("runs", cwd=tmp_path)
+    assert "different data sets (digits, mnist)" in ended.stdout
+    assert "worse" not in ended.stdout
+
+
+def test_the_command_in_every_format(runs: Path) -> None:
+    ended = command("runs", cwd=runs.parent)
+    assert ended.returncode == 0, ended.stderr
+    assert "5.1 ± 0.9 nats worse than kl=analytic" in ended.stdout
+    frame = pd.read_csv(pd.io.common.StringIO(command("runs", "--format=csv", cwd=runs.parent).stdout))
+    records = json.loads(command("runs", "--format=json", cwd=runs.parent).stdout)
+    assert frame["configuration"].tolist() == [record["configuration"] for record in records]
+    assert records[0]["elbo"] == pytest.approx(np.mean(ELBOS["kl=analytic"]))
+    markdown = command("runs", "--format=markdown", "--elbo=-22", cwd=runs.parent).stdout.splitlines()
+    assert markdown[0].startswith("| configuration | finished | ELBO |")
+    assert len({line.count("|") for line in markdown}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "nowhere: there is no such folder"),
+        (["empty"], "empty: there is no run in it or below it"),
+        (["runs", "--baseline=kl=x"], "--baseline=kl=x: must be one of kl=analytic; kl=backend; kl=keras_loss"),
+        (["runs", "--out=file"], "--out=file: is a file"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], words: str, runs: Path) -> None:
+    (runs.parent / "empty").mkdir()
+    (runs.parent / "file").write_text("")
+    ended = command(*arguments, cwd=runs.parent)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"vae.compare: {words}")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
+
+
+class Page(html.parser.HTMLParser):
+    """What a page has: its tags, its images' texts, what it refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = dict(attributes)
+        self.references += [value for name in ("src", "href") if (value := named.get(name))]
+        if tag == "img":
+            self.texts.append(named.get("alt") or "")
+
+
+def test_the_page_stands_alone_and_escapes_names(runs: Path, make_run: MakeRun) -> None:
+    hostile = "data.name=\"<script>alert('x')</script> & more\""
+    make_run("hostile", [hostile], [-30.0])
+    path = write_report(load_runs(runs), runs.parent / "report")
+    page = Page(path.read_text())
+    assert "script" not in page.tags
+    assert "&lt;script&gt;" in path.read_text()
+    assert page.tags.count("img") >= 6
+    assert all(page.texts)
+    assert page.references
+    assert all(reference.startswith("data:") for reference in page.references)
+    assert {file.suffix for file in path.parent.iterdir()} == {".html", ".png", ".svg"}
+
+
+def test_one_run_alone_is_shown(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("only", ["kl=analytic"], [-20.0])
+    ended = command("runs/only", "--out=report", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "One configuration: there is nothing to hold it against." in ended.stdout
+    assert (tmp_path / "report" / "report.html").exists()
