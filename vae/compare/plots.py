@@ -47,7 +47,7 @@ def plots(runs: pd.DataFrame) -> list[Plot]:
 
 
 def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
@@ -60,7 +60,7 @@ def _by_configuration(named: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _legend(axes: Axes) -> None:
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _curves(named: pd.DataFrame, column: str, label: str, name: str) -> Plot | None:

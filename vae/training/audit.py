@@ -60,7 +60,7 @@ class Audit(keras.callbacks.Callback):
         model = self.model
         parameters = model.encoder(self._images, training=False)
         prior = model.prior_distribution()
-        draw = key(model.seed, Stream.EVALUATION_REGULARIZER, 0)
+        draw = key(model.seed, Stream.EVALUATION_REGULARIZER, tf.convert_to_tensor(model.batches_seen))
 
         def measured(function: Any) -> tuple[tf.Tensor, tf.Tensor]:
             """The value of function(posterior, prior, z), and its gradient with respect to the parameters."""
