@@ -46,6 +46,11 @@ PROVOKED = {
         ["of its gradient is zero", "clipped", "kl=analytic"],
         {"negative", "hardly_weighed"},
     ),
+    "misdirected": (
+        ["kl=raw", "kl.form=softmax", "trainer.epochs=4"],
+        ["does not pull towards the prior", "kl=analytic"],
+        set(),
+    ),
 }
 
 

@@ -159,6 +159,16 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
     assert ended.status == 0, ended.stderr
     assert "runs: 4, finished already: 4" in ended.stdout
     assert not [line for line in ended.stdout.splitlines() if line.startswith("epoch ")]
+    assert "4 runs; nats per image, validation split" in ended.stdout
+    assert "report     sweep/comparison/report.html" in ended.stdout
+    assert (sweep / "comparison" / "report.html").exists()
+
+
+@pytest.mark.parametrize("experiment", ["experiment=kl_study", "+experiment=kl_study"])
+def test_the_question_in_one_command_means_twelve_runs(experiment: str, tmp_path: Path, no_tensorflow: str) -> None:
+    ended = run_script("train.py", "-m", experiment, "hydra.sweep.dir=sweep", cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert "runs: 12, finished already: 0" in ended.stdout
+    assert "TensorFlow was loaded" in ended.stderr  # by the first of them
 
 
 @pytest.mark.parametrize("left", ["model.keras", "checkpoints"])

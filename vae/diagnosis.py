@@ -152,6 +152,16 @@ def _blind(figures: Figures) -> str | None:
     )
 
 
+def _misdirected(figures: Figures) -> str | None:
+    cosine = figures.audit("gradient_cosine", 1.0)
+    if cosine >= 0.1 or figures.audit("dead_gradient_share") > 0.5 or figures.is_collapsed:
+        return None
+    return (
+        f"The regularizer does not pull towards the prior: its gradient has a cosine of {cosine:.2f} with the exact "
+        f"one's, and the KL came to {figures.kl:.1f} nats. Try kl=analytic."
+    )
+
+
 #: Each rule looks at the figures, and says what it finds or nothing.
 RULES: dict[str, Callable[[Figures], str | None]] = {
     "never_warmed_up": _never_warmed_up,
@@ -161,6 +171,7 @@ RULES: dict[str, Callable[[Figures], str | None]] = {
     "negative": _negative,
     "saturated_histogram": _saturated_histogram,
     "blind": _blind,
+    "misdirected": _misdirected,
 }
 
 

@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
-from rich.table import Column, Table
 
 from vae.compare.report import cells, write_report
 from vae.compare.runs import load_runs
-from vae.compare.table import comparable, compare, differences
+from vae.compare.table import compare
+from vae.compare.terminal import show_comparison
 from vae.errors import UserError
 
 
@@ -52,18 +51,7 @@ def _show(runs: pd.DataFrame, table: pd.DataFrame, style: str, baseline: str | N
         for row in (columns, ["---"] * len(columns), *rows):
             print(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |")
     else:
-        console = Console(highlight=False, markup=False, soft_wrap=True)
-        columns, rows = cells(table)
-        head = [Column(columns[0]), *(Column(name, justify="right", no_wrap=True) for name in columns[1:])]
-        shown = Table(*head, title=f"{runs['run'].nunique()} runs; nats per image, validation split")
-        for place, row in enumerate(rows):
-            shown.add_row(*row, style="bold green" if place == 0 else None)
-        console.print(shown)
-        warnings = comparable(runs)
-        for sentence in warnings or differences(runs, baseline)["sentence"]:
-            console.print(sentence)
-        if len(table) == 1:
-            console.print("One configuration: there is nothing to hold it against.")
+        show_comparison(runs, table, baseline)
 
 
 if __name__ == "__main__":

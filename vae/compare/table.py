@@ -103,9 +103,7 @@ def comparable(runs: pd.DataFrame) -> list[str]:
     for column, what in reasons.items():
         found = sorted(map(str, last[column].dropna().unique())) if column in last else []
         if len(found) > 1:
-            sentences.append(
-                f"The runs have different {what} ({', '.join(found)}): their ELBOs cannot be compared."
-            )
+            sentences.append(f"The runs have different {what} ({', '.join(found)}): their ELBOs cannot be compared.")
     return sentences
 
 

@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae.cluster import check_multi_worker, is_chief
 from vae.config.check import check_resume, check_writable, evaluate_settings, flat, run_configuration, train_settings
-from vae.config.sweep import begin_run, failures, is_swept, one_of_many, start_sweep
+from vae.config.sweep import begin_run, failures, is_swept, one_of_many, show_sweep, start_sweep
 from vae.errors import UserError
 
 _DATA_PATHS = {"data.dir", "data.manual_dir", "data.unpacked_dir", "data.weights"}
@@ -95,7 +95,9 @@ class Guard(Callback):
             begin_run(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Names the runs that failed."""
+        """Compares the runs, and names those that failed."""
+        if len(self._directories) > 1:
+            show_sweep(Path(config.hydra.sweep.dir))
         if failed := failures(self._directories):
             raise SystemExit("\n".join(f"{config.hydra.job.name}.py: {line}" for line in failed))
 
@@ -172,7 +174,8 @@ def _prepare_arguments() -> None:
         overrides = [str(override) for override in OmegaConf.load(Path(directory) / ".hydra" / "overrides.yaml")]
         replayed = [override for override in overrides if override.partition("=")[0] not in {*given, "hydra.run.dir"}]
         sys.argv[1:] = [*replayed, *sys.argv[1:], f"hydra.run.dir={directory}", "hydra.output_subdir=null"]
-    sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
+    # An experiment is chosen by either form: it stands in the defaults as null
+    sys.argv[1:] = [_quoted(argument.replace("+experiment=", "experiment=", 1)) for argument in sys.argv[1:]]
 
 
 def _quoted(argument: str) -> str:

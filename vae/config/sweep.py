@@ -118,6 +118,19 @@ def failures(directories: Iterable[Path]) -> list[str]:
     ]
 
 
+def show_sweep(directory: Path) -> None:
+    """Prints how the runs of a sweep compare, and writes the report beside them."""
+    from vae.compare import compare, load_runs, write_report  # takes a second: pandas and matplotlib
+    from vae.compare.terminal import show_comparison
+
+    try:
+        runs = load_runs(directory)
+    except UserError:
+        return  # no run came so far as to say anything
+    show_comparison(runs, compare(runs))
+    print(f"report     {write_report(runs, directory / 'comparison')}")
+
+
 def _combinations(config: DictConfig) -> list[list[str]]:
     """The overrides of every run, in the order in which Hydra's sweeper numbers them."""
     fixed = [f"{name}={value}" for name, value in (config.hydra.sweeper.params or {}).items()]

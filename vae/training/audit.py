@@ -41,7 +41,7 @@ class Audit(keras.callbacks.Callback):
         super().__init__()
         self._regularizers = dict(regularizers)
         self._images = images
-        self._measure = tf.function(self._compare)
+        self._measure = tf.function(self._compare, autograph=False)  # there is nothing to convert, which takes seconds
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the audit to the epoch's logs."""
