@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
@@ -100,6 +101,17 @@ class TestTrain:
         chosen = plugin.session_start_info.hparams
         assert chosen["kl"].string_value == "keras_loss"
         assert chosen["latent.size"].number_value == 16
+
+    def test_tensorboard_overlays_what_the_audit_compares(self, trained_run: Path) -> None:
+        root = events_of(trained_run / "tensorboard")
+        written = tensor_util.make_ndarray(root.Tensors("custom_scalars__config__")[0].tensor_proto).item()
+        charts = [chart for group in layout_pb2.Layout.FromString(written).category for chart in group.chart]
+        tags = scalars_of(trained_run / "tensorboard" / "validation")
+        shown = [[tag for tag in tags if re.search(chart.multiline.tag[0], tag)] for chart in charts]
+        assert shown[:3] == [["elbo"], ["reconstruction"], ["kl"]]
+        for overlaid in shown[3:]:
+            names = {tag.rpartition("/")[2] for tag in overlaid}
+            assert names >= {"analytic", "backend", "keras_loss", "monte_carlo", "raw", "trained"}
 
     def test_it_says_where_things_are_and_what_comes_next(self, trained_run: Path) -> None:
         shown = (trained_run / "stdout.txt").read_text()

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -16,6 +18,14 @@ from vae.images import tile
 
 IMAGE_EPOCHS = 20
 METRICS = ("elbo", "reconstruction", "kl", "loss")
+CANONICAL = ("elbo", "reconstruction", "kl")
+AUDITED = {
+    "gap": "value minus the exact KL, nats",
+    "gradient_cosine": "cosine of the gradient and the exact one's",
+    "gradient_length_ratio": "length of the gradient against the exact one's",
+    "dead_gradient_share": "share of dead gradient entries",
+    "clipped_share": "share of clipped numbers",
+}
 
 
 class TensorBoardLog(keras.callbacks.Callback):
@@ -55,6 +65,8 @@ class TensorBoardLog(keras.callbacks.Callback):
         with tf.summary.create_file_writer(str(directory)).as_default(step=0):
             fenced = "\n".join(f"    {line}" for line in configuration.splitlines())
             tf.summary.text("configuration", fenced)
+            layout = custom_scalar.pb(charts())
+            tf.summary.experimental.write_raw_pb(layout.SerializeToString(), step=0)
             metrics = [hparams.Metric(name, group="validation", display_name=name) for name in METRICS]
             hparams.hparams_config([hparams.HParam(name) for name in options], metrics)
             hparams.hparams(dict(options), trial_id=directory.parent.name)
@@ -80,6 +92,22 @@ class TensorBoardLog(keras.callbacks.Callback):
         pairs = np.stack([originals, reconstructions], axis=1).reshape(-1, *originals.shape[1:])
         tf.summary.image("reconstructions", tile(pairs, columns=8)[np.newaxis])
         tf.summary.image("samples", tile(np.asarray(self.model.sample(64, seed=0)), columns=8)[np.newaxis])
+
+
+def charts() -> layout_pb2.Layout:
+    """The page "Custom scalars": the canonical quantities, and of the audit all implementations in one chart each."""
+
+    def chart(title: str, tag: str) -> layout_pb2.Chart:
+        return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tag]))
+
+    canonical = [chart(f"{name}, nats", f"^{name}$") for name in CANONICAL]
+    audit = [chart(title, f"^audit/{name}/") for name, title in AUDITED.items()]
+    return layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(title="canonical", chart=canonical),
+            layout_pb2.Category(title="audit", chart=audit),
+        ]
+    )
 
 
 def _announce_start(directory: Path, step: int) -> None:
