@@ -134,7 +134,9 @@ def test_what_makes_no_sense_says_so(family: str, regularizer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "latent", [CategoricalLatent(3, 4, 2.0, 0.5, 7, straight_through=True), BernoulliLatent(3, 0.4)], ids=repr
+    "latent",
+    [CategoricalLatent(3, 4, 2.0, 0.5, 7, straight_through=True), BernoulliLatent(3, 0.4)],
+    ids=lambda one: type(one).__name__,
 )
 def test_families_come_back_from_their_configuration(latent: Any) -> None:
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(latent))
