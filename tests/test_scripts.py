@@ -62,12 +62,18 @@ class TestTrain:
         train = scalars_of(trained_run / "tensorboard" / "train")
         validation = scalars_of(trained_run / "tensorboard" / "validation")
         assert set(train) == {*CANONICAL, "beta", "effective_beta", "learning_rate", "steps_per_second"}
-        audit = {
-            f"audit/{quantity}/{implementation}"
-            for quantity in ("value", "gap", "gradient_cosine", "gradient_length_ratio")
-            for implementation in ("analytic", "backend", "keras_loss", "trained")
-        }
-        assert set(validation) == {*CANONICAL, *audit}
+        quantities = (
+            "value",
+            "gap",
+            "gradient_cosine",
+            "gradient_length_ratio",
+            "dead_gradient_share",
+            "clipped_share",
+        )
+        names = ("analytic", "backend", "histogram", "keras_loss", "monte_carlo", "raw", "trained")
+        audit = {f"audit/{quantity}/{name}" for quantity in quantities for name in names}
+        latents = {f"audit/{quantity}/{number:02}" for quantity in ("kl_per_latent", "active") for number in range(16)}
+        assert set(validation) == {*CANONICAL, *audit, *latents, "audit/active_units", "audit/gradient_ratio"}
         rows = history_of(trained_run)
         for scalars, split in ((train, "train"), (validation, "validation")):
             for tag in CANONICAL:
@@ -213,7 +219,9 @@ def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
     )
     assert ended.status == 1
     assert ended.stderr.count("\n") == 1
-    assert re.search(r"became (nan|-?inf) in epoch 1; try a smaller optimizer.learning_rate", ended.stderr)
+    assert re.search(
+        r"became NaN or infinite in training step \d; .*try a smaller optimizer.learning_rate", ended.stderr
+    )
     assert ended.stdout == ""
     assert summary_of(tmp_path / "run")["status"] == "diverged"
 
@@ -256,7 +264,7 @@ def test_help_lists_groups_and_options(script: str, tmp_path: Path) -> None:
     assert ended.status == 0
     assert f"python {script}" in ended.stdout
     if script == "train.py":
-        assert "kl: analytic, backend, keras_loss" in ended.stdout
+        assert "kl: analytic, backend, jensen_shannon, keras_loss" in ended.stdout
         for option in ("trainer.epochs", "kl.direction=forward|reverse|symmetric", "data.binarization="):
             assert option in ended.stdout
     assert not list(tmp_path.iterdir())

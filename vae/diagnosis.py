@@ -154,11 +154,13 @@ def _blind(figures: Figures) -> str | None:
 
 def _misdirected(figures: Figures) -> str | None:
     cosine = figures.audit("gradient_cosine", 1.0)
-    if cosine >= 0.1 or figures.audit("dead_gradient_share") > 0.5 or figures.is_collapsed:
+    blind_to_distance = float(figures.summary["train"]["beta"]) > 0.0 and figures.effective_beta == 0.0
+    if figures.audit("dead_gradient_share") > 0.5 or figures.is_collapsed or not (cosine < 0.1 or blind_to_distance):
         return None
     return (
         f"The regularizer does not pull towards the prior: its gradient has a cosine of {cosine:.2f} with the exact "
-        f"one's, and the KL came to {figures.kl:.1f} nats. Try kl=analytic."
+        f"one's, its effective beta is {figures.effective_beta:.3g}, and the KL came to {figures.kl:.1f} nats. "
+        "Try kl=analytic."
     )
 
 

@@ -106,6 +106,6 @@ def _error(quantity: str, step: int, last: dict[str, float]) -> NotFiniteError:
     shown = ", ".join(f"{name} {value:.6g}" for name, value in last.items()) or "none: it was the first step"
     return NotFiniteError(
         f"{quantity} became NaN or infinite in training step {step + 1}; the last finite figures: {shown}; "
-        "try a smaller optimizer.learning_rate, or optimizer.clipnorm=1",
+        "try a smaller optimizer.learning_rate, or +optimizer.clipnorm=1",
         diverged={"quantity": quantity, "step": step + 1, "last": last},
     )
