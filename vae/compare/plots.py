@@ -49,7 +49,7 @@ def plots(runs: pd.DataFrame) -> list[Plot]:
 
 def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
-    axes.set_prop_cycle(color=[*colormaps["tab10"].colors, *colormaps["Dark2"].colors])
+    axes.set_prop_cycle(color=[*colormaps["tab10"](range(10)), *colormaps["Dark2"](range(8))])
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
