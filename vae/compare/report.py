@@ -46,7 +46,7 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
     for plot in drawn:
         for suffix in ("png", "svg"):
             plot.figure.savefig(directory / f"{plot.name}.{suffix}", dpi=150)
-    table = compare(runs, elbo)
+    table, warnings = compare(runs, elbo), comparable(runs)
     columns, rows = cells(table)
     environment = Environment(loader=PackageLoader("vae.compare", "."), autoescape=select_autoescape())
     page = environment.get_template("report.html").render(
@@ -54,9 +54,9 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
         runs=runs["run"].nunique(),
         columns=columns,
         rows=rows,
-        warnings=comparable(runs),
+        warnings=warnings,
         table_data=_csv(table),
-        sentences=[] if comparable(runs) else differences(runs, baseline)["sentence"].tolist(),
+        sentences=[] if warnings else differences(runs, baseline)["sentence"].tolist(),
         plots=[
             {"name": plot.name, "words": plot.words, "image": _svg(plot), "data": _csv(plot.data)} for plot in drawn
         ],

@@ -1,7 +1,6 @@
 """Runs, finished or still going, whole or damaged, as one table."""
 
 import csv
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 import yaml
 
 from vae.errors import UserError
+from vae.files import read_json
 
 #: Where things are, and how a run is computed: two runs that differ in these alone are of one configuration
 NOT_COMPARED = {
@@ -62,23 +62,15 @@ def run_directories(path: Path) -> Iterator[Path]:
 
 
 def _rows(directory: Path) -> Iterable[dict[str, Any]]:
-    summary = _json(directory / "summary.json")
+    summary = read_json(directory / "summary.json")
     facts: dict[str, Any] = {"run": str(directory), "status": "damaged"}
     facts |= {name: summary[name] for name in _SUMMARY if name in summary}
     facts["overrides"] = _overrides(directory)
     facts |= {f"option/{name}": value for name, value in _options(directory).items()}
-    measured = _json(directory / "evaluation.json")
+    measured = read_json(directory / "evaluation.json")
     facts |= {f"evaluation/{name}": value for name, value in measured.items() if not isinstance(value, list)}
     epochs = _history(directory / "history.csv")
     return [{**facts, **epoch} for epoch in epochs] or [facts]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _yaml(path: Path) -> Any:

@@ -1,6 +1,5 @@
 """What was composed: as plain values, checked, and held against the run that it resumes."""
 
-import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,9 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from vae.errors import UserError
+from vae.files import read_json
 from vae.settings import EvaluateSettings, TrainSettings, validate
 
-_PLACES = {"data.dir", "data.manual_dir", "data.unpacked_dir", "data.weights"}
+DATA_PATHS = {"data.dir", "data.manual_dir", "data.unpacked_dir", "data.weights"}
 OmegaConf.register_new_resolver("quotient", lambda number, divisor: number / divisor, replace=True)  # for recipes
 #: How a run is computed, not what: another number of threads changes the last bits at most
 _MAY_CHANGE = {"resume", "trainer.threads"}
@@ -55,7 +55,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 def shared_facts(settings: TrainSettings, checkpoints: Iterable[Path]) -> dict[str, Any]:
     """What must be the same on all workers of a run: every option but the places of data, and the checkpoints seen."""
-    options = {name: value for name, value in flat(settings.model_dump()).items() if name not in _PLACES}
+    options = {name: value for name, value in flat(settings.model_dump()).items() if name not in DATA_PATHS}
     return {**options, "checkpoints": [path.name for path in checkpoints]}
 
 
@@ -126,8 +126,4 @@ def check_writable(directory: str | Path, option: str) -> None:
 
 def run_summary(directory: Path) -> dict[str, Any]:
     """What a run says of itself; nothing, where that is missing or damaged."""
-    try:
-        summary = json.loads((directory / "summary.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return summary if isinstance(summary, dict) else {}
+    return read_json(directory / "summary.json")

@@ -24,12 +24,19 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from vae.cluster import check_multi_worker, is_chief
-from vae.config.check import check_resume, check_writable, evaluate_settings, flat, run_configuration, train_settings
+from vae.config.check import (
+    DATA_PATHS,
+    check_resume,
+    check_writable,
+    evaluate_settings,
+    flat,
+    run_configuration,
+    train_settings,
+)
 from vae.config.sweep import begin_run, failures, is_swept, one_of_many, show_sweep, start_sweep
 from vae.errors import UserError
 
-_DATA_PATHS = {"data.dir", "data.manual_dir", "data.unpacked_dir", "data.weights"}
-_PATHS = {"resume", "run", "hydra.run.dir", "hydra.sweep.dir", *_DATA_PATHS}
+_PATHS = {"resume", "run", "hydra.run.dir", "hydra.sweep.dir", *DATA_PATHS}
 
 
 def main(task: Callable[[], None]) -> None:

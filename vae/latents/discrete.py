@@ -1,6 +1,7 @@
 """Categorical and Bernoulli latent variables: exact divergences, relaxed samples for training."""
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import tensorflow as tf
@@ -24,9 +25,9 @@ class Discrete(Distribution):
         self.logits = logits
 
     @property
+    @abstractmethod
     def log_vectors(self) -> tf.Tensor:
         """The logarithms of the probabilities of every value, `(batch, latents, values)`."""
-        raise NotImplementedError
 
     def kl_divergence(self, other: Distribution) -> tf.Tensor:
         """The exact D[self || other] in nats, `(batch, latents)`: the sum of q log(q / p) over the values."""
@@ -63,9 +64,9 @@ class Discrete(Distribution):
         """The log-probability of z, whose entries are 0 and 1, in nats, `(..., latents)`."""
         return tf.reduce_sum(self._indicators(z) * self.log_vectors, axis=-1)
 
+    @abstractmethod
     def _indicators(self, z: tf.Tensor) -> tf.Tensor:
         """Z as `(..., latents, values)`: 1 for the value that it has."""
-        raise NotImplementedError
 
 
 class Categorical(Discrete):
