@@ -29,6 +29,38 @@ class Discrete(Distribution):
     def log_vectors(self) -> tf.Tensor:
         """The logarithms of the probabilities of every value, `(batch, latents, values)`."""
 
+    def sample(self, key: tf.Tensor, samples: int | None = None, batch: Any = None) -> tf.Tensor:
+        """True draws, of entries 0 and 1. They have no gradient."""
+        return self._flat(self._hard(self._perturbed(key, samples, batch)))
+
+    def relaxed_sample(self, key: tf.Tensor, temperature: Any, straight_through: bool) -> tf.Tensor:
+        """The draw with its step made soft, `(batch, z_size)`, differentiable by the logits.
+
+        With `straight_through` the value is the true draw and the gradient the relaxed one's (Jang, Gu and Poole 2017,
+        section 2.2).
+        """
+        perturbed = self._perturbed(key, None, None)
+        relaxed = self._soft(perturbed / temperature)
+        if straight_through:
+            relaxed += tf.stop_gradient(self._hard(perturbed) - relaxed)
+        return self._flat(relaxed)
+
+    @abstractmethod
+    def _perturbed(self, key: tf.Tensor, samples: int | None, batch: Any) -> tf.Tensor:
+        """The logits plus the noise that makes `_hard` of them a draw."""
+
+    @abstractmethod
+    def _hard(self, perturbed: tf.Tensor) -> tf.Tensor:
+        """The true draw, in the shape of the logits."""
+
+    @abstractmethod
+    def _soft(self, perturbed: tf.Tensor) -> tf.Tensor:
+        """The relaxed draw, in the shape of the logits, for perturbed logits over the temperature."""
+
+    def _flat(self, values: tf.Tensor) -> tf.Tensor:
+        """Values in the shape of the logits as z, `(..., z_size)`."""
+        return values
+
     def kl_divergence(self, other: Distribution) -> tf.Tensor:
         """The exact D[self || other] in nats, `(batch, latents)`: the sum of q log(q / p) over the values."""
         log_q, log_p = self.log_vectors, self._of_my_family(other).log_vectors
@@ -72,6 +104,9 @@ class Discrete(Distribution):
 class Categorical(Discrete):
     """Independent choices among classes; z has them one-hot, variable after variable, `(batch, latents * classes)`.
 
+    A draw is the largest of logits + Gumbel noise; relaxed it is the softmax of those over the temperature (Jang, Gu
+    and Poole 2017, equation 2).
+
     Args:
         logits: `(batch, latents, classes)`, float32.
     """
@@ -86,27 +121,17 @@ class Categorical(Discrete):
         """The probabilities, `(batch, latents * classes)`."""
         return self._flat(tf.nn.softmax(self.logits))
 
-    def sample(self, key: tf.Tensor, samples: int | None = None, batch: Any = None) -> tf.Tensor:
-        """True draws: the largest of logits + Gumbel noise, one-hot. They have no gradient."""
-        return self._flat(_one_hot(self._perturbed(key, samples, batch)))
-
-    def relaxed_sample(self, key: tf.Tensor, temperature: Any, straight_through: bool) -> tf.Tensor:
-        """Softmax((logits + Gumbel noise) / temperature), `(batch, latents * classes)`.
-
-        Jang, Gu and Poole 2017, equation 2. With `straight_through` the value is the true draw and the gradient the
-        relaxed one's (their section 2.2).
-        """
-        perturbed = self._perturbed(key, None, None)
-        relaxed = tf.nn.softmax(perturbed / temperature)
-        if straight_through:
-            relaxed += tf.stop_gradient(_one_hot(perturbed) - relaxed)
-        return self._flat(relaxed)
-
     def _perturbed(self, key: tf.Tensor, samples: int | None, batch: Any) -> tf.Tensor:
         each = self if samples is None else self.with_sample_axis()
         shape = self._sample_shape(self.logits, samples, batch)
         uniform = uniform_like(tf.zeros(shape), key) + _HALF_A_STEP
         return tf.nn.log_softmax(each.logits) - tf.math.log(-tf.math.log(uniform))
+
+    def _hard(self, perturbed: tf.Tensor) -> tf.Tensor:
+        return tf.one_hot(tf.argmax(perturbed, axis=-1), perturbed.shape[-1])
+
+    def _soft(self, perturbed: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(perturbed)
 
     def _indicators(self, z: tf.Tensor) -> tf.Tensor:
         return tf.reshape(z, [*_dimensions(z)[:-1], *self.logits.shape[-2:]])
@@ -117,6 +142,9 @@ class Categorical(Discrete):
 
 class Bernoulli(Discrete):
     """Independent variables that are 1 with probability sigmoid(logit) and else 0.
+
+    A draw is 1 where logit + logistic noise is above 0; relaxed it is the sigmoid of that over the temperature
+    (Maddison, Mnih and Teh 2017, "The concrete distribution", section 3.2).
 
     Args:
         logits: `(batch, latents)`, float32.
@@ -132,25 +160,16 @@ class Bernoulli(Discrete):
         """The probability of 1, `(batch, latents)`."""
         return tf.sigmoid(self.logits)
 
-    def sample(self, key: tf.Tensor, samples: int | None = None, batch: Any = None) -> tf.Tensor:
-        """True draws, 0 or 1. They have no gradient."""
-        return tf.cast(self._perturbed(key, samples, batch) > 0.0, tf.float32)
-
-    def relaxed_sample(self, key: tf.Tensor, temperature: Any, straight_through: bool) -> tf.Tensor:
-        """Sigmoid((logit + logistic noise) / temperature), `(batch, latents)`.
-
-        Maddison, Mnih and Teh 2017, "The concrete distribution", section 3.2. `straight_through` as for `Categorical`.
-        """
-        perturbed = self._perturbed(key, None, None)
-        relaxed = tf.sigmoid(perturbed / temperature)
-        if straight_through:
-            relaxed += tf.stop_gradient(tf.cast(perturbed > 0.0, tf.float32) - relaxed)
-        return relaxed
-
     def _perturbed(self, key: tf.Tensor, samples: int | None, batch: Any) -> tf.Tensor:
         each = self if samples is None else self.with_sample_axis()
         uniform = uniform_like(tf.zeros(self._sample_shape(self.logits, samples, batch)), key) + _HALF_A_STEP
         return each.logits + tf.math.log(uniform) - tf.math.log1p(-uniform)
+
+    def _hard(self, perturbed: tf.Tensor) -> tf.Tensor:
+        return tf.cast(perturbed > 0.0, tf.float32)
+
+    def _soft(self, perturbed: tf.Tensor) -> tf.Tensor:
+        return tf.sigmoid(perturbed)
 
     def _indicators(self, z: tf.Tensor) -> tf.Tensor:
         return tf.stack([1.0 - z, z], axis=-1)
@@ -280,10 +299,6 @@ class BernoulliLatent(DiscreteLatent):
     def probe(self, batch_size: int, distance: float) -> Bernoulli:
         """A posterior whose logits are `distance`."""
         return Bernoulli(tf.fill([batch_size, self.size], distance))
-
-
-def _one_hot(scores: tf.Tensor) -> tf.Tensor:
-    return tf.one_hot(tf.argmax(scores, axis=-1), scores.shape[-1])
 
 
 def _dimensions(tensor: tf.Tensor) -> list[Any]:
