@@ -20,6 +20,7 @@ def evaluate(config: DictConfig) -> None:
         load_tensorflow()  # takes seconds: what could fail before has been checked
 
         from vae import data, evaluation, training
+        from vae.figures import save_figures
         from vae.files import write_json
         from vae.noise import Stream
 
@@ -34,7 +35,7 @@ def evaluate(config: DictConfig) -> None:
             model, evaluation.with_progress(batches, len(batches)), settings.nll_samples, seed
         )
         figures = {"split": settings.split, **measured}
-        paths = evaluation.save_figures(model, next(iter(batches)), directory, seed)
+        paths = save_figures(model, next(iter(batches)), directory, seed)
         write_json(directory / "evaluation.json", figures)
         evaluation.show_figures(figures, [directory / "evaluation.json", *paths])
         if "validation" in (summary := configuration.run_summary(directory)):

@@ -10,13 +10,13 @@ from vae.startup import load_tensorflow
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
-def train(config: DictConfig) -> None:
-    """Trains, and leaves in the run's directory all that was learnt."""
+def train(config: DictConfig) -> float | list[float] | None:
+    """Trains, and leaves in the run's directory all that was learnt; returns what a search over options looks at."""
     directory = configuration.run_directory()
     with configuration.reported(made=directory):
         settings = configuration.train_settings(config)
         if configuration.is_done(directory):
-            return
+            return None
         load_tensorflow(settings.trainer.threads)  # takes seconds: what could fail before has been checked
 
         import keras
@@ -60,6 +60,8 @@ def train(config: DictConfig) -> None:
                 training.save_model(model, directory / "model.keras")
         if chief:
             training.show_outcome(record)
+            return record.figures(settings.metric)
+    return None
 
 
 if __name__ == "__main__":

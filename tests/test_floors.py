@@ -21,6 +21,7 @@ FLOORS = [
     {"objective"},
     {"networks"},
     {"model"},
+    {"figures"},
     {"training", "evaluation"},
     {"compare"},
     {"config"},

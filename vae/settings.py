@@ -24,6 +24,7 @@ from vae.errors import UserError
 Units = Annotated[list[PositiveInt], Field(min_length=1)]
 Settings = TypeVar("Settings", bound=BaseModel)
 Unit = Literal["epochs", "steps"]
+Metric = Literal["elbo", "reconstruction", "kl", "loss", "regularizer"]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -149,6 +150,7 @@ class TrainSettings(_Closed):
 
     seed: Seed
     resume: str | None
+    metric: Metric | Annotated[list[Metric], Field(min_length=1)]
     data: Data
     model: Model
     latent: Latent

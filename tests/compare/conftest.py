@@ -24,6 +24,8 @@ def make_run(tmp_path: Path) -> MakeRun:
         status: str = "finished",
         effective_beta: float = 1.0,
         data: str = "digits",
+        kl: str = "analytic",
+        cosine: float = 1.0,
     ) -> Path:
         directory = tmp_path / "runs" / name
         (directory / ".hydra").mkdir(parents=True)
@@ -40,7 +42,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         config["given"] = given
         (directory / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
         (directory / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([f"seed={seed}", *overrides]))
-        summary = {"status": status, "seed": seed, "kl": "analytic", "effective_beta": effective_beta}
+        summary = {"status": status, "seed": seed, "kl": kl, "effective_beta": effective_beta}
         (directory / "summary.json").write_text(json.dumps({**summary, "steps_per_second": 100.0}))
         if elbos:
             with (directory / "history.csv").open("w", newline="") as file:
@@ -48,7 +50,8 @@ def make_run(tmp_path: Path) -> MakeRun:
                 writer.writeheader()
                 for epoch, elbo in enumerate(elbos, 1):
                     row = {"epoch": epoch, "step": 10 * epoch, "seconds": 0.5 * epoch, "validation/elbo": elbo}
-                    writer.writerow({**row, **dict.fromkeys(COLUMNS, epoch)})
+                    row["audit/gradient_cosine/trained"] = cosine
+                    writer.writerow({**dict.fromkeys(COLUMNS, epoch), **row})
         return directory
 
     return make

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ from scipy import stats
 
 from tests.compare.conftest import MakeRun
 from tests.conftest import REPOSITORY
-from vae.compare import comparable, compare, differences, load_runs, write_report
+from vae.compare import comparable, compare, conclusions, default_baseline, differences, load_runs, plots, write_report
 
 ELBOS = {
     "kl=analytic": [-20.0, -21.0, -20.4],
@@ -75,9 +76,40 @@ def test_differences_are_paired_by_seed(runs: Path) -> None:
         assert found.loc[name, "interval"] == pytest.approx((interval.high - interval.low) / 2)
     assert "no difference from kl=analytic beyond noise" in found.loc["kl=backend", "sentence"]
     worse = found.loc["kl=keras_loss", "sentence"]
-    assert "5.1 ± 0.9 nats worse than kl=analytic (3 seeds), trained at an effective beta of 0.0625." in worse
+    cause = "because it trained at an effective beta of 0.0625"
+    assert f"5.1 ± 0.9 nats worse than kl=analytic, {cause} (3 seeds)." in worse
     with pytest.raises(KeyError):
         differences(load_runs(runs), "kl=other")
+
+
+def test_the_cause_is_named_only_where_the_gradient_says_so(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        make_run(f"a{seed}", ["kl=analytic"], [-20.0 - seed], seed, cosine=1.0)
+        make_run(f"b{seed}", ["kl=mmd"], [-30.0 - 1.1 * seed], seed, effective_beta=0.02, cosine=0.3)
+        make_run(f"c{seed}", ["kl=renyi"], [-15.0 - 1.1 * seed], seed, effective_beta=0.5, cosine=0.99)
+    found = differences(load_runs(tmp_path / "runs"), "kl=analytic").set_index("configuration")["sentence"]
+    assert "with a gradient at a cosine of 0.3 to the exact KL's (3 seeds)" in found["kl=mmd"]
+    assert "better than kl=analytic, trained at an effective beta of 0.5" in found["kl=renyi"]
+    assert "because" not in " ".join(found)
+
+
+def test_a_run_that_is_going_is_met_at_its_own_epoch(make_run: MakeRun, tmp_path: Path) -> None:
+    """By its last epoch the finished run is far ahead; at the epoch that both have, they are one nat apart."""
+    for seed in (0, 1):
+        make_run(f"a{seed}", ["kl=analytic"], [-50.0, -40.0 - seed, -20.0], seed)
+        make_run(f"b{seed}", ["kl=backend"], [-50.0, -41.0 - seed], seed, status="running")
+    found = differences(load_runs(tmp_path / "runs"))
+    assert found["difference"].tolist() == [-1.0]
+    assert found["interval"].tolist() == [0.0]
+
+
+def test_the_baseline_is_the_closed_form_where_there_is_one(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("a", ["kl=backend"], [-19.0], kl="backend")
+    make_run("b", ["kl=renyi"], [-30.0], kl="renyi")
+    assert default_baseline(load_runs(tmp_path / "runs")) == "kl=backend"
+    make_run("c", ["kl=analytic"], [-20.0])
+    make_run("d", ["kl=analytic", "beta.value=4"], [-25.0])
+    assert default_baseline(load_runs(tmp_path / "runs")) == "kl=analytic"
 
 
 def test_too_few_seeds_make_no_claim(make_run: MakeRun, tmp_path: Path) -> None:
@@ -89,6 +121,8 @@ def test_too_few_seeds_make_no_claim(make_run: MakeRun, tmp_path: Path) -> None:
     sentences = differences(load_runs(tmp_path / "runs"))["sentence"].tolist()
     assert "no claim, for only 1 of its seeds is kl=analytic's, too" in sentences[0]
     assert "no claim, for only 0 of its seeds are kl=analytic's, too" in sentences[1]
+    (alone,) = conclusions(load_runs(tmp_path / "runs"))
+    assert "too few for a claim" in alone
 
 
 def test_the_same_options_are_one_configuration_however_they_were_given(make_run: MakeRun, tmp_path: Path) -> None:
@@ -191,6 +225,18 @@ def test_the_page_stands_alone_and_escapes_names(runs: Path, make_run: MakeRun) 
     assert page.references
     assert all(reference.startswith("data:") for reference in page.references)
     assert {file.suffix for file in path.parent.iterdir()} == {".html", ".png", ".svg"}
+
+
+def test_pictures_stand_side_by_side(runs: Path) -> None:
+    """One run has both pictures, another only one of them."""
+    grey = np.full((4, 6), 0.5)
+    for name in ("backend-1/reconstructions", "backend-1/samples", "analytic-0/samples"):
+        plt.imsave(runs / f"{name}.png", grey)
+    plot = next(plot for plot in plots(load_runs(runs)) if plot.name == "pictures")
+    assert plot.data["run"].tolist() == [str(runs / "backend-1")]
+    assert [len(axes.get_images()) for axes in plot.figure.axes] == [1, 1]
+    path = write_report(load_runs(runs), runs.parent / "report")
+    assert Page(path.read_text()).texts[-1].startswith("Images above their reconstructions")
 
 
 def test_one_run_alone_is_shown(make_run: MakeRun, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from vae import VAE
-from vae.evaluation import importance_weighted_nll, measure, save_figures
+from vae.evaluation import importance_weighted_nll, measure
+from vae.figures import save_figures
 from vae.latents import BernoulliLatent, CategoricalLatent, LatentFamily
 from vae.likelihoods import GaussianLikelihood
 

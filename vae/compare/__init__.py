@@ -7,13 +7,24 @@ if TYPE_CHECKING:
     from vae.compare.plots import plots
     from vae.compare.report import write_report
     from vae.compare.runs import load_runs
-    from vae.compare.table import comparable, compare, differences
+    from vae.compare.table import comparable, compare, conclusions, default_baseline, differences
 
-__all__ = ["comparable", "compare", "differences", "load_runs", "plots", "write_report"]
+__all__ = [
+    "comparable",
+    "compare",
+    "conclusions",
+    "default_baseline",
+    "differences",
+    "load_runs",
+    "plots",
+    "write_report",
+]
 
 _HOME = {
     "comparable": "table",
     "compare": "table",
+    "conclusions": "table",
+    "default_baseline": "table",
     "differences": "table",
     "load_runs": "runs",
     "plots": "plots",

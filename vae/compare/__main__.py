@@ -19,7 +19,10 @@ def main() -> int:
     parser = argparse.ArgumentParser("python -m vae.compare", description="Compares the runs below folders.")
     parser.add_argument("directories", metavar="DIR", nargs="+", help="a run, or a folder with runs below it")
     parser.add_argument("--format", choices=["table", "csv", "json", "markdown"], default="table")
-    parser.add_argument("--baseline", help="the configuration to hold the others against; by default the best")
+    parser.add_argument(
+        "--baseline",
+        help="the configuration to hold the others against; by default the best with kl=analytic, or of all",
+    )
     parser.add_argument("--elbo", type=float, help="also say how long it took to reach this validation ELBO")
     parser.add_argument("--out", type=Path, help="write report.html and the plots there")
     arguments = parser.parse_args()

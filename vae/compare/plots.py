@@ -1,19 +1,19 @@
 """Pictures of a comparison. Each function draws on a new figure and says what it drew."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from vae.compare.table import QUANTITIES, last_epochs
+
+WIDTH = 6.4  # inches: narrow, so that its letters can be read on a phone
+PICTURES = ("reconstructions", "samples")
 
 
 @dataclass(frozen=True)
@@ -43,26 +43,38 @@ def plots(runs: pd.DataFrame) -> list[Plot]:
         _kl_per_latent(named),
         _audit(named, "gap", "value minus the exact KL, nats"),
         _audit(named, "gradient_cosine", "cosine of its gradient and the exact one's"),
+        _pictures(named),
     ]
     return [plot for plot in drawn if plot is not None]
 
 
 def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4), layout="constrained")
+    axes = figure.subplots()
+    figure.suptitle(title, fontsize=11)
+    axes.set(xlabel=x, ylabel=y)
+    _style(axes)
+    return figure, axes
+
+
+def _style(axes: Axes) -> None:
     axes.set_prop_cycle(color=[*colormaps["tab10"](range(10)), *colormaps["Dark2"](range(8))])
-    axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _by_configuration(named: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(name), group) for name, group in named.groupby("configuration", sort=False)]
 
 
-def _legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Below the axes, where a phone's narrow screen has room for it."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        columns = 1 if max(map(len, labels)) > 40 else 2
+        height = 0.2 * -(-len(handles) // columns)
+        figure.set_figheight(figure.get_figheight() + height)
+        figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower left", ncols=columns)
 
 
 def _curves(named: pd.DataFrame, column: str, label: str, name: str) -> Plot | None:
@@ -82,8 +94,12 @@ def _curves(named: pd.DataFrame, column: str, label: str, name: str) -> Plot | N
     values = named[quantity].dropna()
     if len(values) > 4:  # the first epochs of a bad run would flatten the rest
         axes.set_ylim(bottom=max(values.min(), np.quantile(values, 0.05) - (values.max() - np.quantile(values, 0.05))))
-    _legend(axes)
-    words = f"The validation ELBO of each configuration against {label}, with a band over its seeds."
+    _legend(figure, axes)
+    ends = pd.Series({part["configuration"].iloc[0]: part["mean"].iloc[-1] for part in parts})
+    words = (
+        f"The validation ELBO of each configuration against {label}, with a band over its seeds. Highest at the end: "
+        f"{ends.idxmax()}, {ends.max():.2f} nats; lowest: {ends.idxmin()}, {ends.min():.2f}."
+    )
     return Plot(name, figure, words, pd.concat(parts))
 
 
@@ -100,7 +116,7 @@ def _rate_distortion(named: pd.DataFrame) -> Plot | None:
             color = line.get_color()
             axes.scatter(run[rate].iloc[-1:], run[distortion].iloc[-1:], color=color, zorder=3)
         axes.plot([], [], color=color, label=configuration)
-    _legend(axes)
+    _legend(figure, axes)
     words = "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot."
     return Plot("rate_distortion", figure, words, named[["configuration", "run", "epoch", rate, distortion]])
 
@@ -120,27 +136,64 @@ def _kl_per_latent(named: pd.DataFrame) -> Plot | None:
             parts[configuration] = pd.Series(np.nanmean(kl, axis=0))
             axes.plot(np.arange(1, kl.shape[1] + 1), parts[configuration], marker=".", label=configuration)
     axes.set_yscale("symlog", linthresh=0.01)
-    _legend(axes)
+    _legend(figure, axes)
     words = "The KL of each latent variable at a run's end, sorted, as the mean over the seeds of a configuration."
     return Plot("kl_per_latent", figure, words, pd.DataFrame(parts))
 
 
 def _audit(named: pd.DataFrame, quantity: str, label: str) -> Plot | None:
-    """What the audit says of each implementation along training: the mean over all runs."""
-    columns = [column for column in named if column.startswith(f"audit/{quantity}/")]
+    """What the audit says of each implementation along the training of each configuration: the mean over seeds."""
+    prefix = f"audit/{quantity}/"
+    columns = [column for column in named if column.startswith(prefix) and column != f"{prefix}trained"]
     if not columns:
         return None
-    figure, axes = _new(f"Audit: {label}", "epoch", label)
-    by_epoch = named.groupby("epoch")[columns].mean()
-    for column in columns:
-        implementation = column.rpartition("/")[2]
-        if implementation != "trained":
-            axes.plot(by_epoch.index, by_epoch[column], label=implementation, marker=_marker(by_epoch))
-    if quantity == "gap":
-        axes.set_yscale("symlog", linthresh=0.1)
-    _legend(axes)
-    words = f"The {label}, of every implementation that the audit holds against the exact KL, as the mean over runs."
-    return Plot(f"audit_{quantity}", figure, words, by_epoch.reset_index())
+    groups = _by_configuration(named)
+    rows = -(-len(groups) // 2)
+    figure = Figure(figsize=(WIDTH, 0.6 + 2.2 * rows), layout="constrained")
+    grid = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+    figure.suptitle(f"Audit: {label}", fontsize=11)
+    figure.supxlabel("epoch", fontsize=10)
+    parts = []
+    for axes, (configuration, group) in zip(grid.flat, groups, strict=False):
+        _style(axes)
+        axes.set_title(f"trained: {configuration}", fontsize=8, loc="left")
+        by_epoch = group.groupby("epoch")[columns].mean()
+        for column in columns:
+            axes.plot(by_epoch.index, by_epoch[column], label=column.removeprefix(prefix), marker=_marker(by_epoch))
+        if quantity == "gap":
+            axes.set_yscale("symlog", linthresh=1.0)
+        parts.append(by_epoch.assign(configuration=configuration).reset_index())
+    for axes in grid.flat[len(groups) :]:
+        axes.set_axis_off()
+    _legend(figure, grid[0, 0])
+    words = (
+        f"The {label}, of every implementation that the audit holds against the exact KL: one panel for each "
+        "configuration that was trained, as the mean over its seeds."
+    )
+    return Plot(f"audit_{quantity}", figure, words, pd.concat(parts))
+
+
+def _pictures(named: pd.DataFrame) -> Plot | None:
+    """Reconstructions and samples of the first run of each configuration that has them, side by side."""
+    last = named.groupby("run", sort=False).tail(1)
+    found = []
+    for configuration, group in _by_configuration(last):
+        for run in group["run"]:
+            if all((Path(run) / f"{name}.png").is_file() for name in PICTURES):
+                found.append({"configuration": configuration, "run": run})
+                break
+    if not found:
+        return None
+    figure = Figure(figsize=(WIDTH, 0.4 + 3.4 * len(found)), layout="constrained")
+    grid = figure.subplots(len(found), 2, squeeze=False)
+    figure.suptitle("Reconstructions and samples", fontsize=11)
+    for row, shown in zip(grid, found, strict=True):
+        for axes, name in zip(row, PICTURES, strict=True):
+            axes.imshow(imread(Path(shown["run"]) / f"{name}.png"))
+            axes.set_axis_off()
+        row[0].set_title(shown["configuration"], fontsize=8, loc="left")
+    words = "Images above their reconstructions, and samples from the prior: one run of each configuration."
+    return Plot("pictures", figure, words, pd.DataFrame(found))
 
 
 def _marker(by_epoch: pd.DataFrame) -> str:

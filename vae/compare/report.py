@@ -3,29 +3,29 @@
 import base64
 import io
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from vae.compare.plots import Plot, plots
-from vae.compare.table import comparable, compare, differences, last_epochs
+from vae.compare.table import compare, conclusions, default_baseline
 
+#: What stands above a column of `compare`'s table, and what it means
 COLUMNS = {
-    "configuration": "configuration",
-    "finished": "finished",
-    "elbo": "ELBO",
-    "reconstruction": "reconstruction",
-    "kl": "KL",
-    "active_units": "active units",
-    "effective_beta": "effective beta",
-    "gradient_cosine": "cosine",
-    "nll": "NLL",
-    "steps_to_elbo": "steps to it",
-    "seconds_to_elbo": "seconds to it",
-    "steps_per_second": "steps/s",
-    "status": "status",
+    "configuration": ("configuration", "the overrides in which the runs differ"),
+    "finished": ("finished", "runs that came to their end, of all"),
+    "elbo": ("ELBO", "-(reconstruction + KL), canonical, in nats per image; higher is better"),
+    "reconstruction": ("reconstruction", "-log p(x|z), in nats per image"),
+    "kl": ("KL", "D[q(z|x)||p(z)], exact whatever was trained, in nats per image"),
+    "active_units": ("active units", "latent variables that the posterior uses"),
+    "effective_beta": ("effective beta", "the weight that training really gave the KL"),
+    "gradient_cosine": ("cosine", "of the trained regularizer's gradient and the exact KL's"),
+    "nll": ("NLL", "-log p(x) by importance sampling, where evaluate.py was run, in nats per image"),
+    "steps_to_elbo": ("steps to it", "training steps until the ELBO that was asked for, of the runs that reached it"),
+    "seconds_to_elbo": ("seconds to it", "the same in seconds"),
+    "steps_per_second": ("steps/s", "training steps a second"),
+    "status": ("status", "of the runs that did not finish"),
 }
 
 
@@ -35,7 +35,7 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
     Args:
         runs: what `load_runs` returned.
         directory: where to.
-        baseline: the configuration that the others are held against; None for the best.
+        baseline: the configuration that the others are held against; None for `default_baseline`.
         elbo: as for `compare`.
 
     Returns:
@@ -46,21 +46,29 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
     for plot in drawn:
         for suffix in ("png", "svg"):
             plot.figure.savefig(directory / f"{plot.name}.{suffix}", dpi=150)
-    table, warnings = compare(runs, elbo), comparable(runs)
+    table = compare(runs, elbo)
     columns, rows = cells(table)
+    baseline = baseline or default_baseline(runs)
     environment = Environment(loader=PackageLoader("vae.compare", "."), autoescape=select_autoescape())
     page = environment.get_template("report.html").render(
         title="Which KL? A comparison of runs",
         runs=runs["run"].nunique(),
         columns=columns,
         rows=rows,
-        warnings=warnings,
         table_data=_csv(table),
-        sentences=[] if warnings else differences(runs, baseline)["sentence"].tolist(),
+        meanings=[COLUMNS[name] for name in COLUMNS if COLUMNS[name][0] in columns],
+        baseline=baseline,
+        sentences=conclusions(runs, baseline),
         plots=[
-            {"name": plot.name, "words": plot.words, "image": _svg(plot), "data": _csv(plot.data)} for plot in drawn
+            {
+                "name": plot.name,
+                "kind": "photo" if plot.name == "pictures" else "plot",
+                "words": plot.words,
+                "image": _svg(plot),
+                "data": _csv(plot.data),
+            }
+            for plot in drawn
         ],
-        pictures=_pictures(runs),
     )
     path = directory / "report.html"
     path.write_text(page)
@@ -71,7 +79,7 @@ def cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of a table for people: only columns that say something, rounded."""
     shown = [name for name in COLUMNS if name in table and not _is_empty(table[name])]
     rows = [[_cell(row, name) for name in shown] for _, row in table.iterrows()]
-    return [COLUMNS[name] for name in shown], rows
+    return [COLUMNS[name][0] for name in shown], rows
 
 
 def _is_empty(column: pd.Series) -> bool:
@@ -104,17 +112,3 @@ def _csv(table: pd.DataFrame) -> str:
 
 def _uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _pictures(runs: pd.DataFrame) -> list[dict[str, str]]:
-    """Samples and reconstructions of the first run of each configuration that `evaluate.py` has drawn them for."""
-    last = last_epochs(runs)
-    found = []
-    for configuration, group in last.groupby("configuration", sort=False):
-        for name in ("reconstructions", "samples"):
-            paths: Sequence[Path] = [Path(run) / f"{name}.png" for run in group["run"]]
-            existing = next((path for path in paths if path.exists()), None)
-            if existing:
-                image = _uri("image/png", existing.read_bytes())
-                found.append({"image": image, "words": f"{name.capitalize()} of {configuration}"})
-    return found

@@ -17,6 +17,7 @@ NOT_COMPARED = {
     "data.dir",
     "data.manual_dir",
     "data.unpacked_dir",
+    "metric",
     "resume",
     "seed",
     "trainer.threads",

@@ -1,10 +1,11 @@
 """One row for each configuration, over its seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from vae.compare.runs import NOT_COMPARED
@@ -21,6 +22,9 @@ QUANTITIES = {
     "nll": "evaluation/nll",
     "steps_per_second": "steps_per_second",
 }
+HIGHER_IS_BETTER = {"elbo", "active_units", "steps_per_second"}
+IN_NATS = {"elbo", "nll", "reconstruction", "kl"}
+SAME_DIRECTION = 0.95  # of a gradient's cosine with the exact one's: what weighs the KL otherwise, and is still it
 
 
 def last_epochs(runs: pd.DataFrame) -> pd.DataFrame:
@@ -58,36 +62,61 @@ def differences(runs: pd.DataFrame, baseline: str | None = None, quantity: str =
 
     Args:
         runs: what `load_runs` returned.
-        baseline: a configuration as `compare` names it; None for the best.
+        baseline: a configuration as `compare` names it; None for `default_baseline`.
         quantity: of `compare`'s.
 
     Returns:
         For each other configuration the mean `difference` over the seeds that both have, half its 95 % confidence
-        `interval` (Student's t on the paired differences), `seeds`, how many those are, and `sentence`, what follows.
+        `interval` (Student's t on the paired differences; of one comparison, not of all of them together), `seeds`, how
+        many those are, and `sentence`, what follows. Runs that have finished are held together at their ends; where one
+        of a pair has not, both at the last epoch that both have.
 
     Raises:
         KeyError: where no configuration is called that.
     """
-    last = last_epochs(runs)
-    table = compare(runs)
-    baseline = baseline or str(table["configuration"].iloc[0])
-    if baseline not in set(table["configuration"]):
+    table = compare(runs).set_index("configuration")
+    baseline = baseline or default_baseline(runs)
+    if baseline not in table.index:
         raise KeyError(baseline)
-    column = QUANTITIES[quantity]
-    values = last.pivot_table(index="seed", columns="configuration", values=column)
+    by_seed = _by_seed(runs, QUANTITIES[quantity])
     rows = []
-    for _, row in table.iterrows():
-        name = row["configuration"]
-        if name == baseline:
-            continue
-        pairs = values.reindex(columns=[name, baseline]).dropna()
-        gaps = (pairs[name] - pairs[baseline]).to_numpy()
+    for name in table.index.drop(baseline):
+        gaps = _gaps(by_seed[name], by_seed[baseline])
         mean, interval = _mean_and_interval(gaps)
-        sentence = _sentence(name, baseline, quantity, mean, interval, len(gaps), row["effective_beta"])
+        sentence = _sentence(table.loc[name], table.loc[baseline], quantity, mean, interval, len(gaps))
         rows.append(
             {"configuration": name, "difference": mean, "interval": interval, "seeds": len(gaps), "sentence": sentence}
         )
     return pd.DataFrame(rows, columns=["configuration", "difference", "interval", "seeds", "sentence"])
+
+
+def default_baseline(runs: pd.DataFrame) -> str:
+    """The configuration that others are held against: the best of those with `kl=analytic`, or else the best of all.
+
+    Args:
+        runs: what `load_runs` returned.
+    """
+    last = last_epochs(runs)
+    exact = last["configuration"][last["kl"] == "analytic"] if "kl" in last else last["configuration"][:0]
+    names = compare(runs)["configuration"]
+    return str(next(iter(names[names.isin(exact)]), names.iloc[0]))
+
+
+def conclusions(runs: pd.DataFrame, baseline: str | None = None) -> list[str]:
+    """What a comparison comes to, in sentences: of `differences`, or why there are none.
+
+    Args:
+        runs: what `load_runs` returned.
+        baseline: as for `differences`.
+    """
+    if sentences := comparable(runs):
+        return sentences
+    found = differences(runs, baseline)
+    if found.empty:
+        return ["One configuration: there is nothing to hold it against."]
+    if (found["seeds"] < 2).all():
+        return ["No configuration shares two seeds with the baseline: too few for a claim. Add seed=0,1,2."]
+    return [str(sentence) for sentence in found["sentence"]]
 
 
 def comparable(runs: pd.DataFrame) -> list[str]:
@@ -105,6 +134,33 @@ def comparable(runs: pd.DataFrame) -> list[str]:
         if len(found) > 1:
             sentences.append(f"The runs have different {what} ({', '.join(found)}): their ELBOs cannot be compared.")
     return sentences
+
+
+def _by_seed(runs: pd.DataFrame, column: str) -> dict[str, dict[Any, tuple[bool, pd.Series]]]:
+    """For each configuration and seed: whether the run finished, and the quantity by epoch."""
+    found: dict[str, dict[Any, tuple[bool, pd.Series]]] = {}
+    last = last_epochs(runs)
+    values = runs.reindex(columns=["run", "epoch", column]).dropna().set_index("epoch").groupby("run")[column]
+    series = dict(iter(values))
+    for _, run in last.iterrows():
+        seeds = found.setdefault(run["configuration"], {})
+        if run["run"] in series:
+            seeds[run.get("seed")] = (run["status"] == "finished", series[run["run"]])
+    return found
+
+
+def _gaps(
+    ours: Mapping[Any, tuple[bool, pd.Series]], theirs: Mapping[Any, tuple[bool, pd.Series]]
+) -> NDArray[np.float64]:
+    """The differences of two configurations, seed by seed."""
+    gaps = []
+    for seed in ours.keys() & theirs.keys():
+        (our_end, our_values), (their_end, their_values) = ours[seed], theirs[seed]
+        if our_end and their_end:
+            gaps.append(our_values.iloc[-1] - their_values.iloc[-1])
+        elif len(together := (our_values - their_values).dropna()):
+            gaps.append(together.iloc[-1])
+    return np.array(gaps, float)
 
 
 def _configurations(last: pd.DataFrame) -> list[str]:
@@ -148,7 +204,8 @@ def _row(name: str, group: pd.DataFrame) -> dict[str, Any]:
 
 def _reached(runs: pd.DataFrame, elbo: float) -> pd.DataFrame:
     column = QUANTITIES["elbo"]
-    first = runs[runs[column] >= elbo].groupby("run").head(1).set_index("run")
+    history = runs.reindex(columns=["run", "step", "seconds", column])
+    first = history[history[column] >= elbo].groupby("run").head(1).set_index("run")
     return first[["step", "seconds"]].rename(columns={"step": "steps_to_elbo", "seconds": "seconds_to_elbo"})
 
 
@@ -163,14 +220,25 @@ def _mean_and_interval(values: Sequence[float] | np.ndarray) -> tuple[float, flo
     return float(np.mean(values)), float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1) * error)
 
 
-def _sentence(name: str, baseline: str, quantity: str, mean: float, interval: float, seeds: int, beta: float) -> str:
+def _sentence(row: pd.Series, baseline: pd.Series, quantity: str, mean: float, interval: float, seeds: int) -> str:
+    """What follows from a difference; no claim where a seed or none is too few for one."""
+    name, other = row.name, baseline.name
     if seeds < 2:
-        return f"{name}: no claim, for only {seeds} of its seeds {'is' if seeds == 1 else 'are'} {baseline}'s, too."
-    amount = f"{abs(mean):.3g} ± {interval:.2g}"
+        return f"{name}: no claim, for only {seeds} of its seeds {'is' if seeds == 1 else 'are'} {other}'s, too."
     if abs(mean) <= interval:
-        return f"{name}: no difference from {baseline} beyond noise ({mean:+.3g} ± {interval:.2g}, {seeds} seeds)."
-    higher_is_better = quantity in ("elbo", "active_units", "steps_per_second")
-    verdict = "better" if (mean > 0) == higher_is_better else "worse"
-    why = f", trained at an effective beta of {beta:.3g}" if abs(beta - 1.0) > 0.05 else ""
-    unit = "nats " if quantity in ("elbo", "nll", "kl", "reconstruction") else ""
-    return f"{name}: {amount} {unit}{verdict} than {baseline} ({seeds} seeds){why}."
+        return f"{name}: no difference from {other} beyond noise ({mean:+.3g} ± {interval:.2g}, {seeds} seeds)."
+    verdict = "better" if (mean > 0) == (quantity in HIGHER_IS_BETTER) else "worse"
+    unit = "nats " if quantity in IN_NATS else ""
+    why = _why(row, baseline, verdict) if quantity in ("elbo", "nll") else ""
+    return f"{name}: {abs(mean):.3g} ± {interval:.2g} {unit}{verdict} than {other}{why} ({seeds} seeds)."
+
+
+def _why(row: pd.Series, baseline: pd.Series, verdict: str) -> str:
+    """The effective beta, where it is another: the cause, where the gradient still has the KL's direction."""
+    beta, cosine = row["effective_beta"], row["gradient_cosine"]
+    if cosine < SAME_DIRECTION <= baseline["gradient_cosine"]:
+        return f", with a gradient at a cosine of {cosine:.2g} to the exact KL's"
+    if abs(beta - baseline["effective_beta"]) > 0.05 * abs(baseline["effective_beta"]):
+        because = "because it trained" if verdict == "worse" and cosine >= SAME_DIRECTION else "trained"
+        return f", {because} at an effective beta of {beta:.3g}"
+    return ""

@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from vae.compare.report import cells
-from vae.compare.table import comparable, differences
+from vae.compare.table import conclusions
 
 
 def show_comparison(runs: pd.DataFrame, table: pd.DataFrame, baseline: str | None = None) -> None:
@@ -23,7 +23,5 @@ def show_comparison(runs: pd.DataFrame, table: pd.DataFrame, baseline: str | Non
     for place, row in enumerate(rows):
         shown.add_row(*row, style="bold green" if place == 0 else None)
     console.print(shown)
-    for sentence in comparable(runs) or differences(runs, baseline)["sentence"]:
-        console.print(sentence)
-    if len(table) == 1:
-        console.print("One configuration: there is nothing to hold it against.")
+    for sentence in conclusions(runs, baseline):
+        console.print(sentence, style="yellow" if " nats worse than " in sentence else None)

@@ -33,7 +33,17 @@ from vae.config.check import (
     run_configuration,
     train_settings,
 )
-from vae.config.sweep import begin_run, failures, is_swept, one_of_many, show_sweep, start_sweep
+from vae.config.sweep import (
+    begin_run,
+    failures,
+    is_planned,
+    is_swept,
+    one_of_many,
+    searched,
+    show_sweep,
+    start_search,
+    start_sweep,
+)
 from vae.errors import UserError
 
 _PATHS = {"resume", "run", "hydra.run.dir", "hydra.sweep.dir", *DATA_PATHS}
@@ -90,22 +100,26 @@ class Guard(Callback):
         with _one_line_errors(f"{config.hydra.job.name}.py"):
             directory = Path(config.hydra.sweep.dir)
             check_writable(directory, "hydra.sweep.dir")
-            if config.hydra.job.name == "train" and is_swept(config.hydra):
+            if is_planned(config.hydra):
                 self._directories = start_sweep(config)
+            elif is_swept(config.hydra):
+                start_search(config)
             elif directory.is_dir() and any(directory.iterdir()):
                 raise UserError(f"hydra.sweep.dir={directory}: is not empty, and no run is written over")
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Prepares the process that a launcher runs a job in."""
         _shorten_warnings()
-        if config.hydra.job.name == "train" and is_swept(config.hydra):
+        if is_planned(config.hydra):
             begin_run(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Compares the runs, and names those that failed."""
-        if len(self._directories) > 1:
-            show_sweep(Path(config.hydra.sweep.dir))
-        if failed := failures(self._directories):
+        directory = Path(config.hydra.sweep.dir)
+        runs = self._directories or (searched(directory) if is_swept(config.hydra) else [])
+        if len(runs) > 1:
+            show_sweep(directory)
+        if failed := failures(runs):
             raise SystemExit("\n".join(f"{config.hydra.job.name}.py: {line}" for line in failed))
 
 

@@ -32,8 +32,13 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def is_swept(hydra: DictConfig) -> bool:
+    """Whether a run is one of several trainings, of a sweep or of a search."""
+    return bool(hydra.mode == RunMode.MULTIRUN and hydra.job.name == "train")
+
+
+def is_planned(hydra: DictConfig) -> bool:
     """Whether a run is one of a sweep whose runs are known beforehand, as those of Hydra's own sweeper are."""
-    return bool(hydra.mode == RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] == "basic")
+    return is_swept(hydra) and hydra.runtime.choices["hydra/sweeper"] == "basic"
 
 
 def start_sweep(config: DictConfig) -> list[Path]:
@@ -62,6 +67,24 @@ def start_sweep(config: DictConfig) -> list[Path]:
     print(f"runs: {len(runs)}, finished already: {finished}, threads a run: {threads or 'all'}")
     print(f"to go on after a stop: the same command with hydra.sweep.dir={shlex.quote(str(directory))}")
     return list(runs)
+
+
+def start_search(config: DictConfig) -> None:
+    """Prepares a search, whose sweeper chooses each run by what came of those before.
+
+    Raises:
+        UserError: where its directory is not empty.
+    """
+    directory = Path(config.hydra.sweep.dir)
+    if directory.is_dir() and any(directory.iterdir()):
+        raise UserError(f"hydra.sweep.dir={directory}: is not empty, and a search begins anew")
+    runs, at_a_time = (OmegaConf.select(config, f"hydra.sweeper.{name}") or 1 for name in ("n_trials", "n_jobs"))
+    print(f"runs: {runs}, threads a run: {share_cores(config, at_a_time) or 'all'}")
+
+
+def searched(directory: Path) -> list[Path]:
+    """The directories of a search's runs, in order."""
+    return sorted((path.parent for path in directory.glob("*/.hydra")), key=lambda path: path.stat().st_ctime_ns)
 
 
 def begin_run(config: DictConfig) -> None:
@@ -105,7 +128,7 @@ def is_finished(directory: Path) -> bool:
 
 def is_done(directory: Path) -> bool:
     """Whether a run has nothing left to do: one that a sweep, started again, finds finished."""
-    return is_swept(HydraConfig.get()) and is_finished(directory)
+    return is_planned(HydraConfig.get()) and is_finished(directory)
 
 
 def failures(directories: Iterable[Path]) -> list[str]:

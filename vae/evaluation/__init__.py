@@ -1,6 +1,5 @@
-"""What a trained model is worth: bounds, active units, mutual information, pictures."""
+"""What a trained model is worth: bounds, active units, mutual information."""
 
-from vae.evaluation.figures import save_figures
 from vae.evaluation.information import mutual_information
 from vae.evaluation.likelihood import importance_weighted_nll
 from vae.evaluation.measure import measure
@@ -10,7 +9,6 @@ __all__ = [
     "importance_weighted_nll",
     "measure",
     "mutual_information",
-    "save_figures",
     "show_figures",
     "with_progress",
 ]

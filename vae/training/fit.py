@@ -12,6 +12,7 @@ import tensorflow as tf
 from vae.data import LONGEST_CHUNK, ImageSource, evaluation_batches, evaluation_chunks, training_chunks
 from vae.diagnosis import diagnose
 from vae.errors import UserError
+from vae.figures import save_figures
 from vae.kl import KLRegularizer
 from vae.model import VAE
 from vae.noise import Stream
@@ -124,6 +125,7 @@ def fit(
     if record.writes:
         findings = diagnose(record.summary, {**options, "latent.size": model.latent.size})
         record.update(diagnosis=[asdict(finding) for finding in findings])
+        save_figures(model, shown, record.directory, model.seed)
 
 
 def warn_of_scale(model: VAE, scale: float, batch_size: int) -> None:

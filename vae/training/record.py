@@ -7,7 +7,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -76,6 +76,11 @@ class RunRecord:
     @property
     def _resume_command(self) -> str:
         return f"python train.py resume={shlex.quote(str(self.directory)) if self.writes else 'RUN_DIR'}"
+
+    def figures(self, metric: str | Sequence[str]) -> float | list[float]:
+        """A figure of the validation split after the last epoch, by its name; or several."""
+        validation = self.summary["validation"]
+        return validation[metric] if isinstance(metric, str) else [validation[name] for name in metric]
 
     def update(self, **facts: Any) -> None:
         """Writes summary.json anew, with these facts."""
