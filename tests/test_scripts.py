@@ -16,7 +16,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
-from tests.conftest import REPOSITORY, run_script
+from tests.conftest import REPOSITORY, inherited_environment, run_script
 from tests.runs import QUICK, events_of, history_of, scalars_of, summary_of
 from vae import VAE
 
@@ -268,6 +268,30 @@ def test_help_lists_groups_and_options(script: str, tmp_path: Path) -> None:
         for option in ("trainer.epochs", "kl.direction=forward|reverse|symmetric", "data.binarization="):
             assert option in ended.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("kl=keras", "kl=keras_loss kl=keras_loss_calibrated"),
+        ("trainer.ep", "trainer.epochs="),
+        ("data=mn", "data=mnist"),
+    ],
+)
+def test_bash_completes_as_the_documents_say(typed: str, completed: str) -> None:
+    """By the line that they give, as the shell does it when the user presses the tab key."""
+    line = f"python train.py {typed}"
+    script = f"""
+        eval "$(python train.py --shell-completion install=bash)"
+        COMP_LINE='{line}' COMP_POINT={len(line)} COMP_WORDS=({line}) COMP_CWORD=2
+        hydra_bash_completion
+        echo "${{COMPREPLY[@]}}"
+    """
+    environment = {**inherited_environment(), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    ended = subprocess.run(
+        ["bash", "-c", script], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() == completed, ended.stderr
 
 
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
