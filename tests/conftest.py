@@ -1,18 +1,27 @@
 """What several tests need: the repository, the scripts as a user runs them, tiny models, real runs."""
 
+import contextlib
+import io
 import os
+import runpy
+import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import absl.logging
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
 from numpy.typing import NDArray
 
 from vae import VAE
@@ -23,6 +32,7 @@ from vae.networks import MLP, Conv
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
+Run = Callable[..., "Outcome"]
 
 
 @dataclass
@@ -61,6 +71,39 @@ def run_script(script: str, *arguments: str, cwd: Path, **environment: str) -> O
         check=False,
     )
     return Outcome(ended.returncode, ended.stdout, ended.stderr)
+
+
+def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Outcome:
+    """As `run_script`, but in this process, which has TensorFlow already: for what needs no process of its own."""
+    status: int | str | None = 0
+    out, err = io.StringIO(), io.StringIO()
+    terminated, hydra = signal.getsignal(signal.SIGTERM), Singleton.get_state()
+    absl.logging.get_absl_handler().python_handler.setStream(
+        sys.__stderr__
+    )  # Hydra's set-up of logs would have it close pytest's
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "argv", [str(REPOSITORY / script), *arguments]),
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(warnings, "formatwarning"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")
+        warnings.simplefilter("ignore", DeprecationWarning)  # as Python itself has it
+        GlobalHydra.instance().clear()
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except SystemExit as error:
+            status = error.code
+        finally:
+            signal.signal(signal.SIGTERM, terminated)
+            Singleton.set_state(hydra)
+    if isinstance(status, str):
+        err.write(f"{status}\n")
+        status = 1
+    return Outcome(status or 0, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")

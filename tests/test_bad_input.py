@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, inherited_environment, run_script
+from tests.conftest import REPOSITORY, Run, inherited_environment, run_here, run_script
 from tests.runs import summary_of, untimed_history_of, weights_are_equal
 from vae.training.checkpoints import checkpoints
 
@@ -103,8 +103,10 @@ EVALUATE = [
 ]
 
 
-def assert_one_line(script: str, arguments: list[str], named: list[str], cwd: Path, **environment: str) -> None:
-    ended = run_script(script, *arguments, cwd=cwd, **environment)
+def assert_one_line(
+    script: str, arguments: list[str], named: list[str], cwd: Path, run: Run = run_script, **environment: str
+) -> None:
+    ended = run(script, *arguments, cwd=cwd, **environment)
     assert ended.status == 1, ended
     lines = ended.stderr.splitlines()
     assert len(lines) == 1, ended.stderr
@@ -133,13 +135,13 @@ def test_train_after_tensorflow(arguments: list[str], wrong: str, right: str, tm
     cwd = tmp_path / "empty"
     cwd.mkdir()
     proxy = "http://127.0.0.1:9"  # nothing listens there: no network
-    assert_one_line("train.py", arguments, [wrong, right], cwd, HTTP_PROXY=proxy, HTTPS_PROXY=proxy)
+    assert_one_line("train.py", arguments, [wrong, right], cwd, run_here, HTTP_PROXY=proxy, HTTPS_PROXY=proxy)
 
 
 def test_no_network(tmp_path: Path) -> None:
     """TFDS has made its folder of downloads by then; of the data set and of the run there is nothing."""
     proxy = "http://127.0.0.1:9"
-    ended = run_script(
+    ended = run_here(
         "train.py", "data=kmnist", f"data.dir={tmp_path}", cwd=tmp_path, HTTP_PROXY=proxy, HTTPS_PROXY=proxy
     )
     assert ended.status == 1
@@ -163,7 +165,7 @@ def test_a_folder_of_the_user_s_keeps_what_was_in_it(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "notes.txt").write_text("kept")
-    ended = run_script("train.py", "data.dir=nowhere", f"hydra.run.dir={folder}", cwd=tmp_path)
+    ended = run_here("train.py", "data.dir=nowhere", f"hydra.run.dir={folder}", cwd=tmp_path)
     assert ended.status == 1
     assert (folder / "notes.txt").read_text() == "kept"
 
@@ -180,7 +182,7 @@ def test_a_damaged_model(damage: str, trained_run: Path, tmp_path: Path) -> None
         "no zip": lambda: model.write_bytes(b"nothing of the kind"),
         "missing": model.unlink,
     }[damage]()
-    ended = run_script("evaluate.py", "run=run", cwd=tmp_path)
+    ended = run_here("evaluate.py", "run=run", cwd=tmp_path)
     assert ended.status == 1
     assert len(ended.stderr.splitlines()) == 1
     expected = "has neither model.keras nor a checkpoint" if damage == "missing" else "model.keras is missing, damaged"

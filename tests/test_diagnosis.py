@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_script
+from tests.conftest import run_here
 from tests.runs import QUICK, summary_of
 from vae.diagnosis import RULES, diagnose
 
@@ -61,7 +61,7 @@ def test_every_rule_is_provoked() -> None:
 @pytest.mark.parametrize("rule", PROVOKED)
 def test_a_rule_names_the_cause_and_what_to_try(rule: str, tmp_path: Path) -> None:
     options, words, beside = PROVOKED[rule]
-    ended = run_script("train.py", *options, "hydra.run.dir=run", QUICK, cwd=tmp_path)
+    ended = run_here("train.py", *options, "hydra.run.dir=run", QUICK, cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     found = {finding["rule"]: finding["words"] for finding in summary_of(tmp_path / "run")["diagnosis"]}
     assert rule in found, found
@@ -72,10 +72,10 @@ def test_a_rule_names_the_cause_and_what_to_try(rule: str, tmp_path: Path) -> No
 
 
 def test_a_good_run_has_no_finding_and_evaluate_says_the_same(trained_run: Path, tmp_path: Path) -> None:
-    ended = run_script("train.py", "trainer.epochs=5", "hydra.run.dir=run", QUICK, cwd=tmp_path)
+    ended = run_here("train.py", "trainer.epochs=5", "hydra.run.dir=run", QUICK, cwd=tmp_path)
     assert summary_of(tmp_path / "run")["diagnosis"] == []
     assert "diagnosis  nothing that these figures would show is wrong" in ended.stdout
-    ended = run_script("evaluate.py", "run=run", "nll_samples=1", "take=50", cwd=tmp_path)
+    ended = run_here("evaluate.py", "run=run", "nll_samples=1", "take=50", cwd=tmp_path)
     assert "diagnosis  nothing that these figures would show is wrong" in ended.stdout
 
 

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from tests.conftest import REPOSITORY, run_script
+from tests.conftest import REPOSITORY, run_here
 from tests.runs import QUICK, history_of, summary_of
 from vae import config as configuration
 
@@ -128,7 +128,7 @@ def test_the_weight_follows_the_latent_variables() -> None:
 @pytest.mark.parametrize("recipe", ["keras_subclassing_guide", "old_keras_blog", "deep_learning_with_python"])
 def test_a_run_was_trained_with_that_weight(recipe: str, shared: Path, tmp_path: Path) -> None:
     """The effective beta of a real run, and the audit's gradient: at the encoder, beta times the exact one's length."""
-    ended = run_script(
+    ended = run_here(
         "train.py",
         f"experiment=recipe/{recipe}",
         f"data.dir={shared / 'tfds'}",

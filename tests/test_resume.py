@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import REPOSITORY, run_script
+from tests.conftest import REPOSITORY, run_here, run_script
 from tests.runs import QUICK, history_of, scalars_of, summary_of, untimed_history_of, weights_are_equal
 from vae.training.checkpoints import checkpoints, steps_of
 
@@ -54,7 +54,7 @@ def assert_same(run: Path, whole: Path, epochs: int) -> None:
 
 def test_interrupted_in_the_midst_of_an_epoch(tmp_path: Path) -> None:
     common = ["trainer.epochs=6", "trainer.batch_size=8", "trainer.chunk=2", "model.hidden=[16]", *REMEMBERING]
-    ended = run_script("train.py", *common, "hydra.run.dir=whole", cwd=tmp_path)
+    ended = run_here("train.py", *common, "hydra.run.dir=whole", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     run = tmp_path / "it's a=run"  # quotes, spaces and equals signs are a folder's right
     process = start(*common, f"hydra.run.dir={run}", cwd=tmp_path)
@@ -69,10 +69,10 @@ def test_interrupted_in_the_midst_of_an_epoch(tmp_path: Path) -> None:
     assert not (run / "model.keras").exists()
     assert steps_of(checkpoints(run / "checkpoints")[0]) % 158, "not in the midst of an epoch"
 
-    measured = run_script("evaluate.py", f"run={run}", "nll_samples=5", "take=50", cwd=tmp_path)
+    measured = run_here("evaluate.py", f"run={run}", "nll_samples=5", "take=50", cwd=tmp_path)
     assert measured.status == 0, measured.stderr  # an interrupted run can be measured
 
-    resumed = run_script("train.py", f"resume={run}", cwd=tmp_path)
+    resumed = run_here("train.py", f"resume={run}", cwd=tmp_path)
     assert resumed.status == 0, resumed.stderr
     assert_same(run, tmp_path / "whole", epochs=6)
     rates = [float(row["train/learning_rate"]) for row in history_of(run)]
@@ -83,7 +83,7 @@ def test_killed_ten_times(tmp_path: Path) -> None:
     """Killed as no signal handler hears it: while it loads, trains and writes checkpoints. Seeds 0 to 9 say when."""
     epochs = 30
     common = [f"trainer.epochs={epochs}", "trainer.batch_size=32", "model.hidden=[16]", QUICK, *REMEMBERING]
-    ended = run_script("train.py", *common, "hydra.run.dir=whole", cwd=tmp_path)
+    ended = run_here("train.py", *common, "hydra.run.dir=whole", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     run = tmp_path / "run"
     kept = run / "checkpoints"
@@ -108,7 +108,7 @@ def test_killed_ten_times(tmp_path: Path) -> None:
         killed_while_writing += any(kept.glob(".step-*"))
     assert killed_while_writing
     assert len(history_of(run)) < epochs, "it had ended before the last kill"
-    resumed = run_script("train.py", "resume=run", cwd=tmp_path)
+    resumed = run_here("train.py", "resume=run", cwd=tmp_path)
     assert resumed.status == 0, resumed.stderr
     assert_same(run, tmp_path / "whole", epochs)
     assert not list(kept.glob(".*"))  # what a kill left half written is gone
@@ -121,7 +121,7 @@ def test_killed_between_an_epoch_s_log_and_its_checkpoint(trained_run: Path, tmp
     (run / "checkpoints" / "step-00000030.keras").unlink()
     (run / "model.keras").unlink()
     set_status(run, "running")
-    resumed = run_script("train.py", "resume=run", cwd=tmp_path)
+    resumed = run_here("train.py", "resume=run", cwd=tmp_path)
     assert resumed.status == 0, resumed.stderr
     assert_same(run, trained_run, epochs=3)
 
@@ -129,7 +129,7 @@ def test_killed_between_an_epoch_s_log_and_its_checkpoint(trained_run: Path, tmp
 def test_killed_after_its_last_checkpoint_a_stopped_run_stays_stopped(tmp_path: Path) -> None:
     """Early stopping had ended it; what is missing is the best weights' model."""
     stopping = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "optimizer.learning_rate=0.3"]
-    ended = run_script("train.py", *stopping, "model.hidden=[16]", QUICK, "hydra.run.dir=run", cwd=tmp_path)
+    ended = run_here("train.py", *stopping, "model.hidden=[16]", QUICK, "hydra.run.dir=run", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     run, whole = tmp_path / "run", tmp_path / "whole"
     shutil.copytree(run, whole)
@@ -137,7 +137,7 @@ def test_killed_after_its_last_checkpoint_a_stopped_run_stays_stopped(tmp_path: 
     assert epochs < 100
     (run / "model.keras").unlink()
     set_status(run, "running")
-    resumed = run_script("train.py", "resume=run", cwd=tmp_path)
+    resumed = run_here("train.py", "resume=run", cwd=tmp_path)
     assert resumed.status == 0, resumed.stderr
     assert_same(run, whole, epochs)
 

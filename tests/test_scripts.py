@@ -264,7 +264,10 @@ def test_help_lists_groups_and_options(script: str, tmp_path: Path) -> None:
     assert ended.status == 0
     assert f"python {script}" in ended.stdout
     if script == "train.py":
+        examples = ended.stdout.partition("==")[0]
+        assert len(re.findall(r"^  python train\.py", examples, re.MULTILINE)) == 5
         assert "kl: analytic, backend, jensen_shannon, keras_loss" in ended.stdout
+        assert 'eval "$(python train.py --shell-completion install=bash)"' in ended.stdout
         for option in ("trainer.epochs", "kl.direction=forward|reverse|symmetric", "data.binarization="):
             assert option in ended.stdout
     assert not list(tmp_path.iterdir())
