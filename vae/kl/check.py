@@ -1,4 +1,6 @@
-"""Holds a KL regularizer, ours or yours, against the contract::
+"""Holds a KL regularizer, ours or yours, against the contract.
+
+On the command line::
 
     python -m vae.kl.check my_module.MyKL direction=reverse
 
