@@ -3,10 +3,12 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.util import inspect
 from sphinx.util.logging import getLogger
 from sphinx.writers.html5 import HTML5Translator
 
@@ -58,8 +60,9 @@ os.environ["COLUMNS"] = "100"
 
 
 def setup(app: Sphinx) -> None:
-    """Formulas become MathML, which browsers draw without a script."""
+    """Formulas become MathML, which browsers draw without a script; classes of Keras show their constructors."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    app.connect("autodoc-process-signature", _constructor)
 
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:
@@ -77,3 +80,13 @@ def _mathml(node: nodes.Element, display: str) -> str:
     if "\\" in formula:  # a command that the converter does not know is left as it stands
         logger.warning("unknown command in the formula %s", node.astext(), location=node)
     return formula
+
+
+def _constructor(
+    app: Sphinx, what: str, name: str, found: Any, options: Any, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """The signature of `__init__` for a class whose `__new__`, inherited from Keras, takes anything."""
+    if what != "class" or signature != "(*args, **kwargs)":
+        return None
+    own = inspect.signature(found.__init__, bound_method=True)
+    return inspect.stringify_signature(own, unqualified_typehints=True), returns
