@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
+import tensorflow as tf
 from hydra import compose, initialize_config_dir
 
 from tests.conftest import REPOSITORY, run_script
@@ -20,9 +22,6 @@ def blocks(document: str, language: str) -> list[str]:
 
 
 def test_the_name_in_the_article_is_still_missing() -> None:
-    import keras
-    import tensorflow as tf
-
     assert not hasattr(tf.keras.backend, "kl_divergence")
     assert not hasattr(keras.ops, "kl_divergence")
     assert tf.keras.losses.kld is keras.losses.kl_divergence
@@ -32,6 +31,7 @@ def test_the_name_in_the_article_is_still_missing() -> None:
 def test_the_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of a document in its order and in one namespace; what stands after >>> gives what stands below it."""
     monkeypatch.chdir(tmp_path)
+    tf.io.write_file("photos/one.png", tf.io.encode_png(tf.zeros([20, 24, 3], tf.uint8)))  # for what prepares data
     run = tmp_path / "runs" / "one"  # for what compares runs
     run.mkdir(parents=True)
     (run / "summary.json").write_text('{"status": "finished", "seed": 0, "effective_beta": 1.0}')
