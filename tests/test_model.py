@@ -195,7 +195,7 @@ def test_saved_and_loaded_it_is_the_same_model(options: dict[str, Any], make_vae
 
 
 def test_another_process_loads_it(make_vae: MakeVAE, images: Images, tmp_path: Path) -> None:
-    """As the README says it: `from vae import VAE`, then `keras.models.load_model`."""
+    """As the documentation says it: `from vae import VAE`, then `keras.models.load_model`."""
     vae = make_vae(KerasLoss("reverse"))
     vae.save(tmp_path / "model.keras")
     program = (

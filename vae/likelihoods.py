@@ -80,7 +80,7 @@ class GaussianLikelihood(Likelihood):
 
     @property
     def log_scale(self) -> tf.Tensor:
-        """The logarithm of the standard deviation: a float32 scalar."""
+        """The logarithm of the standard deviation, a float32 scalar."""
         if self.scale != "learned":
             return tf.constant(math.log(float(self.scale)))
         return _LOG_SCALE_FLOOR + tf.nn.softplus(tf.convert_to_tensor(self._log_scale) - _LOG_SCALE_FLOOR)

@@ -55,7 +55,7 @@ class VAE(keras.Model):
     D[q(z|x) || p(z)] in closed form (under a learned prior, estimated from z), and `elbo` = -(reconstruction + kl).
     They are the same whatever the regularizer.
 
-    Images are `(batch, height, width, channels)` in [0, 1]. `compile` takes an optimizer and no loss:
+    Images are `(batch, height, width, channels)` in [0, 1]. `compile` takes an optimizer and no loss::
 
         model.compile(keras.optimizers.Adam(1e-3))
         model.fit(images, epochs=10)

@@ -95,7 +95,7 @@ class Conv:
 def are_faster_compiled(*networks: keras.Model) -> bool:
     """Whether XLA runs these networks faster than the library's kernels: all but convolutions on a CPU.
 
-    There XLA's convolutions lose by far; the README has the figures.
+    There XLA's convolutions lose by far; docs/engine.md has the figures.
     """
     convolutions = layers.Conv2D | layers.Conv2DTranspose
     convolutional = any(isinstance(layer, convolutions) for network in networks for layer in network.layers)

@@ -18,7 +18,7 @@ class ELBO(Configurable):
             batch, come to less, the term has this number, and no gradient. Kingma et al. 2016, "Improved variational
             inference with inverse autoregressive flow", equation 15. 0 for none.
         group_size: how many latent variables a group has, one after the other; they must divide the latent variables.
-        capacity: C, in nats: the term is then |regularizer - C|, with C rising from 0. Burgess et al. 2018,
+        capacity: C, in nats: the term is then `|regularizer - C|`, with C rising from 0. Burgess et al. 2018,
             "Understanding disentangling in beta-VAE", equation 8, where beta is their gamma. None for none.
         ramp: over how many steps C rises to its value.
 

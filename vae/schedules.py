@@ -22,6 +22,9 @@ class Linear(Schedule):
 
     Bowman et al. 2016, "Generating sentences from a continuous space", section 3.1, anneal the KL's weight so.
 
+    >>> [float(Linear(8)(step)) for step in (0, 2, 4, 8, 100)]
+    [0.0, 0.25, 0.5, 1.0, 1.0]
+
     Args:
         length: over how many steps.
         start: the value at step 0.
@@ -67,6 +70,9 @@ class Cyclical(Schedule):
     """Again and again from `start` to `end` along a line, and `end` for the rest of the cycle.
 
     Fu et al. 2019, "Cyclical annealing schedule: a simple approach to mitigating KL vanishing", equation 6.
+
+    >>> [float(Cyclical(8)(step)) for step in (0, 2, 4, 7, 8, 10)]
+    [0.0, 0.5, 1.0, 1.0, 0.0, 0.5]
 
     Args:
         length: of a cycle, in steps.

@@ -1,6 +1,5 @@
 """Divergences of plain vectors: against SciPy, NumPy and Keras, at the borders, and what is said of bad ones."""
 
-import doctest
 import math
 import re
 from collections.abc import Callable
@@ -65,10 +64,6 @@ def test_the_article_s_example(implementation: str) -> None:
         assert f"{float(value):.4f}" == "0.2231"
     rows = divergence([[0.5, 0.5], [1.0, 0.0]], [[0.8, 0.2], [0.5, 0.5]], implementation=implementation)
     assert rows.numpy().tolist() == pytest.approx([0.5 * math.log(0.25 / 0.16), math.log(2)], abs=2e-6)
-
-
-def test_the_docstring_s_example() -> None:
-    assert doctest.testmod(plain) == (0, 3)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

@@ -38,3 +38,7 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value  # or the module of this name would stand in its way
         return value
     raise AttributeError(f"module 'vae.compare' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -11,6 +11,15 @@ class Analytic(DirectedKL):
     """The exact divergence between posterior and prior.
 
     For a Gaussian: Kingma and Welling 2014, "Auto-encoding variational Bayes", appendix B.
+
+    >>> import tensorflow as tf
+    >>> from vae.latents import Gaussian
+    >>> posterior = Gaussian(mu=tf.constant([[1.0, 2.0]]), log_var=tf.zeros([1, 2]))
+    >>> prior = Gaussian(mu=tf.zeros([1, 2]), log_var=tf.zeros([1, 2]))
+    >>> Analytic().per_latent(posterior, prior, posterior.mean).numpy().tolist()
+    [[0.5, 2.0]]
+    >>> float(Analytic()(posterior, prior, posterior.mean))  # summed over latent variables, averaged over examples
+    2.5
     """
 
     def divergence(self, first: Any, second: Any) -> tf.Tensor:

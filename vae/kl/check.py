@@ -1,11 +1,13 @@
 """Holds a KL regularizer, ours or yours, against the contract.
 
+On the command line::
+
     python -m vae.kl.check my_module.MyKL direction=reverse
 
 What follows the class are arguments of its constructor. Every check is printed with what was measured and what was
 expected, and for one that fails, the mistake that is probably behind it. The exit status is 0 where all pass, else 1.
 
-The same in a test, all checks at once, in every direction:
+The same in a test, all checks at once, in every direction::
 
     import pytest
     from my_module import MyKL
@@ -15,7 +17,7 @@ The same in a test, all checks at once, in every direction:
     def test_my_kl_conforms(direction):
         assert_conforms(MyKL(direction=direction))
 
-or each check as a test of its own:
+or each check as a test of its own::
 
     from vae.kl.check import run_checks
 

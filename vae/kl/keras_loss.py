@@ -17,6 +17,14 @@ class KerasLoss(Backend):
     default reduction averages over every axis but the last. On `(batch, latents, points)` that is the canonical KL
     divided by the number of latent variables: a hidden beta of 1 / latents.
 
+    >>> from vae.latents import GaussianLatent
+    >>> latent = GaussianLatent(16)
+    >>> near, far = latent.probe(batch_size=128, distance=0.0), latent.probe(batch_size=128, distance=1.0)
+    >>> KerasLoss().scale(near, far, latent.prior())  # times beta: the effective beta
+    0.0625
+    >>> KerasLoss(calibrate=True).scale(near, far, latent.prior())
+    1.0
+
     Args:
         direction, support, points: as for `Backend`.
         reduction: the class's own: "sum_over_batch_size" (its default), "mean", "mean_with_sample_weight", "sum", or

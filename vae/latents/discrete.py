@@ -244,7 +244,7 @@ class CategoricalLatent(DiscreteLatent):
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the encoder gives for one example: the logits."""
+        """How many numbers the encoder gives for one example, its logits."""
         return self.size * self.classes
 
     @property
@@ -280,7 +280,7 @@ class BernoulliLatent(DiscreteLatent):
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the encoder gives for one example: the logits."""
+        """How many numbers the encoder gives for one example, its logits."""
         return self.size
 
     @property

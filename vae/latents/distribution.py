@@ -88,7 +88,7 @@ class LatentFamily(Configurable, ABC):
     @property
     @abstractmethod
     def z_size(self) -> int:
-        """How many numbers z has: what the decoder takes."""
+        """How many numbers z has, which the decoder takes."""
 
     @abstractmethod
     def posterior(self, parameters: tf.Tensor) -> Any:

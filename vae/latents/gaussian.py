@@ -109,6 +109,11 @@ class Gaussian(Distribution):
 class GaussianLatent(LatentFamily):
     """The family of latent variables with a Gaussian posterior and the standard normal prior.
 
+    >>> latent = GaussianLatent(2)
+    >>> posterior = latent.posterior(tf.constant([[1.0, 0.0, 0.0, 0.0]]))  # the encoder's output: mu, then log_var
+    >>> posterior.kl_divergence(latent.prior()).numpy().round(4).tolist()
+    [[0.5, 0.0]]
+
     Args:
         size: the number of latent variables.
     """
@@ -118,7 +123,7 @@ class GaussianLatent(LatentFamily):
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the encoder gives for one example: mu, then log_var."""
+        """How many numbers the encoder gives for one example, mu and then log_var."""
         return 2 * self.size
 
     @property
