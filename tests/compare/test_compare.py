@@ -34,11 +34,11 @@ def runs(make_run: MakeRun, tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "vae.compare", *arguments],
         cwd=cwd,
-        env={"PYTHONPATH": str(REPOSITORY), "PATH": "", "COLUMNS": "200"},
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": "", "COLUMNS": "200", **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -225,6 +225,17 @@ def test_the_page_stands_alone_and_escapes_names(runs: Path, make_run: MakeRun) 
     assert page.references
     assert all(reference.startswith("data:") for reference in page.references)
     assert {file.suffix for file in path.parent.iterdir()} == {".html", ".png", ".svg"}
+
+
+@pytest.mark.parametrize("width", [64, 80, 110, 200])
+def test_a_narrow_terminal_leaves_out_what_matters_least(width: int, runs: Path) -> None:
+    ended = command("runs", "--elbo=-22", cwd=runs.parent, COLUMNS=str(width))
+    table = [line for line in ended.stdout.splitlines() if set(line) & set("┃│")]
+    assert all(len(line) <= width for line in table)
+    for name in ELBOS:
+        assert any(f"│ {name} " in line for line in table), ended.stdout
+    assert "ELBO" in table[0]
+    assert ("Not shown, for want of width: steps/s" in ended.stdout) == (width < 200)
 
 
 def test_pictures_stand_side_by_side(runs: Path) -> None:
