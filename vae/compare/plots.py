@@ -2,11 +2,6 @@
 
 from dataclasses import dataclass
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -48,7 +43,8 @@ def plots(runs: pd.DataFrame) -> list[Plot]:
 
 
 def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4), layout="constrained")  # not pyplot's: a notebook's backend stays as it is
+    axes = figure.subplots()
     axes.set_prop_cycle(color=[*colormaps["tab10"](range(10)), *colormaps["Dark2"](range(8))])
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)

@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vae.images import tile
@@ -41,11 +37,11 @@ def save_figures(model: VAE, images: NDArray[np.float32], directory: Path, seed:
     paths = []
     for name, (title, shown) in pictures.items():
         grid = tile(shown, columns)
-        figure, axes = plt.subplots(figsize=(7, 0.5 + 7 * grid.shape[0] / grid.shape[1]), layout="constrained")
+        figure = Figure(figsize=(7, 0.5 + 7 * grid.shape[0] / grid.shape[1]), layout="constrained")
+        axes = figure.subplots()
         axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_title(title, fontsize=10)
         axes.axis("off")
         paths.append(directory / f"{name}.png")
         figure.savefig(paths[-1], dpi=120)
-        plt.close(figure)
     return paths
