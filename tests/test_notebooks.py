@@ -45,8 +45,8 @@ def text(cell: Any) -> str:
 
 def everything(cell: Any) -> str:
     """All that a cell gave, but pictures."""
-    rich = [str(data) for output in cell.outputs for kind, data in output.get("data", {}).items() if "image" not in kind]
-    return "\n".join([text(cell), *rich])
+    data = [item for output in cell.outputs for item in output.get("data", {}).items()]
+    return "\n".join([text(cell), *(str(shown) for kind, shown in data if "image" not in kind)])
 
 
 def named(notebook: Any, name: str) -> str:
