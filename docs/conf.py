@@ -26,7 +26,6 @@ extensions = [
     "sphinxcontrib.programoutput",
 ]
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
-suppress_warnings = ["toc.not_readable"]  # while there are no notebooks
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3

@@ -19,7 +19,9 @@ def load_tensorflow(threads: int | None = None) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
-    with Console().status("loading TensorFlow"), tempfile.TemporaryFile() as captured:
+    # In a notebook, whose stdout claims to be a terminal, every turn of the status would stay as an output
+    console = Console(force_terminal=os.isatty(1), force_jupyter=False)
+    with console.status("loading TensorFlow"), tempfile.TemporaryFile() as captured:
         os.dup2(captured.fileno(), 2)
         try:
             import absl.logging

@@ -250,6 +250,20 @@ def test_pictures_stand_side_by_side(runs: Path) -> None:
     assert Page(path.read_text()).texts[-1].startswith("Images above their reconstructions")
 
 
+def test_a_notebook_keeps_its_own_figures(runs: Path) -> None:
+    code = f"""
+import matplotlib
+matplotlib.use("svg")
+from vae.compare import load_runs, plots
+drawn = plots(load_runs({str(runs)!r}))
+from matplotlib import pyplot
+print(len(drawn) > 0, matplotlib.get_backend(), pyplot.get_fignums())
+"""
+    environment = {"PYTHONPATH": str(REPOSITORY), "PATH": ""}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["True", "svg", "[]"]
+
+
 def test_one_run_alone_is_shown(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("only", ["kl=analytic"], [-20.0])
     ended = command("runs/only", "--out=report", cwd=tmp_path)

@@ -49,7 +49,7 @@ def plots(runs: pd.DataFrame) -> list[Plot]:
 
 
 def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, 4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4), layout="constrained")  # not pyplot's: a notebook's own stay as they are
     axes = figure.subplots()
     figure.suptitle(title, fontsize=11)
     axes.set(xlabel=x, ylabel=y)
