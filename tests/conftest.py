@@ -25,6 +25,11 @@ REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds what tests/test_browser.py takes its pictures by."""
+    parser.addoption("--screenshots", metavar="DIR", help="write the README's pictures there, from runs of 100 epochs")
+
+
 @dataclass
 class Outcome:
     """How a script ended."""

@@ -12,8 +12,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
+from google.protobuf import text_format
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.plugins.projector import ProjectorConfig
 from tensorboard.util import tensor_util
 
 from tests.conftest import REPOSITORY, run_script
@@ -110,6 +113,22 @@ class TestTrain:
         chosen = plugin.session_start_info.hparams
         assert chosen["kl"].string_value == "keras_loss"
         assert chosen["latent.size"].number_value == 16
+
+    def test_the_projector_has_a_point_an_image_and_a_label_for_each_validation_image(self, trained_run: Path) -> None:
+        folder = trained_run / "tensorboard" / "validation"
+        embedding = text_format.Parse((folder / "projector_config.pbtxt").read_text(), ProjectorConfig()).embeddings[0]
+        points = np.loadtxt(folder / embedding.tensor_path)
+        vae = keras.models.load_model(trained_run / "model.keras")
+        builder = tfds.builder("digits")
+        examples = list(tfds.as_numpy(builder.as_dataset(split="train[-180:]", shuffle_files=False)))
+        assert (folder / embedding.metadata_path).read_text().split() == [str(one["label"]) for one in examples]
+        sprite = tf.io.decode_png((folder / embedding.sprite.image_path).read_bytes()).numpy()
+        assert list(embedding.sprite.single_image_dim) == [8, 8]
+        images = sprite.reshape(14, 8, 14, 8, 1).swapaxes(1, 2).reshape(-1, 8, 8, 1)[:180]
+        grey = np.stack([one["image"] for one in examples])
+        assert (images[grey == 0] == 0).all()  # binarized by drawing: black and white stay
+        assert (images[grey == 255] == 255).all()
+        assert points == pytest.approx(vae.encode(images / np.float32(255)).mu.numpy(), abs=1e-3)
 
     def test_tensorboard_overlays_what_the_audit_compares(self, trained_run: Path) -> None:
         events = events_of(trained_run / "tensorboard" / "validation")

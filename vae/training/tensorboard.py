@@ -20,7 +20,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from vae.files import replaced
 from vae.images import tile
 
-IMAGE_EPOCHS = 20
+PICTURE_EPOCHS = 8  # with the first and the last at most ten, which is what TensorBoard keeps of a tag
 POINTS = 1000  # of the projector, at most
 LARGEST_SPRITE = 8192  # pixels a side, which is what browsers take as a texture
 CANONICAL = ("elbo", "reconstruction", "kl")
@@ -44,7 +44,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         batches: the validation images to encode, float32. The first batch is reconstructed, too, and its KL per latent
             variable becomes a histogram.
         labels: what the images show, in their order; None where the data set does not say.
-        epochs: how many the run will have; images and points are written in about twenty of them.
+        epochs: how many the run will have; images and points are written in at most ten of them.
         options: the configuration's options by name, for HParams.
         configuration: the composed configuration as YAML.
         first_epoch: how many epochs a resumed run has behind it; what was written of later ones no longer counts.
@@ -62,7 +62,7 @@ class TensorBoardLog(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._batches = batches
-        self._image_interval = max(1, epochs // IMAGE_EPOCHS)
+        self._picture_interval = math.ceil(epochs / PICTURE_EPOCHS)
         self._epochs = epochs
         splits = ("train", "validation")
         for split in splits:
@@ -78,8 +78,8 @@ class TensorBoardLog(keras.callbacks.Callback):
             layout = custom_scalar.pb(charts())
             tf.summary.experimental.write_raw_pb(layout.SerializeToString(), step=0)
             # No hparams_config: without one TensorBoard looks in which options the runs differ, and shows these first
-            run = directory.parent.resolve()
-            hparams.hparams(dict(options), trial_id=f"{run.name} in {run.parent}")  # of two of one ID it shows the mean
+            began = time.strftime("%Y-%m-%d %H:%M:%S")  # of two trials of one ID the page would show the mean
+            hparams.hparams(dict(options), trial_id=f"{directory.parent.name} {began}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the epoch."""
@@ -91,7 +91,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         with self._writers["validation"].as_default(step=step):
             kl = self.model.encode(self._batches[0]).kl_divergence(self.model.latent.prior())
             tf.summary.histogram("units/kl_per_latent", tf.reduce_mean(kl, axis=0))
-            if step == 1 or step % self._image_interval == 0 or step == self._epochs:
+            if step == 1 or step % self._picture_interval == 0 or step == self._epochs:
                 self._write_images()
                 self._write_points()
         for writer in self._writers.values():
