@@ -35,6 +35,11 @@ SHARED = REPOSITORY.parent / "shared"
 Run = Callable[..., "Outcome"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds what tests/test_browser.py takes its pictures by."""
+    parser.addoption("--screenshots", metavar="DIR", help="write the README's pictures there, from runs of 100 epochs")
+
+
 @dataclass
 class Outcome:
     """How a script ended."""

@@ -12,8 +12,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
+from google.protobuf import text_format
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.plugins.projector import ProjectorConfig
 from tensorboard.util import tensor_util
 
 from tests.conftest import REPOSITORY, inherited_environment, run_script
@@ -61,7 +64,10 @@ class TestTrain:
     def test_tensorboard_has_the_scalars_of_every_epoch(self, trained_run: Path) -> None:
         train = scalars_of(trained_run / "tensorboard" / "train")
         validation = scalars_of(trained_run / "tensorboard" / "validation")
-        assert set(train) == {*CANONICAL, "beta", "effective_beta", "learning_rate", "steps_per_second"}
+        logged = {"canonical/elbo", "canonical/reconstruction", "canonical/kl", "optimization/loss"}
+        logged.add("optimization/regularizer")
+        schedules = {"beta", "effective_beta", "learning_rate", "steps_per_second"}
+        assert set(train) == logged | {f"optimization/{name}" for name in schedules}
         quantities = (
             "value",
             "gap",
@@ -71,50 +77,66 @@ class TestTrain:
             "clipped_share",
         )
         names = ("analytic", "backend", "histogram", "keras_loss", "monte_carlo", "raw", "trained")
-        audit = {f"audit/{quantity}/{name}" for quantity in quantities for name in names}
-        latents = {f"audit/{quantity}/{number:02}" for quantity in ("kl_per_latent", "active") for number in range(16)}
-        assert set(validation) == {*CANONICAL, *audit, *latents, "audit/active_units", "audit/gradient_ratio"}
+        audit = {f"regularizer_audit/{quantity}/{name}" for quantity in quantities for name in names}
+        units = {f"units/{quantity}/{number:02}" for quantity in ("kl_per_latent", "active") for number in range(16)}
+        single = {"units/active_units", "regularizer_audit/gradient_ratio"}
+        assert set(validation) == logged | audit | units | single
         rows = history_of(trained_run)
         for scalars, split in ((train, "train"), (validation, "validation")):
-            for tag in CANONICAL:
+            for tag in logged:
                 assert [step for step, _ in scalars[tag]] == [1, 2, 3]
-                figures = [float(row[f"{split}/{tag}"]) for row in rows]
+                figures = [float(row[f"{split}/{tag.partition('/')[2]}"]) for row in rows]
                 assert [value for _, value in scalars[tag]] == pytest.approx(figures, rel=1e-6)
 
     def test_the_audit_tells_the_three_apart(self, trained_run: Path) -> None:
         scalars = scalars_of(trained_run / "tensorboard" / "validation")
-        last = {tag: values[-1][1] for tag, values in scalars.items()}
-        assert last["audit/gap/analytic"] == 0.0
-        assert abs(last["audit/gap/backend"]) < 0.05
-        assert last["audit/gap/keras_loss"] == pytest.approx(-15 / 16 * last["audit/value/analytic"], rel=2e-2)
-        assert last["audit/gradient_length_ratio/keras_loss"] == pytest.approx(1 / 16, rel=2e-2)
-        assert last["audit/value/trained"] == pytest.approx(last["audit/value/keras_loss"])
+        last = {tag.partition("/")[2]: values[-1][1] for tag, values in scalars.items()}
+        assert last["gap/analytic"] == 0.0
+        assert abs(last["gap/backend"]) < 0.05
+        assert last["gap/keras_loss"] == pytest.approx(-15 / 16 * last["value/analytic"], rel=2e-2)
+        assert last["gradient_length_ratio/keras_loss"] == pytest.approx(1 / 16, rel=2e-2)
+        assert last["value/trained"] == pytest.approx(last["value/keras_loss"])
 
     def test_tensorboard_has_pictures_histograms_text_and_hparams(self, trained_run: Path) -> None:
         events = events_of(trained_run / "tensorboard" / "validation")
-        for tag in ("reconstructions", "samples"):
+        for tag in ("pictures/reconstructions", "pictures/samples"):
             width, height, encoded, *_ = tensor_util.make_ndarray(events.Tensors(tag)[-1].tensor_proto)
             assert int(width) == 8 * 9 + 1
             picture = tf.io.decode_png(encoded).numpy()
             assert picture.shape[0] == int(height)
             assert np.ptp(picture) > 100
-        assert len(events.Tensors("kl_per_latent")) == 3
-        root = events_of(trained_run / "tensorboard")
-        text = tensor_util.make_ndarray(root.Tensors("configuration")[0].tensor_proto).item().decode()
+        assert len(events.Tensors("units/kl_per_latent")) == 3
+        text = tensor_util.make_ndarray(events.Tensors("configuration")[0].tensor_proto).item().decode()
         assert "_target_: vae.kl.KerasLoss" in text
-        session = next(tag for tag in root.summary_metadata if tag.endswith("session_start_info"))
-        plugin = plugin_data_pb2.HParamsPluginData.FromString(root.summary_metadata[session].plugin_data.content)
+        session = next(tag for tag in events.summary_metadata if tag.endswith("session_start_info"))
+        plugin = plugin_data_pb2.HParamsPluginData.FromString(events.summary_metadata[session].plugin_data.content)
         chosen = plugin.session_start_info.hparams
         assert chosen["kl"].string_value == "keras_loss"
         assert chosen["latent.size"].number_value == 16
 
+    def test_the_projector_has_a_point_an_image_and_a_label_for_each_validation_image(self, trained_run: Path) -> None:
+        folder = trained_run / "tensorboard" / "validation"
+        embedding = text_format.Parse((folder / "projector_config.pbtxt").read_text(), ProjectorConfig()).embeddings[0]
+        points = np.loadtxt(folder / embedding.tensor_path)
+        vae = keras.models.load_model(trained_run / "model.keras")
+        builder = tfds.builder("digits")
+        examples = list(tfds.as_numpy(builder.as_dataset(split="train[-180:]", shuffle_files=False)))
+        assert (folder / embedding.metadata_path).read_text().split() == [str(one["label"]) for one in examples]
+        sprite = tf.io.decode_png((folder / embedding.sprite.image_path).read_bytes()).numpy()
+        assert list(embedding.sprite.single_image_dim) == [8, 8]
+        images = sprite.reshape(14, 8, 14, 8, 1).swapaxes(1, 2).reshape(-1, 8, 8, 1)[:180]
+        grey = np.stack([one["image"] for one in examples])
+        assert (images[grey == 0] == 0).all()  # binarized by drawing: black and white stay
+        assert (images[grey == 255] == 255).all()
+        assert points == pytest.approx(vae.encode(images / np.float32(255)).mu.numpy(), abs=1e-3)
+
     def test_tensorboard_overlays_what_the_audit_compares(self, trained_run: Path) -> None:
-        root = events_of(trained_run / "tensorboard")
-        written = tensor_util.make_ndarray(root.Tensors("custom_scalars__config__")[0].tensor_proto).item()
+        events = events_of(trained_run / "tensorboard" / "validation")
+        written = tensor_util.make_ndarray(events.Tensors("custom_scalars__config__")[0].tensor_proto).item()
         charts = [chart for group in layout_pb2.Layout.FromString(written).category for chart in group.chart]
         tags = scalars_of(trained_run / "tensorboard" / "validation")
         shown = [[tag for tag in tags if re.search(chart.multiline.tag[0], tag)] for chart in charts]
-        assert shown[:3] == [["elbo"], ["reconstruction"], ["kl"]]
+        assert shown[:3] == [["canonical/elbo"], ["canonical/reconstruction"], ["canonical/kl"]]
         for overlaid in shown[3:]:
             names = {tag.rpartition("/")[2] for tag in overlaid}
             assert names >= {"analytic", "backend", "keras_loss", "monte_carlo", "raw", "trained"}

@@ -14,11 +14,13 @@ import joblib
 import keras
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from tests.conftest import REPOSITORY, Outcome, run_script
 from tests.runs import summary_of, weights_are_equal
-from vae.config.sweep import share_cores
+from vae.config.sweep import share_cores, start_sweep
 
 EXTRA = "needs the extra 'sweep': pip install '.[sweep]'"
 PLUGINS = {
@@ -192,6 +194,29 @@ def test_a_run_of_another_configuration_is_never_written_over(
         "which is never written over"
     ]
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["beta.value=1,4", "trainer.epochs=2"], ["0-analytic-0-beta.value=1", "1-analytic-0-beta.value=4"]),
+        (["kl=backend", "kl.points=8,16", "seed=3"], ["0-backend-3-kl.points=8", "1-backend-3-kl.points=16"]),
+        (["model.hidden=[8,8],[4]"], ["0-analytic-0-model.hidden=8,8", "1-analytic-0-model.hidden=4"]),
+        (["data.name='../x','é y'"], ["0-analytic-0-data.name=..-x", "1-analytic-0-data.name=y"]),
+        ([f"data.name={'n' * 300},b"], ["0-analytic-0-data.name=" + "n" * 110, "1-analytic-0-data.name=b"]),
+        (["kl=analytic", "trainer.threads=1"], ["0-analytic-0"]),
+    ],
+    ids=["beta", "kl", "list", "path", "long", "nothing"],
+)
+def test_a_run_s_name_tells_what_the_sweep_varies(
+    options: list[str], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration("train", [*options, "hydra.sweep.dir=sweep"], RunMode.MULTIRUN)
+        assert start_sweep(config) == [Path("sweep", name) for name in names]
 
 
 def test_two_runs_never_share_a_directory(tmp_path: Path, no_tensorflow: str) -> None:

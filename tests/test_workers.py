@@ -65,7 +65,7 @@ def test_a_worker_is_killed_and_the_run_goes_on(tmp_path: Path) -> None:
     assert outputs[1][0] == "", "a worker that is not the chief reports nothing"
     assert [path.name for path in tmp_path.iterdir() if path.name != "tmp"] == ["run"], "only the chief writes"
     for split in ("train", "validation"):
-        assert [step for step, _ in scalars_of(run / "tensorboard" / split)["elbo"]] == list(range(1, 9))
+        assert [step for step, _ in scalars_of(run / "tensorboard" / split)["canonical/elbo"]] == list(range(1, 9))
 
     alone = run_script("train.py", *COMMON, "hydra.run.dir=alone", cwd=tmp_path)
     assert alone.status == 0, alone.stderr

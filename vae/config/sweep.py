@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shlex
 import shutil
 import sys
@@ -14,6 +15,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -29,6 +31,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "joblib": {"hydra.launcher.batch_size": "1"},  # finished runs, which end at once, would make it hand out several
     "submitit_local": {"hydra.launcher.timeout_min": 525_600},  # a year; its own hour would end a longer run
 }
+_LONGEST_NAME = 120  # of the overrides in a directory's name; file systems take 255 characters in all
 
 
 def is_swept(hydra: DictConfig) -> bool:
@@ -57,6 +60,7 @@ def start_sweep(config: DictConfig) -> list[Path]:
         raise UserError("hydra/launcher=submitit_slurm: needs a machine of a Slurm cluster; here is no srun")
     threads = share_cores(config, len(_combinations(config)))
     config.hydra.overrides.hydra.append("hydra.output_subdir=null")  # begin_run writes it, but over no finished run's
+    _name_by_what_differs(config)
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
     runs = dict(_planned_runs(config))
     for path, run in runs.items():
@@ -80,6 +84,7 @@ def start_search(config: DictConfig) -> None:
         raise UserError(f"hydra.sweep.dir={directory}: is not empty, and a search begins anew")
     runs, at_a_time = (OmegaConf.select(config, f"hydra.sweeper.{name}") or 1 for name in ("n_trials", "n_jobs"))
     print(f"runs: {runs}, threads a run: {share_cores(config, at_a_time) or 'all'}")
+    _name_by_what_differs(config)
 
 
 def searched(directory: Path) -> list[Path]:
@@ -156,11 +161,31 @@ def show_sweep(directory: Path) -> None:
 
 def _combinations(config: DictConfig) -> list[list[str]]:
     """The overrides of every run, in the order in which Hydra's sweeper numbers them."""
-    fixed = [f"{name}={value}" for name, value in (config.hydra.sweeper.params or {}).items()]
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    overrides = parser.parse_overrides([*fixed, *config.hydra.overrides.task])
-    (combinations,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+    (combinations,) = BasicSweeper.split_arguments(_overrides(config), max_batch_size=None)
     return combinations
+
+
+def _overrides(config: DictConfig) -> list[Override]:
+    """Those of the sweep as a whole: an experiment's own and the command line's."""
+    own = [f"{name}={value}" for name, value in (config.hydra.sweeper.params or {}).items()]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    return parser.parse_overrides([*own, *config.hydra.overrides.task])
+
+
+def _name_by_what_differs(config: DictConfig) -> None:
+    """Leaves out of the names of a sweep's runs what is the same for all."""
+    fixed = {override.key_or_group for override in _overrides(config) if not override.is_sweep_override()}
+    unnamed = sorted({*config.hydra.job.config.override_dirname.exclude_keys, *fixed})
+    config.hydra.overrides.hydra.append(f"hydra.job.config.override_dirname.exclude_keys={unnamed}")
+
+
+def _swept(overrides: str) -> str:
+    """Overrides as the end of a directory's name: `beta.value=4` becomes `-beta.value=4`, and nothing nothing."""
+    name = re.sub(r"[^\w.,=-]", "", overrides.replace("/", "-"), flags=re.ASCII)
+    return f"-{name[:_LONGEST_NAME]}" if name else ""
+
+
+OmegaConf.register_new_resolver("swept", _swept, replace=True)  # for hydra.sweep.subdir
 
 
 def _planned_runs(config: DictConfig) -> Iterator[tuple[Path, DictConfig]]:

@@ -135,6 +135,19 @@ class ImageSource:
             return ranges
         return {split: (name, first, min(last, first + self._take)) for split, (name, first, last) in ranges.items()}
 
+    def labels(self, split: str, count: int) -> list[str] | None:
+        """What the first `count` images of a split show, in words; None where TFDS has no feature "label"."""
+        features = self._builder.info.features
+        if "label" not in features or not isinstance(features["label"], tfds.features.ClassLabel):
+            return None
+        name, first, last = self.ranges()[split]
+        dataset = self._builder.as_dataset(
+            split=f"{name}[{first}:{min(last, first + count)}]",
+            shuffle_files=False,
+            decoders={"image": tfds.decode.SkipDecoding()},
+        )
+        return [features["label"].int2str(int(example["label"])) for example in dataset.as_numpy_iterator()]
+
     def mean_image(self) -> NDArray[np.float32]:
         """The mean of the training images, in [0, 1], `(height, width, channels)`."""
         total = np.zeros(self.image_shape, np.int64)

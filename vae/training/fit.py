@@ -24,7 +24,7 @@ from vae.training.interruption import on_request
 from vae.training.progress import ProgressBar
 from vae.training.record import History, RunRecord
 from vae.training.recorder import Quantities, Recorder
-from vae.training.tensorboard import TensorBoardLog
+from vae.training.tensorboard import POINTS, TensorBoardLog
 
 SCALE_TOLERANCE = 0.05
 
@@ -82,19 +82,20 @@ def fit(
         source.train, batch_size, model.seed, chunk if compiled else 1, progress.steps, source.weights
     )
     evaluated = (source.validation, batch_size, binarization, model.seed, Stream.VALIDATION_BINARIZATION)
-    shown = next(iter(evaluation_batches(*evaluated)))
+    shown = list(evaluation_batches(*evaluated).take(max(1, POINTS // batch_size)))
     scale = model.regularizer_scale(batch_size)
     warn_of_scale(model, scale, batch_size)
     record.update(engine=engine)
     bar = ProgressBar(epochs, calls, first_epoch)
-    auditing = Audit({**audit, TRAINED: model.kl} if audit else {}, shown)
+    auditing = Audit({**audit, TRAINED: model.kl} if audit else {}, shown[0])
     kept: list[keras.callbacks.Callback] = []
     if record.writes:
         history = History(record.directory / "history.csv", first_epoch)
         board = record.directory / "tensorboard"
+        labels = source.labels("validation", sum(map(len, shown)))
         kept = [
             Recorder(record, history, steps),
-            TensorBoardLog(board, shown, epochs, options, configuration, first_epoch),
+            TensorBoardLog(board, shown, labels, epochs, options, configuration, first_epoch),
             bar,
         ]
     checkpoints = record.directory / "checkpoints" if record.writes else None
