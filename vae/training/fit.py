@@ -126,7 +126,7 @@ def fit(
     if record.writes:
         findings = diagnose(record.summary, {**options, "latent.size": model.latent.size})
         record.update(diagnosis=[asdict(finding) for finding in findings])
-        save_figures(model, shown, record.directory, model.seed)
+        save_figures(model, shown[0], record.directory, model.seed)
 
 
 def warn_of_scale(model: VAE, scale: float, batch_size: int) -> None:

@@ -166,9 +166,11 @@ def _announce_start(directory: Path, step: int) -> None:
     """
     directory.mkdir(parents=True, exist_ok=True)
     now = time.time()
-    event = Event(step=step, wall_time=now, session_log=SessionLog(status=SessionLog.START))
+    version = Event(wall_time=now, file_version="brain.Event:2")
+    start = Event(wall_time=now, step=step, session_log=SessionLog(status=SessionLog.START))
     with (directory / f"events.out.tfevents.{int(now):010d}.-start").open("wb") as file:
-        RecordWriter(file).write(event.SerializeToString())
+        for event in (version, start):
+            RecordWriter(file).write(event.SerializeToString())
 
 
 def split_logs(logs: Mapping[str, float]) -> dict[str, dict[str, float]]:
