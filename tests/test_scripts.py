@@ -124,7 +124,7 @@ class TestTrain:
         assert (folder / embedding.metadata_path).read_text().split() == [str(one["label"]) for one in examples]
         sprite = tf.io.decode_png((folder / embedding.sprite.image_path).read_bytes()).numpy()
         assert list(embedding.sprite.single_image_dim) == [8, 8]
-        images = sprite.reshape(14, 8, 14, 8, 1).swapaxes(1, 2).reshape(-1, 8, 8, 1)[:180]
+        images = sprite.reshape(13, 8, 14, 8, 1).swapaxes(1, 2).reshape(-1, 8, 8, 1)[:180]
         grey = np.stack([one["image"] for one in examples])
         assert (images[grey == 0] == 0).all()  # binarized by drawing: black and white stay
         assert (images[grey == 255] == 255).all()

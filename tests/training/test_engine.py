@@ -31,7 +31,9 @@ def trained(
     """Trains on images in batches of 20, and gives the rows of the history."""
     directory.mkdir()
     images = grey_images(120) if images is None else images
-    source: Any = SimpleNamespace(train=images[:count], validation=images[count:], weights=weights)
+    source: Any = SimpleNamespace(
+        train=images[:count], validation=images[count:], weights=weights, labels=lambda split, count: None
+    )
     with training.RunRecord(directory, seed=0, kl="analytic") as record:
         training.fit(
             vae,

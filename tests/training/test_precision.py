@@ -24,7 +24,9 @@ def policy(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def fit(vae: VAE, directory: Path, **options: Any) -> None:
     images = np.random.default_rng(0).integers(0, 256, (120, 8, 8, 1), dtype=np.uint8)
-    source: Any = SimpleNamespace(train=images[:80], validation=images[80:], weights=None)
+    source: Any = SimpleNamespace(
+        train=images[:80], validation=images[80:], weights=None, labels=lambda split, count: None
+    )
     with training.RunRecord(directory, seed=0, kl="analytic") as record:
         training.fit(
             vae,
