@@ -78,6 +78,7 @@ def test_differences_are_paired_by_seed(runs: Path) -> None:
     worse = found.loc["kl=keras_loss", "sentence"]
     cause = "because it trained at an effective beta of 0.0625"
     assert f"5.1 ± 0.9 nats worse than kl=analytic, {cause} (3 seeds)." in worse
+    assert differences(load_runs(runs), "kl=analytic", "steps_per_second")["difference"].tolist() == [0.0, 0.0]
     with pytest.raises(KeyError):
         differences(load_runs(runs), "kl=other")
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from vae.compare.plots import plots
     from vae.compare.report import write_report
     from vae.compare.runs import load_runs
-    from vae.compare.table import comparable, compare, conclusions, default_baseline, differences
+    from vae.compare.table import comparable, compare, conclusions, default_baseline, differences, last_epochs
 
 __all__ = [
     "comparable",
@@ -15,6 +15,7 @@ __all__ = [
     "conclusions",
     "default_baseline",
     "differences",
+    "last_epochs",
     "load_runs",
     "plots",
     "write_report",
@@ -26,6 +27,7 @@ _HOME = {
     "conclusions": "table",
     "default_baseline": "table",
     "differences": "table",
+    "last_epochs": "table",
     "load_runs": "runs",
     "plots": "plots",
     "write_report": "report",

@@ -58,7 +58,8 @@ def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _style(axes: Axes) -> None:
-    axes.set_prop_cycle(color=[*colormaps["tab10"](range(10)), *colormaps["Dark2"](range(8))])
+    colors = [*colormaps["tab10"](range(10)), *colormaps["Dark2"](range(8))]
+    axes.set_prop_cycle(color=colors, linestyle=[*("-", "--", ":", "-.") * 4, "-", "--"])  # some lie on one another
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 

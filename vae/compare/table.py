@@ -22,7 +22,7 @@ QUANTITIES = {
     "nll": "evaluation/nll",
     "steps_per_second": "steps_per_second",
 }
-HIGHER_IS_BETTER = {"elbo", "active_units", "steps_per_second"}
+NEITHER_IS_BETTER = {"reconstruction", "kl", "active_units", "effective_beta", "gradient_cosine"}
 IN_NATS = {"elbo", "nll", "reconstruction", "kl"}
 SAME_DIRECTION = 0.95  # of a gradient's cosine with the exact one's: what weighs the KL otherwise, and is still it
 
@@ -227,7 +227,8 @@ def _sentence(row: pd.Series, baseline: pd.Series, quantity: str, mean: float, i
         return f"{name}: no claim, for only {seeds} of its seeds {'is' if seeds == 1 else 'are'} {other}'s, too."
     if abs(mean) <= interval:
         return f"{name}: no difference from {other} beyond noise ({mean:+.3g} ± {interval:.2g}, {seeds} seeds)."
-    verdict = "better" if (mean > 0) == (quantity in HIGHER_IS_BETTER) else "worse"
+    words = ("higher", "lower") if quantity in NEITHER_IS_BETTER else ("better", "worse")
+    verdict = words[(mean < 0) == (quantity != "nll")]
     unit = "nats " if quantity in IN_NATS else ""
     why = _why(row, baseline, verdict) if quantity in ("elbo", "nll") else ""
     return f"{name}: {abs(mean):.3g} ± {interval:.2g} {unit}{verdict} than {other}{why} ({seeds} seeds)."
