@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from tests.compare.conftest import MakeRun
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, run_script
 from vae.compare import comparable, compare, conclusions, default_baseline, differences, load_runs, plots, write_report
 
 ELBOS = {
@@ -246,7 +246,7 @@ def test_pictures_stand_side_by_side(runs: Path) -> None:
         plt.imsave(runs / f"{name}.png", grey)
     plot = next(plot for plot in plots(load_runs(runs)) if plot.name == "pictures")
     assert plot.data["run"].tolist() == [str(runs / "backend-1")]
-    assert [len(axes.get_images()) for axes in plot.figure.axes] == [1, 1]
+    assert [len(axes.get_images()) for axes in plot.figure.axes] == [1, 0, 1, 0]
     path = write_report(load_runs(runs), runs.parent / "report")
     assert Page(path.read_text()).texts[-1].startswith("Images above their reconstructions")
 
@@ -271,3 +271,14 @@ def test_one_run_alone_is_shown(make_run: MakeRun, tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "One configuration: there is nothing to hold it against." in ended.stdout
     assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_the_benchmark_reads_what_it_copied(tmp_path: Path) -> None:
+    ended = run_script(
+        "benchmarks/compare.py", "--runs=8", "--epochs=1", "--rounds=1", "--json=figures.json", cwd=tmp_path
+    )
+    assert ended.status == 0, ended.stderr
+    assert "8 runs of 1 epochs" in ended.stdout
+    seconds = json.loads((tmp_path / "figures.json").read_text())["seconds"]
+    assert seconds.keys() == {"import", "load_runs", "compare", "differences"}
+    assert all(value > 0 for value in seconds.values())

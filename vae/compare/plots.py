@@ -175,24 +175,27 @@ def _audit(named: pd.DataFrame, quantity: str, label: str) -> Plot | None:
 
 
 def _pictures(named: pd.DataFrame) -> Plot | None:
-    """Reconstructions and samples of the first run of each configuration that has them, side by side."""
+    """Reconstructions and, below them, samples of the first run of each configuration that has them, side by side."""
     last = named.groupby("run", sort=False).tail(1)
     found = []
     for configuration, group in _by_configuration(last):
-        for run in group["run"]:
+        for run in group.sort_values("seed")["run"]:
             if all((Path(run) / f"{name}.png").is_file() for name in PICTURES):
                 found.append({"configuration": configuration, "run": run})
                 break
     if not found:
         return None
-    figure = Figure(figsize=(WIDTH, 0.4 + 3.4 * len(found)), layout="constrained")
-    grid = figure.subplots(len(found), 2, squeeze=False)
+    rows = -(-len(found) // 2)
+    figure = Figure(figsize=(WIDTH, 0.4 + 5.4 * rows), layout="constrained")
+    grid = figure.subplots(2 * rows, 2, squeeze=False, gridspec_kw={"height_ratios": [1.8, 1.0] * rows})
     figure.suptitle("Reconstructions and samples", fontsize=11)
-    for row, shown in zip(grid, found, strict=True):
-        for axes, name in zip(row, PICTURES, strict=True):
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for place, shown in enumerate(found):
+        column = grid[2 * (place // 2) :, place % 2]
+        column[0].set_title(shown["configuration"], fontsize=8, loc="left")
+        for axes, name in zip(column, PICTURES, strict=False):
             axes.imshow(imread(Path(shown["run"]) / f"{name}.png"))
-            axes.set_axis_off()
-        row[0].set_title(shown["configuration"], fontsize=8, loc="left")
     words = "Images above their reconstructions, and samples from the prior: one run of each configuration."
     return Plot("pictures", figure, words, pd.DataFrame(found))
 

@@ -1,0 +1,90 @@
+"""How long `vae.compare` takes over many runs.
+
+    python benchmarks/compare.py [--runs 2000] [--epochs 10] [--rounds 3] [--json FILE]
+
+One real run of `train.py` is trained and its files that a comparison reads are copied: to four configurations, a seed
+each. Each round is a process of its own; medians stand in the table. The disk is warm.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGURATIONS = 4
+
+TIMED = """
+import json, sys, time
+
+clock = [time.perf_counter()]
+from vae.compare import compare, differences, load_runs  # resolved on first use
+clock.append(time.perf_counter())
+runs = load_runs(sys.argv[1])
+clock.append(time.perf_counter())
+compare(runs)
+clock.append(time.perf_counter())
+differences(runs)
+clock.append(time.perf_counter())
+stages = ("import", "load_runs", "compare", "differences")
+print(json.dumps({stage: clock[number + 1] - clock[number] for number, stage in enumerate(stages)}))
+assert "tensorflow" not in sys.modules
+"""
+
+
+def main() -> None:
+    """Measures, prints the table and, where asked, writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        copies = many_runs(Path(directory), arguments.runs, arguments.epochs)
+        rounds = [timed(copies) for _ in range(arguments.rounds + 1)][1:]
+    medians = {stage: statistics.median(seconds[stage] for seconds in rounds) for stage in rounds[0]}
+
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"{arguments.runs:,} runs of {arguments.epochs} epochs, {os.cpu_count()} cores"
+    table = Table("stage", "seconds", title=title)
+    for stage, seconds in medians.items():
+        table.add_row(stage, f"{seconds:.2f}")
+    Console().print(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"cores": os.cpu_count(), "seconds": medians}, indent=2))
+
+
+def many_runs(directory: Path, count: int, epochs: int) -> Path:
+    """The folder of `count` copies of one real run."""
+    run, copies = directory / "run", directory / "runs"
+    command = [sys.executable, str(ROOT / "train.py"), f"trainer.epochs={epochs}", "trainer.engine=keras"]
+    subprocess.run([*command, f"hydra.run.dir={run}"], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    summary = json.loads((run / "summary.json").read_text())
+    config = (run / ".hydra" / "config.yaml").read_text()
+    for number in range(count):
+        copy, beta, seed = copies / str(number), number % CONFIGURATIONS + 1, number // CONFIGURATIONS
+        (copy / ".hydra").mkdir(parents=True)
+        shutil.copy(run / "history.csv", copy)
+        (copy / "summary.json").write_text(json.dumps({**summary, "seed": seed}))
+        (copy / ".hydra" / "config.yaml").write_text(config.replace("value: 1.0", f"value: {beta}"))
+        (copy / ".hydra" / "overrides.yaml").write_text(f"- beta.value={beta}\n- seed={seed}\n")
+    return copies
+
+
+def timed(runs: Path) -> dict[str, float]:
+    """The seconds of each stage, in a process of its own."""
+    ended = subprocess.run([sys.executable, "-c", TIMED, runs], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    seconds: dict[str, float] = json.loads(ended.stdout)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
