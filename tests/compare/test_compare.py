@@ -141,6 +141,8 @@ def test_damaged_and_running_runs_are_shown_and_stop_nothing(runs: Path, make_ru
     empty = make_run("begun", ["data=digits", "kl=raw"], [], seed=1, status="running")
     (empty / ".hydra" / "config.yaml").write_text("a: [")
     (make_run("binary", ["data=digits", "kl=tc"], [-40.0]) / "history.csv").write_bytes(b"\xff\xfe\x00epoch")
+    (going / "tensorboard").mkdir()
+    (going / "tensorboard" / "events.out.tfevents.1.damaged").write_bytes(b"\xff" * 100)
     frame = load_runs(runs)
     status = frame.groupby("run")["status"].first()
     assert status[str(runs / "broken")] == "damaged"
@@ -151,6 +153,19 @@ def test_damaged_and_running_runs_are_shown_and_stop_nothing(runs: Path, make_ru
     assert table.loc["kl=analytic", "status"] == "1 running"
     assert np.isnan(table.loc["kl=tc", "elbo"])
     write_report(frame, runs / "report")
+
+
+def test_what_was_not_measured_is_left_blank(runs: Path) -> None:
+    for seed, nll in enumerate([19.0, 20.0, 21.0]):
+        (runs / f"backend-{seed}" / "evaluation.json").write_text(json.dumps({"nll": nll, "kl_per_latent": [1.0, 2.0]}))
+    (runs / "analytic-0" / "evaluation.json").write_text("{")
+    table = compare(load_runs(runs)).set_index("configuration")
+    assert table.loc["kl=backend", "nll"] == 20.0
+    assert table.loc["kl=backend", "nll_interval"] == pytest.approx(stats.t.ppf(0.975, 2) / np.sqrt(3))
+    assert table["nll"].isna().tolist() == [True, False, True]
+    markdown = command("runs", "--format=markdown", cwd=runs.parent).stdout.splitlines()
+    place = [cell.strip() for cell in markdown[0].split("|")].index("NLL")
+    assert [row.split("|")[place].strip() for row in markdown[2:]] == ["", "20.00 ± 2.48", ""]
 
 
 def test_different_data_are_not_compared(make_run: MakeRun, tmp_path: Path) -> None:
