@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import keras
 import pytest
 import tensorflow as tf
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep
 
 from tests.conftest import REPOSITORY, run_script
 from vae import config as configuration
@@ -50,18 +53,27 @@ def test_the_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 COMMANDS = sorted(
     {
-        match.group(1).strip()
+        match.group(1).replace("\\\n", " ").strip()
         for text in DOCUMENTS.values()
-        for match in re.finditer(r"python train\.py([^`#\n|]*)", text)
-        if not re.search("RUN_DIR|resume=|_target_|hellinger", match.group(1))
+        for match in re.finditer(r"python train\.py((?:\\\n|[^`#\n|])*)", text)
+        if not re.search("RUN_DIR|resume=|_target_|hellinger|--shell-completion|<TAB>", match.group(1))
     }
 )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_composes(command: str) -> None:
-    """A sweep by the first of its values."""
-    overrides = [re.sub(r",[^\]]*$", "", word) for word in command.split() if "=" in word]
+    """A sweep by the first of its values, a search by the end of its interval."""
+    parsed = OverridesParser.create().parse_overrides([word for word in shlex.split(command) if "=" in word])
+    overrides = []
+    for override in parsed:
+        value = override.value()
+        if isinstance(value, IntervalSweep):
+            overrides.append(f"{override.key_or_group}={value.end}")
+        elif override.is_sweep_override():
+            overrides.append(f"{override.key_or_group}={next(override.sweep_string_iterator())}")
+        elif not override.key_or_group.startswith("hydra"):
+            overrides.append(override.input_line)
     with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
         assert configuration.train_settings(compose("train", overrides)).trainer.epochs > 0
 
