@@ -169,14 +169,22 @@ def test_what_was_not_measured_is_left_blank(runs: Path) -> None:
 
 
 def test_different_data_are_not_compared(make_run: MakeRun, tmp_path: Path) -> None:
-    make_run("a", ["data=digits"], [-20.0])
-    make_run("b", ["data=mnist"], [-100.0], data="mnist")
-    assert comparable(load_runs(tmp_path / "runs")) == [
-        "The runs have different data sets (digits, mnist): their ELBOs cannot be compared."
+    for seed in (0, 1):
+        make_run(f"a{seed}", ["data=digits", "kl=analytic"], [-20.0 - seed], seed)
+        make_run(f"b{seed}", ["data=digits", "kl=tc"], [-22.0 - seed], seed, kl="tc")
+        make_run(f"c{seed}", ["data=mnist", "kl=analytic"], [-100.0 - seed], seed, data="mnist")
+    runs = load_runs(tmp_path / "runs")
+    said = [
+        "The runs have different data sets (digits, mnist): ELBOs are compared within each only.",
+        "data=digits kl=tc: 2 ± 0 nats worse than data=digits kl=analytic (2 seeds).",
+        "data=mnist kl=analytic: there is nothing to hold it against.",
     ]
+    assert comparable(runs) == said[:1]
+    assert conclusions(runs) == said
+    assert differences(runs, "data=mnist kl=analytic").empty
     ended = command("runs", cwd=tmp_path)
-    assert "different data sets (digits, mnist)" in ended.stdout
-    assert "worse" not in ended.stdout
+    assert ended.stdout.splitlines()[-3:] == said
+    assert 'class="best"' not in write_report(runs, tmp_path / "report").read_text()
 
 
 def test_the_command_in_every_format(runs: Path) -> None:
@@ -284,7 +292,7 @@ def test_one_run_alone_is_shown(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("only", ["kl=analytic"], [-20.0])
     ended = command("runs/only", "--out=report", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    assert "One configuration: there is nothing to hold it against." in ended.stdout
+    assert "defaults: there is nothing to hold it against." in ended.stdout
     assert (tmp_path / "report" / "report.html").exists()
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from vae.compare.plots import Plot, plots
-from vae.compare.table import compare, conclusions, default_baseline
+from vae.compare.table import comparable, compare, conclusions, default_baseline
 
 #: What stands above a column of `compare`'s table, and what it means
 COLUMNS = {
@@ -57,6 +57,7 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
         rows=rows,
         table_data=_csv(table),
         meanings=[COLUMNS[name] for name in COLUMNS if COLUMNS[name][0] in columns],
+        best=not comparable(runs),
         baseline=baseline,
         sentences=conclusions(runs, baseline),
         plots=[

@@ -1,6 +1,6 @@
 """One row for each configuration, over its seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,13 @@ QUANTITIES = {
     "steps_per_second": "steps_per_second",
 }
 NEITHER_IS_BETTER = {"reconstruction", "kl", "active_units", "effective_beta", "gradient_cosine"}
+#: What two runs have to share for a difference of their ELBOs to mean something, and what several of it are called
+COMPARED_WITHIN = {
+    "option/data.name": "data sets",
+    "option/data.binarization": "binarizations",
+    "option/likelihood._target_": "likelihoods",
+    "option/data.shape": "image sizes",
+}
 IN_NATS = {"elbo", "nll", "reconstruction", "kl"}
 SAME_DIRECTION = 0.95  # of a gradient's cosine with the exact one's: what weighs the KL otherwise, and is still it
 
@@ -66,10 +73,10 @@ def differences(runs: pd.DataFrame, baseline: str | None = None, quantity: str =
         quantity: of `compare`'s.
 
     Returns:
-        For each other configuration the mean `difference` over the seeds that both have, half its 95 % confidence
-        `interval` (Student's t on the paired differences; of one comparison, not of all of them together), `seeds`, how
-        many those are, and `sentence`, what follows. Runs that have finished are held together at their ends; where one
-        of a pair has not, both at the last epoch that both have.
+        For each other configuration that can be compared with it (`comparable`) the mean `difference` over the seeds
+        that both have, half its 95 % confidence `interval` (Student's t on the paired differences; of one comparison,
+        not of all of them together), `seeds`, how many those are, and `sentence`, what follows. Runs that have finished
+        are held together at their ends; where one of a pair has not, both at the last epoch that both have.
 
     Raises:
         KeyError: where no configuration is called that.
@@ -78,9 +85,11 @@ def differences(runs: pd.DataFrame, baseline: str | None = None, quantity: str =
     baseline = baseline or default_baseline(runs)
     if baseline not in table.index:
         raise KeyError(baseline)
-    by_seed = _by_seed(runs, QUANTITIES[quantity])
+    by_seed, grounds = _by_seed(runs, QUANTITIES[quantity]), _grounds(runs)
     rows = []
     for name in table.index.drop(baseline):
+        if grounds[name] != grounds[baseline]:
+            continue
         gaps = _gaps(by_seed[name], by_seed[baseline])
         mean, interval = _mean_and_interval(gaps)
         sentence = _sentence(table.loc[name], table.loc[baseline], quantity, mean, interval, len(gaps))
@@ -90,50 +99,60 @@ def differences(runs: pd.DataFrame, baseline: str | None = None, quantity: str =
     return pd.DataFrame(rows, columns=["configuration", "difference", "interval", "seeds", "sentence"])
 
 
-def default_baseline(runs: pd.DataFrame) -> str:
+def default_baseline(runs: pd.DataFrame, among: Collection[str] | None = None) -> str:
     """The configuration that others are held against: the best of those with `kl=analytic`, or else the best of all.
 
     Args:
         runs: what `load_runs` returned.
+        among: the configurations to choose from; None for all.
     """
     last = last_epochs(runs)
     exact = last["configuration"][last["kl"] == "analytic"] if "kl" in last else last["configuration"][:0]
     names = compare(runs)["configuration"]
+    names = names if among is None else names[names.isin(among)]
     return str(next(iter(names[names.isin(exact)]), names.iloc[0]))
 
 
 def conclusions(runs: pd.DataFrame, baseline: str | None = None) -> list[str]:
-    """What a comparison comes to, in sentences: of `differences`, or why there are none.
+    """What a comparison comes to, in sentences: the differences among those that can be compared, or why there are none.
 
     Args:
         runs: what `load_runs` returned.
-        baseline: as for `differences`.
+        baseline: as for `differences`; others are chosen for what cannot be compared with it.
     """
-    if sentences := comparable(runs):
-        return sentences
-    found = differences(runs, baseline)
-    if found.empty:
-        return ["One configuration: there is nothing to hold it against."]
-    if (found["seeds"] < 2).all():
-        return ["No configuration shares two seeds with the baseline: too few for a claim. Add seed=0,1,2."]
-    return [str(sentence) for sentence in found["sentence"]]
+    together: dict[tuple[str, ...], list[str]] = {}
+    for name, ground in _grounds(runs).items():
+        together.setdefault(ground, []).append(name)
+    sentences = comparable(runs)
+    for names in together.values():
+        against = baseline if baseline in names else default_baseline(runs, names)
+        found = differences(runs, against)
+        if found.empty:
+            sentences.append(f"{against}: there is nothing to hold it against.")
+        elif (found["seeds"] < 2).all():
+            sentences.append(f"No configuration shares two seeds with {against}: too few for a claim. Add seed=0,1,2.")
+        else:
+            sentences += found["sentence"].tolist()
+    return sentences
 
 
 def comparable(runs: pd.DataFrame) -> list[str]:
-    """What forbids a comparison of ELBOs, in sentences: other data, other likelihoods."""
-    last = last_epochs(runs)
-    reasons = {
-        "option/data.name": "data sets",
-        "option/data.binarization": "binarizations",
-        "option/likelihood._target_": "likelihoods",
-        "option/data.shape": "image sizes",
-    }
+    """What forbids a comparison of all ELBOs with each other, in sentences: other data, other likelihoods."""
     sentences = []
-    for column, what in reasons.items():
-        found = sorted(map(str, last[column].dropna().unique())) if column in last else []
+    for column, what in COMPARED_WITHIN.items():
+        found = sorted(map(str, runs[column].dropna().unique())) if column in runs else []
         if len(found) > 1:
-            sentences.append(f"The runs have different {what} ({', '.join(found)}): their ELBOs cannot be compared.")
+            sentences.append(
+                f"The runs have different {what} ({', '.join(found)}): ELBOs are compared within each only."
+            )
     return sentences
+
+
+def _grounds(runs: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """For each configuration what it has to share with another to be compared with it."""
+    last = last_epochs(runs)
+    columns = last.reindex(columns=[*COMPARED_WITHIN]).astype(str)
+    return dict(zip(last["configuration"], columns.itertuples(index=False, name=None), strict=True))
 
 
 def _by_seed(runs: pd.DataFrame, column: str) -> dict[str, dict[Any, tuple[bool, pd.Series]]]:

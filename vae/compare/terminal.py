@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from vae.compare.report import cells
-from vae.compare.table import conclusions
+from vae.compare.table import comparable, conclusions
 
 NAME_WIDTH = 24  # of the configurations, at least
 LEAST_NEEDED = ("steps/s", "active units", "cosine", "seconds to it", "steps to it", "reconstruction", "KL", "finished")
@@ -34,7 +34,8 @@ def show_comparison(runs: pd.DataFrame, table: pd.DataFrame, baseline: str | Non
         title=f"{runs['run'].nunique()} runs; nats per image, validation split",
     )
     for place, row in enumerate(rows):
-        shown.add_row(*(row[column] for column in kept), style="bold green" if place == 0 else None)
+        best = place == 0 and not comparable(runs)
+        shown.add_row(*(row[column] for column in kept), style="bold green" if best else None)
     console.print(shown)
     if hidden:
         console.print(f"Not shown, for want of width: {', '.join(hidden)}. --format=csv has them.", style="dim")
