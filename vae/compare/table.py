@@ -114,7 +114,7 @@ def default_baseline(runs: pd.DataFrame, among: Collection[str] | None = None) -
 
 
 def conclusions(runs: pd.DataFrame, baseline: str | None = None) -> list[str]:
-    """What a comparison comes to, in sentences: the differences among those that can be compared, or why there are none.
+    """What a comparison comes to, in sentences: the differences among what can be compared, or why there are none.
 
     Args:
         runs: what `load_runs` returned.
