@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+import yaml
 from google.protobuf import text_format
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -250,6 +251,7 @@ def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
 
 MY_KL = '''
 import tensorflow as tf
+import yaml
 from vae.kl import DirectedKL
 
 
@@ -292,6 +294,14 @@ def test_help_lists_groups_and_options(script: str, tmp_path: Path) -> None:
         assert 'eval "$(python train.py --shell-completion install=bash)"' in ended.stdout
         for option in ("trainer.epochs", "kl.direction=forward|reverse|symmetric", "data.binarization="):
             assert option in ended.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_composed_configuration_is_shown_and_nothing_is_trained(tmp_path: Path, no_tensorflow: str) -> None:
+    ended = run_script("train.py", "--cfg", "job", "kl=backend", "seed=3", cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert ended.status == 0, ended.stderr
+    shown = yaml.safe_load(ended.stdout)
+    assert (shown["kl"]["_target_"], shown["kl"]["support"], shown["seed"]) == ("vae.kl.Backend", "quadrature", 3)
     assert not list(tmp_path.iterdir())
 
 
