@@ -82,7 +82,7 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
     """As `run_script`, but in this process, which has TensorFlow already: for what needs no process of its own."""
     status: int | str | None = 0
     out, err = io.StringIO(), io.StringIO()
-    terminated, hydra = signal.getsignal(signal.SIGTERM), Singleton.get_state()
+    terminated, hydra = signal.getsignal(signal.SIGTERM), Singleton.get_state()["instances"]
     absl.logging.get_absl_handler().python_handler.setStream(
         sys.__stderr__
     )  # Hydra's set-up of logs would have it close pytest's
@@ -104,7 +104,7 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
             status = error.code
         finally:
             signal.signal(signal.SIGTERM, terminated)
-            Singleton.set_state(hydra)
+            Singleton.set_state({**Singleton.get_state(), "instances": hydra})  # resolvers stay: they come by imports
     if isinstance(status, str):
         err.write(f"{status}\n")
         status = 1
