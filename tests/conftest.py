@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.singleton import Singleton
+from hydra.core.hydra_config import HydraConfig
 from numpy.typing import NDArray
 
 from vae import VAE
@@ -82,10 +82,10 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
     """As `run_script`, but in this process, which has TensorFlow already: for what needs no process of its own."""
     status: int | str | None = 0
     out, err = io.StringIO(), io.StringIO()
-    terminated, hydra = signal.getsignal(signal.SIGTERM), Singleton.get_state()["instances"]
-    absl.logging.get_absl_handler().python_handler.setStream(
-        sys.__stderr__
-    )  # Hydra's set-up of logs would have it close pytest's
+    terminated = signal.getsignal(signal.SIGTERM)
+    hydra, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    handler = absl.logging.get_absl_handler().python_handler
+    handler.setStream(sys.__stderr__)  # or Hydra's set-up of logs would have it close pytest's
     with (
         contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),
@@ -93,6 +93,7 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
         mock.patch.object(sys, "argv", [str(REPOSITORY / script), *arguments]),
         mock.patch.dict(os.environ, environment),
         mock.patch.object(warnings, "formatwarning"),
+        mock.patch("vae.startup.load_tensorflow"),  # it is, and on as many threads as another test may have chosen
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("default")
@@ -104,7 +105,7 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
             status = error.code
         finally:
             signal.signal(signal.SIGTERM, terminated)
-            Singleton.set_state({**Singleton.get_state(), "instances": hydra})  # resolvers stay: they come by imports
+            GlobalHydra.instance().hydra, HydraConfig.instance().cfg = hydra, config
     if isinstance(status, str):
         err.write(f"{status}\n")
         status = 1

@@ -94,14 +94,19 @@ def swept(launcher: str, folder: Path, *options: str, waits_for: int = 2) -> tup
     return ended, [json.loads(path.read_text()) for path in sorted((folder / "seen").iterdir())]
 
 
-def assert_two_trained_and_two_are_named(ended: Outcome, sweep: Path, alone: Path, why: str) -> None:
+def assert_two_trained_and_two_are_named(
+    ended: Outcome, sweep: Path, alone: Path, option: str, values: tuple[str, str], why: str
+) -> None:
+    """The first two runs, of a good value, and the last two, of one that fails."""
     assert ended.status == 1
+    runs = [f"{number}-{kl}-0-{option}" for number, kl in enumerate(("analytic", "keras_loss") * 2)]
     named = [line for line in ended.stderr.splitlines() if line.startswith("train.py: ")]
-    assert [line.split(": ")[1] for line in named] == ["sweep/2-analytic-0", "sweep/3-keras_loss-0"]
+    assert [line.split(": ")[1] for line in named] == [f"sweep/{run}={values[1]}" for run in runs[2:]]
     assert all(line.endswith(why) for line in named), named
     assert "Traceback" not in ended.stderr
-    assert [summary_of(sweep / run)["status"] for run in ("0-analytic-0", "1-keras_loss-0")] == ["finished", "finished"]
-    assert weights_are_equal(sweep / "1-keras_loss-0" / "model.keras", alone / "model.keras")
+    trained = [sweep / f"{run}={values[0]}" for run in runs[:2]]
+    assert [summary_of(run)["status"] for run in trained] == ["finished", "finished"]
+    assert weights_are_equal(trained[1] / "model.keras", alone / "model.keras")
 
 
 def test_one_after_the_other_in_one_process(alone: Path, tmp_path: Path) -> None:
@@ -109,13 +114,14 @@ def test_one_after_the_other_in_one_process(alone: Path, tmp_path: Path) -> None
     options = ["trainer.threads=1", "optimizer.learning_rate=0.001,1e20"]
     ended, seen = swept("basic", tmp_path, *options, waits_for=1)
     why = "try a smaller optimizer.learning_rate, or +optimizer.clipnorm=1"
-    assert_two_trained_and_two_are_named(ended, tmp_path / "sweep", alone, why)
+    rates = ("0.001", "1e20")
+    assert_two_trained_and_two_are_named(ended, tmp_path / "sweep", alone, "optimizer.learning_rate", rates, why)
     assert len(seen) == 4
     assert len({run["process"] for run in seen}) == 1
     assert ended.stderr.count("warning: effective beta is 0.25") == 1
     names = [
         [layer.name for layer in keras.models.load_model(run / "model.keras").encoder.layers]
-        for run in (alone, tmp_path / "sweep" / "1-keras_loss-0")
+        for run in (alone, tmp_path / "sweep" / "1-keras_loss-0-optimizer.learning_rate=0.001")
     ]
     assert names[0] == names[1]
 
@@ -128,11 +134,14 @@ def test_side_by_side_each_on_its_share_of_the_cores(launcher: str, alone: Path,
         pytest.skip("needs two cores")
     ended, seen = swept(launcher, tmp_path, "trainer.batch_size=128,-1")
     why = "trainer.batch_size=-1: should be greater than 0"
-    assert_two_trained_and_two_are_named(ended, tmp_path / "sweep", alone, why)
+    sizes = ("128", "-1")
+    assert_two_trained_and_two_are_named(ended, tmp_path / "sweep", alone, "trainer.batch_size", sizes, why)
     assert len({run["process"] for run in seen}) == 2  # which waited for each other
     share = cores // min(cores, 4)
     assert [run["threads"] for run in seen] == [[share, share]] * 2
-    overrides = OmegaConf.load(tmp_path / "sweep" / "1-keras_loss-0" / ".hydra" / "overrides.yaml")
+    overrides = OmegaConf.load(
+        tmp_path / "sweep" / "1-keras_loss-0-trainer.batch_size=128" / ".hydra" / "overrides.yaml"
+    )
     assert f"trainer.threads={share}" in overrides
 
 

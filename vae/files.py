@@ -40,6 +40,6 @@ def read_json(path: Path) -> dict[str, Any]:
     """What a file of JSON holds; nothing, where it is missing or damaged."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -26,6 +26,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         data: str = "digits",
         kl: str = "analytic",
         cosine: float = 1.0,
+        options: dict[str, dict[str, Any]] | None = None,
     ) -> Path:
         directory = tmp_path / "runs" / name
         (directory / ".hydra").mkdir(parents=True)
@@ -35,11 +36,9 @@ def make_run(tmp_path: Path) -> MakeRun:
             "likelihood": {"_target_": "vae.likelihoods.BernoulliLikelihood"},
             "trainer": {"epochs": len(elbos)},
         }
-        given: dict[str, Any] = {}
-        for override in overrides:
-            key, _, value = override.partition("=")
-            given[key] = value
-        config["given"] = given
+        config["kl"] = {"given": overrides}
+        for group, values in (options or {}).items():
+            config[group] = {**config.get(group, {}), **values}
         (directory / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
         (directory / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([f"seed={seed}", *overrides]))
         summary = {"status": status, "seed": seed, "kl": kl, "effective_beta": effective_beta}

@@ -4,6 +4,7 @@ import html.parser
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -104,6 +105,95 @@ def test_a_run_that_is_going_is_met_at_its_own_epoch(make_run: MakeRun, tmp_path
     assert found["interval"].tolist() == [0.0]
 
 
+def test_one_run_of_each_seed_counts(make_run: MakeRun, tmp_path: Path) -> None:
+    """The same command twice is no second seed, and an interrupted repeat takes nothing from a finished run."""
+    for seed, gap in enumerate([0.0, 0.2, 0.1]):
+        for repeat in "xy":
+            make_run(f"a{seed}{repeat}", ["kl=analytic"], [-40.0, -20.0 - seed], seed)
+            make_run(f"b{seed}{repeat}", ["kl=tc"], [-40.0, -22.0 - seed - gap], seed, kl="tc")
+        options = {"trainer": {"epochs": 2}}
+        make_run(f"b{seed}z", ["kl=tc"], [-60.0], seed, status="interrupted", kl="tc", options=options)
+    frame = load_runs(tmp_path / "runs", tmp_path / "runs" / ".." / "runs")
+    assert frame["run"].nunique() == 15
+    table = compare(frame).set_index("configuration")
+    assert table["runs"].tolist() == [6, 9]
+    assert table.loc["kl=tc", "elbo"] == pytest.approx(np.mean([-22.0, -23.2, -24.1]))
+    assert table.loc["kl=analytic", "elbo_interval"] == pytest.approx(stats.t.ppf(0.975, 2) / np.sqrt(3))
+    (row,) = differences(frame).to_dict("records")
+    assert (row["difference"], row["seeds"]) == (pytest.approx(-2.1), 3)
+
+
+def test_a_last_figure_that_is_none_is_no_figure(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        make_run(f"a{seed}", ["kl=analytic"], [-20.0 - seed], seed)
+        make_run(f"b{seed}", ["kl=tc"], [-22.0 - seed, [np.nan, -np.inf, -25.0][seed]], seed, kl="tc")
+    frame = load_runs(tmp_path / "runs")
+    assert compare(frame).set_index("configuration").loc["kl=tc", "elbo"] == -25.0
+    (sentence,) = conclusions(frame)
+    assert sentence.startswith("No configuration shares two seeds with kl=analytic")
+
+
+def test_the_weight_is_no_cause_where_other_options_differ_too(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        make_run(f"a{seed}", ["kl=analytic"], [-20.0 - seed], seed, options={"latent": {"size": 16}})
+        make_run(
+            f"b{seed}", ["kl=keras_loss"], [-30.0 - seed], seed, effective_beta=0.5, options={"latent": {"size": 2}}
+        )
+    (sentence,) = conclusions(load_runs(tmp_path / "runs"))
+    assert "worse than kl=analytic, trained at an effective beta of 0.5" in sentence
+
+
+def test_images_of_another_size_are_other_data(make_run: MakeRun, tmp_path: Path) -> None:
+    """The default is null, which is a value, too."""
+    make_run("a", ["kl=analytic"], [-20.0], options={"data": {"shape": None}})
+    make_run("b", ["data.shape=[4,4,1]"], [-5.0], options={"data": {"shape": [4, 4, 1]}})
+    (tmp_path / "runs" / "foreign").mkdir()
+    (tmp_path / "runs" / "foreign" / "history.csv").write_text("a,b\n1,2\n")
+    frame = load_runs(tmp_path / "runs")
+    assert comparable(frame) == [
+        "The runs have different image sizes ([4, 4, 1], null): ELBOs are compared within each only."
+    ]
+    assert {"kl=analytic", "data.shape=[4,4,1]"} <= set(compare(frame)["configuration"])
+
+
+def break_summary(run: Path) -> None:
+    (run / "summary.json").write_text('{"status": "finished", "seed": [0]}')
+
+
+def break_values(run: Path) -> None:
+    (run / "history.csv").write_text("epoch,validation/elbo,validation/kl,validation/reconstruction\n1,x,-inf,nan\n")
+
+
+def break_yaml(run: Path) -> None:
+    (run / ".hydra" / "config.yaml").write_text("a: &a [*a]\nb: *a")
+
+
+def break_json(run: Path) -> None:
+    (run / "evaluation.json").write_text("[" * 100_000)
+
+
+def break_picture(run: Path) -> None:
+    (run / "samples.png").write_bytes(b"no picture")
+    (run / "reconstructions.png").write_bytes(b"no picture")
+
+
+@pytest.mark.parametrize(
+    "damage", [break_summary, break_values, break_yaml, break_json, break_picture], ids=lambda damage: damage.__name__
+)
+@pytest.mark.parametrize("all_of_them", [False, True])
+def test_no_damage_stops_a_report(damage: Callable[[Path], None], all_of_them: bool, runs: Path) -> None:
+    for run in sorted(runs.iterdir())[: None if all_of_them else 1]:
+        damage(run)
+    frame = load_runs(runs)
+    assert conclusions(frame)
+    assert write_report(frame, runs.parent / "report").is_file()
+
+
+def test_a_name_with_dollars_is_no_formula(runs: Path, make_run: MakeRun) -> None:
+    make_run("dollars", [r"name=$\nosuch$"], [-30.0])
+    assert r"name=$\nosuch$" in write_report(load_runs(runs), runs.parent / "report").read_text()
+
+
 def test_the_baseline_is_the_closed_form_where_there_is_one(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("a", ["kl=backend"], [-19.0], kl="backend")
     make_run("b", ["kl=renyi"], [-30.0], kl="renyi")
@@ -198,6 +288,8 @@ def test_the_command_in_every_format(runs: Path) -> None:
     markdown = command("runs", "--format=markdown", "--elbo=-22", cwd=runs.parent).stdout.splitlines()
     assert markdown[0].startswith("| configuration | finished | ELBO |")
     assert len({line.count("|") for line in markdown}) == 1
+    unreached = command("runs", "--elbo=-1", cwd=runs.parent)
+    assert unreached.stderr == "vae.compare: no run reached an ELBO of -1\n"
 
 
 @pytest.mark.parametrize(
@@ -207,6 +299,7 @@ def test_the_command_in_every_format(runs: Path) -> None:
         (["empty"], "empty: there is no run in it or below it"),
         (["runs", "--baseline=kl=x"], "--baseline=kl=x: must be one of kl=analytic; kl=backend; kl=keras_loss"),
         (["runs", "--out=file"], "--out=file: is a file"),
+        (["runs", "--out=file/below"], "--out=file/below: Not a directory; name another folder"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], words: str, runs: Path) -> None:
@@ -216,7 +309,7 @@ def test_bad_input_is_one_line(arguments: list[str], words: str, runs: Path) -> 
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"vae.compare: {words}")
     assert ended.stderr.count("\n") == 1
-    assert ended.stdout == ""
+    assert ended.stdout == "" or "below" in words  # which is seen when the table stands there
 
 
 class Page(html.parser.HTMLParser):

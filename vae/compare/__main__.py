@@ -32,14 +32,23 @@ def main() -> int:
         known = table["configuration"].tolist()
         if arguments.baseline is not None and arguments.baseline not in known:
             raise UserError(f"--baseline={arguments.baseline}: must be one of {'; '.join(known)}")
-        if arguments.out and arguments.out.exists() and not arguments.out.is_dir():
+        if arguments.out and arguments.out.is_file():
             raise UserError(f"--out={arguments.out}: is a file; name a folder")
     except UserError as error:
         print(f"vae.compare: {error}", file=sys.stderr)
         return 1
     _show(runs, table, arguments.format, arguments.baseline)
+    if arguments.elbo is not None and table["steps_to_elbo"].isna().all():
+        print(f"vae.compare: no run reached an ELBO of {arguments.elbo:g}", file=sys.stderr)
     if arguments.out:
-        page = write_report(runs, arguments.out, arguments.baseline, arguments.elbo)
+        try:
+            page = write_report(runs, arguments.out, arguments.baseline, arguments.elbo)
+        except OSError as error:
+            print(
+                f"vae.compare: --out={arguments.out}: {error.strerror}; name another folder",
+                file=sys.stderr,
+            )
+            return 1
         print(f"wrote {page}", file=sys.stderr)
     return 0
 

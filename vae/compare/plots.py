@@ -1,5 +1,6 @@
 """Pictures of a comparison. Each function draws on a new figure and says what it drew."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from vae.compare.table import QUANTITIES, last_epochs
+from vae.compare.table import QUANTITIES, compare, last_epochs
 
 WIDTH = 6.4  # inches: narrow, so that its letters can be read on a phone
+MOST = 16  # configurations that can still be told apart
 PICTURES = ("reconstructions", "samples")
 
 
@@ -27,12 +29,15 @@ class Plot:
 
 
 def plots(runs: pd.DataFrame) -> list[Plot]:
-    """All pictures that the runs have the figures for.
+    """All pictures that the runs have the figures for; of more than sixteen configurations the best sixteen.
 
     Args:
         runs: what `load_runs` returned.
     """
+    best = compare(runs)["configuration"][:MOST]
     named = runs.merge(last_epochs(runs)[["run", "configuration"]].reset_index(drop=True), on="run")
+    named = named[named["configuration"].isin(best)].replace([np.inf, -np.inf], np.nan)
+    named["configuration"] = named["configuration"].str.replace("$", r"\$")  # or it would begin a formula
     named = named[named["epoch"].notna()] if "epoch" in named else named.iloc[:0]
     if named.empty:
         return []
@@ -81,7 +86,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 def _curves(named: pd.DataFrame, column: str, label: str, name: str) -> Plot | None:
     """The canonical ELBO along training: the mean over seeds, and from the lowest to the highest of them."""
     quantity = QUANTITIES["elbo"]
-    if quantity not in named:
+    if not {quantity, column} <= {*named} or named[quantity].isna().all():
         return None
     figure, axes = _new("Canonical ELBO on the validation split", label, "nats per image, higher is better")
     parts = []
@@ -177,10 +182,11 @@ def _audit(named: pd.DataFrame, quantity: str, label: str) -> Plot | None:
 def _pictures(named: pd.DataFrame) -> Plot | None:
     """Reconstructions and, below them, samples of the first run of each configuration that has them, side by side."""
     last = named.groupby("run", sort=False).tail(1)
-    found = []
+    found, images = [], []
     for configuration, group in _by_configuration(last):
-        for run in group.sort_values("seed")["run"]:
-            if all((Path(run) / f"{name}.png").is_file() for name in PICTURES):
+        for run in group.reindex(columns=["seed", "run"]).sort_values("seed", key=lambda seed: seed.map(str))["run"]:
+            with contextlib.suppress(OSError, ValueError, SyntaxError):  # missing or damaged
+                images.append([imread(Path(run) / f"{name}.png") for name in PICTURES])
                 found.append({"configuration": configuration, "run": run})
                 break
     if not found:
@@ -194,9 +200,12 @@ def _pictures(named: pd.DataFrame) -> Plot | None:
     for place, shown in enumerate(found):
         column = grid[2 * (place // 2) :, place % 2]
         column[0].set_title(shown["configuration"], fontsize=8, loc="left")
-        for axes, name in zip(column, PICTURES, strict=False):
-            axes.imshow(imread(Path(shown["run"]) / f"{name}.png"))
-    words = "Images above their reconstructions, and samples from the prior: one run of each configuration."
+        for axes, image in zip(column, images[place], strict=False):
+            axes.imshow(image)
+    words = (
+        "Images above their reconstructions, and samples from the prior: one run of each configuration. The images are "
+        "of the validation split, or of the one that evaluate.py has measured."
+    )
     return Plot("pictures", figure, words, pd.DataFrame(found))
 
 

@@ -1,14 +1,13 @@
 """A comparison as files: one HTML page with everything in it, and the pictures beside it."""
 
 import base64
-import io
 import math
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from vae.compare.plots import Plot, plots
+from vae.compare.plots import plots
 from vae.compare.table import comparable, compare, conclusions, default_baseline
 
 #: What stands above a column of `compare`'s table, and what it means
@@ -41,8 +40,8 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
     Returns:
         The page's path.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     drawn = plots(runs)
+    directory.mkdir(parents=True, exist_ok=True)
     for plot in drawn:
         for suffix in ("png", "svg"):
             plot.figure.savefig(directory / f"{plot.name}.{suffix}", dpi=150)
@@ -58,6 +57,7 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
         table_data=_csv(table),
         meanings=[COLUMNS[name] for name in COLUMNS if COLUMNS[name][0] in columns],
         best=not comparable(runs),
+        paired=len(table) > 1 and not comparable(runs),
         baseline=baseline,
         sentences=conclusions(runs, baseline),
         plots=[
@@ -65,14 +65,14 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
                 "name": plot.name,
                 "kind": "photo" if plot.name == "pictures" else "plot",
                 "words": plot.words,
-                "image": _svg(plot),
+                "image": _uri("image/svg+xml", (directory / f"{plot.name}.svg").read_bytes()),
                 "data": _csv(plot.data),
             }
             for plot in drawn
         ],
     )
     path = directory / "report.html"
-    path.write_text(page)
+    path.write_text(page, encoding="utf-8")
     return path
 
 
@@ -99,12 +99,6 @@ def _cell(row: pd.Series, name: str) -> str:
     digits = {"active_units": ".1f", "effective_beta": ".3g", "steps_per_second": ".0f", "steps_to_elbo": ".0f"}
     number = format(value, digits.get(name, ".2f"))
     return f"{number} ± {interval:.2f}" if math.isfinite(interval) else number
-
-
-def _svg(plot: Plot) -> str:
-    buffer = io.StringIO()
-    plot.figure.savefig(buffer, format="svg")
-    return _uri("image/svg+xml", buffer.getvalue().encode())
 
 
 def _csv(table: pd.DataFrame) -> str:

@@ -1,6 +1,7 @@
 """Runs, finished or still going, whole or damaged, as one table."""
 
 import csv
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -48,7 +49,8 @@ def load_runs(*paths: str | Path) -> pd.DataFrame:
     for path in map(Path, paths):
         if not path.is_dir():
             raise UserError(f"{path}: there is no such folder")
-    directories = sorted({run for path in paths for run in run_directories(Path(path))})
+    found = {run.resolve(): run for path in paths for run in run_directories(Path(path))}
+    directories = sorted(found.values())
     if not directories:
         raise UserError(f"{' '.join(map(str, paths))}: there is no run in it or below it; a run has a summary.json")
     return pd.DataFrame([row for directory in directories for row in _rows(directory)])
@@ -65,7 +67,7 @@ def run_directories(path: Path) -> Iterator[Path]:
 def _rows(directory: Path) -> Iterable[dict[str, Any]]:
     summary = read_json(directory / "summary.json")
     facts: dict[str, Any] = {"run": str(directory), "status": "damaged"}
-    facts |= {name: summary[name] for name in _SUMMARY if name in summary}
+    facts |= {name: summary[name] for name in _SUMMARY if isinstance(summary.get(name), str | int | float)}
     facts["overrides"] = _overrides(directory)
     facts |= {f"option/{name}": value for name, value in _options(directory).items()}
     measured = read_json(directory / "evaluation.json")
@@ -76,8 +78,8 @@ def _rows(directory: Path) -> Iterable[dict[str, Any]]:
 
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(), _YAML)  # a safe loader
-    except (OSError, yaml.YAMLError, ValueError):
+        return yaml.load(path.read_text(encoding="utf-8"), _YAML)  # a safe loader
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
         return None
 
 
@@ -104,7 +106,7 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def _history(path: Path) -> list[dict[str, Any]]:
     """The rows of a history; a last one that is half written is left out."""
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             return [
                 {name: _number(value) for name, value in row.items() if name and value is not None}
                 for row in csv.DictReader(file)
@@ -114,8 +116,8 @@ def _history(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _number(text: str) -> float | None:
+def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        return None
+        return math.nan

@@ -29,7 +29,12 @@ COMPARED_WITHIN = {
     "option/data.binarization": "binarizations",
     "option/likelihood._target_": "likelihoods",
     "option/data.shape": "image sizes",
+    "option/data.invert": "inversions",
+    "option/data.take": "numbers of images",
+    "option/data.validation_size": "validation splits",
 }
+#: The options that weigh the KL: where nothing else differs, the effective beta is the cause of a difference
+WEIGHING = ("option/kl.", "option/beta.", "option/objective.")
 IN_NATS = {"elbo", "nll", "reconstruction", "kl"}
 SAME_DIRECTION = 0.95  # of a gradient's cosine with the exact one's: what weighs the KL otherwise, and is still it
 
@@ -52,10 +57,11 @@ def compare(runs: pd.DataFrame, elbo: float | None = None) -> pd.DataFrame:
         elbo: also say how long it took to reach this validation ELBO, in nats.
 
     Returns:
-        `configuration`; `runs` and `finished`, how many; then the mean of each quantity over the runs that have it,
-        from their last epoch, and for the ELBO and the NLL in `..._interval` half the 95 % confidence interval of the
-        mean by Student's t (not a number for a single run); `status`, where some did not finish. With `elbo`,
-        `steps_to_elbo` and `seconds_to_elbo`, the mean over the runs that reached it.
+        `configuration`; `runs` and `finished`, how many; then the mean of each quantity over the seeds that have it,
+        from the last epoch of one run each, and for the ELBO and the NLL in `..._interval` half the 95 % confidence
+        interval of the mean by Student's t (not a number for a single seed); `status`, where some did not finish.
+        Where some runs of a configuration have finished, the means are over those alone. With `elbo`, `steps_to_elbo`
+        and `seconds_to_elbo`, the mean over the runs that reached it.
     """
     last = last_epochs(runs)
     if elbo is not None:
@@ -76,7 +82,8 @@ def differences(runs: pd.DataFrame, baseline: str | None = None, quantity: str =
         For each other configuration that can be compared with it (`comparable`) the mean `difference` over the seeds
         that both have, half its 95 % confidence `interval` (Student's t on the paired differences; of one comparison,
         not of all of them together), `seeds`, how many those are, and `sentence`, what follows. Runs that have finished
-        are held together at their ends; where one of a pair has not, both at the last epoch that both have.
+        are held together at their ends; where one of a pair has not, both at the last epoch that both have. Of several
+        runs of one seed the one counts that has finished, or has come furthest.
 
     Raises:
         KeyError: where no configuration is called that.
@@ -85,14 +92,16 @@ def differences(runs: pd.DataFrame, baseline: str | None = None, quantity: str =
     baseline = baseline or default_baseline(runs)
     if baseline not in table.index:
         raise KeyError(baseline)
-    by_seed, grounds = _by_seed(runs, QUANTITIES[quantity]), _grounds(runs)
+    by_seed, grounds, options = _by_seed(runs, QUANTITIES[quantity]), _grounds(runs), _options(runs)
     rows = []
     for name in table.index.drop(baseline):
         if grounds[name] != grounds[baseline]:
             continue
         gaps = _gaps(by_seed[name], by_seed[baseline])
         mean, interval = _mean_and_interval(gaps)
-        sentence = _sentence(table.loc[name], table.loc[baseline], quantity, mean, interval, len(gaps))
+        others = options.columns[(options.loc[name] != options.loc[baseline]).to_numpy()]
+        only_weighed = all(option.startswith(WEIGHING) for option in others)
+        sentence = _sentence(table.loc[name], table.loc[baseline], quantity, mean, interval, len(gaps), only_weighed)
         rows.append(
             {"configuration": name, "difference": mean, "interval": interval, "seeds": len(gaps), "sentence": sentence}
         )
@@ -140,7 +149,7 @@ def comparable(runs: pd.DataFrame) -> list[str]:
     """What forbids a comparison of all ELBOs with each other, in sentences: other data, other likelihoods."""
     sentences = []
     for column, what in COMPARED_WITHIN.items():
-        found = sorted(map(str, runs[column].dropna().unique())) if column in runs else []
+        found = sorted(_configured(runs)[column].map(_word).unique()) if column in runs else []
         if len(found) > 1:
             sentences.append(
                 f"The runs have different {what} ({', '.join(found)}): ELBOs are compared within each only."
@@ -151,20 +160,48 @@ def comparable(runs: pd.DataFrame) -> list[str]:
 def _grounds(runs: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """For each configuration what it has to share with another to be compared with it."""
     last = last_epochs(runs)
-    columns = last.reindex(columns=[*COMPARED_WITHIN]).astype(str)
+    columns = last.reindex(columns=[*COMPARED_WITHIN]).map(_word)
     return dict(zip(last["configuration"], columns.itertuples(index=False, name=None), strict=True))
+
+
+def _options(runs: pd.DataFrame) -> pd.DataFrame:
+    """The composed options of each configuration, as words."""
+    last = last_epochs(runs).drop_duplicates("configuration").set_index("configuration")
+    return last[_compared(last)].map(_word)
+
+
+def _word(value: Any) -> str:
+    """An option's value; what has none may be None or not a number, as pandas likes."""
+    return "null" if pd.isna(value) else str(value)
+
+
+def _configured(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs whose composed configuration can be read."""
+    return runs[runs[[column for column in runs if column.startswith("option/")]].notna().any(axis=1)]
+
+
+def _compared(runs: pd.DataFrame) -> list[str]:
+    """The columns of the options that make a configuration."""
+    options = [column for column in runs if column.startswith("option/")]
+    return [column for column in options if column.removeprefix("option/") not in NOT_COMPARED]
+
+
+def _one_of_each_seed(last: pd.DataFrame) -> pd.DataFrame:
+    """Of several runs of one configuration and seed the one that has finished, or has come furthest."""
+    seed = last["seed"].map(str).where(last["seed"].notna(), last["run"]) if "seed" in last else last["run"]
+    ranked = last.assign(seed=seed, _done=last["status"] == "finished", _epoch=last.get("epoch", 0))
+    ranked = ranked.sort_values(["_done", "_epoch"], kind="stable", na_position="first")
+    return ranked.groupby(["configuration", "seed"], sort=False).tail(1)
 
 
 def _by_seed(runs: pd.DataFrame, column: str) -> dict[str, dict[Any, tuple[bool, pd.Series]]]:
     """For each configuration and seed: whether the run finished, and the quantity by epoch."""
-    found: dict[str, dict[Any, tuple[bool, pd.Series]]] = {}
     last = last_epochs(runs)
-    values = runs.reindex(columns=["run", "epoch", column]).dropna().set_index("epoch").groupby("run")[column]
+    values = runs.reindex(columns=["run", "epoch", column]).set_index("epoch").groupby("run")[column]
     series = dict(iter(values))
-    for _, run in last.iterrows():
-        seeds = found.setdefault(run["configuration"], {})
-        if run["run"] in series:
-            seeds[run.get("seed")] = (run["status"] == "finished", series[run["run"]])
+    found: dict[str, dict[Any, tuple[bool, pd.Series]]] = {name: {} for name in last["configuration"]}
+    for _, run in _one_of_each_seed(last).iterrows():
+        found[run["configuration"]][run["seed"]] = (run["status"] == "finished", series[run["run"]])
     return found
 
 
@@ -179,18 +216,18 @@ def _gaps(
             gaps.append(our_values.iloc[-1] - their_values.iloc[-1])
         elif len(together := (our_values - their_values).dropna()):
             gaps.append(together.iloc[-1])
-    return np.array(gaps, float)
+    values = np.array(gaps, float)
+    return values[np.isfinite(values)]
 
 
 def _configurations(last: pd.DataFrame) -> list[str]:
     """The overrides that not all runs have, and where two configurations would share them, the options that differ."""
-    common = set.intersection(*map(set, last["overrides"])) if len(last) else set()
+    readable = _configured(last)["overrides"]
+    common = set.intersection(*map(set, readable)) if len(readable) else set()
     names = [
         " ".join(word for word in overrides if word not in common) or "defaults" for overrides in last["overrides"]
     ]
-    options = [column for column in last if column.startswith("option/")]
-    compared = [column for column in options if column.removeprefix("option/") not in NOT_COMPARED]
-    identity = [tuple(map(str, row)) for row in last[compared].itertuples(index=False)]
+    identity = [tuple(map(_word, row)) for row in last[_compared(last)].itertuples(index=False)]
     first_name: dict[tuple[str, ...], str] = {}
     for key, name in zip(identity, names, strict=True):
         first_name.setdefault(key, name)
@@ -209,10 +246,13 @@ def _row(name: str, group: pd.DataFrame) -> dict[str, Any]:
         "runs": len(group),
         "finished": int((group["status"] == "finished").sum()),
     }
+    counted = _one_of_each_seed(group)
+    if row["finished"]:
+        counted = counted[counted["status"] == "finished"]
     quantities = {**QUANTITIES, **{name: name for name in ("steps_to_elbo", "seconds_to_elbo") if name in group}}
     for quantity, column in quantities.items():
-        values = pd.to_numeric(group[column], errors="coerce").dropna() if column in group else pd.Series(dtype=float)
-        mean, interval = _mean_and_interval(values.to_numpy(float))
+        values = pd.to_numeric(counted[column], errors="coerce") if column in counted else pd.Series(dtype=float)
+        mean, interval = _mean_and_interval(values[np.isfinite(values)].to_numpy(float))
         row[quantity] = mean
         if quantity in ("elbo", "nll"):
             row[f"{quantity}_interval"] = interval
@@ -239,7 +279,9 @@ def _mean_and_interval(values: Sequence[float] | np.ndarray) -> tuple[float, flo
     return float(np.mean(values)), float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1) * error)
 
 
-def _sentence(row: pd.Series, baseline: pd.Series, quantity: str, mean: float, interval: float, seeds: int) -> str:
+def _sentence(
+    row: pd.Series, baseline: pd.Series, quantity: str, mean: float, interval: float, seeds: int, only_weighed: bool
+) -> str:
     """What follows from a difference; no claim where a seed or none is too few for one."""
     name, other = row.name, baseline.name
     if seeds < 2:
@@ -249,16 +291,17 @@ def _sentence(row: pd.Series, baseline: pd.Series, quantity: str, mean: float, i
     words = ("higher", "lower") if quantity in NEITHER_IS_BETTER else ("better", "worse")
     verdict = words[(mean < 0) == (quantity != "nll")]
     unit = "nats " if quantity in IN_NATS else ""
-    why = _why(row, baseline, verdict) if quantity in ("elbo", "nll") else ""
-    return f"{name}: {abs(mean):.3g} ± {interval:.2g} {unit}{verdict} than {other}{why} ({seeds} seeds)."
+    why = _why(row, baseline, only_weighed and verdict == "worse") if quantity in ("elbo", "nll") else ""
+    amount = f"{abs(mean):.3g} ± {interval:.2g}" if abs(mean) < 1000 else f"{abs(mean):.0f} ± {interval:.0f}"
+    return f"{name}: {amount} {unit}{verdict} than {other}{why} ({seeds} seeds)."
 
 
-def _why(row: pd.Series, baseline: pd.Series, verdict: str) -> str:
+def _why(row: pd.Series, baseline: pd.Series, may_be_the_cause: bool) -> str:
     """The effective beta, where it is another: the cause, where the gradient still has the KL's direction."""
     beta, cosine = row["effective_beta"], row["gradient_cosine"]
     if cosine < SAME_DIRECTION <= baseline["gradient_cosine"]:
         return f", with a gradient at a cosine of {cosine:.2g} to the exact KL's"
     if abs(beta - baseline["effective_beta"]) > 0.05 * abs(baseline["effective_beta"]):
-        because = "because it trained" if verdict == "worse" and cosine >= SAME_DIRECTION else "trained"
+        because = "because it trained" if may_be_the_cause and cosine >= SAME_DIRECTION else "trained"
         return f", {because} at an effective beta of {beta:.3g}"
     return ""

@@ -15,7 +15,7 @@ from vae.settings import EvaluateSettings, TrainSettings, validate
 DATA_PATHS = {"data.dir", "data.manual_dir", "data.unpacked_dir", "data.weights"}
 OmegaConf.register_new_resolver("quotient", lambda number, divisor: number / divisor, replace=True)  # for recipes
 #: How a run is computed, not what: another number of threads changes the last bits at most
-_MAY_CHANGE = {"resume", "trainer.threads"}
+_MAY_CHANGE = {"metric", "resume", "trainer.threads"}
 
 
 def train_settings(config: DictConfig) -> TrainSettings:
