@@ -1,4 +1,4 @@
-"""What every way to write the KL makes of one and the same VAE: the table of the README.
+"""What every way to write the KL makes of one and the same VAE: the table of docs/which-kl.md.
 
     python benchmarks/study.py [--seeds 0 1 2] [--options NAME=VALUE ...] [--rows ROW ...] [--json FILE] [--dir DIR]
 
@@ -74,7 +74,7 @@ def figures_of(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table_of(rows: list[dict[str, Any]], title: str) -> Table:
-    """The rows, as the README has them."""
+    """The rows, as docs/which-kl.md has them."""
     columns = ["ELBO", "reconstruction", "KL", "active units", "effective beta", "cosine", "ms a step"]
     table = Table("kl", *columns, title=title)
     for row in rows:

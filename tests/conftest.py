@@ -37,7 +37,7 @@ Run = Callable[..., "Outcome"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds what tests/test_browser.py takes its pictures by."""
-    parser.addoption("--screenshots", metavar="DIR", help="write the README's pictures there, from runs of 100 epochs")
+    parser.addoption("--screenshots", metavar="DIR", help="write the pictures of docs/ there, from runs of 100 epochs")
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """What a person sees in a browser: TensorBoard over a sweep, and the sweep's report, in headless Chromium.
 
-`pytest tests/test_browser.py -n0 --screenshots=docs/images` trains for 100 epochs and takes the README's pictures.
+`pytest tests/test_browser.py -n0 --screenshots=docs/images` trains for 100 epochs and takes the pictures of `docs/`.
 """
 
 import json

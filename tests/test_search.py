@@ -45,7 +45,7 @@ def test_it_finds_the_best_run_and_names_those_that_failed(tmp_path: Path) -> No
 
 
 def test_two_figures_make_a_front(tmp_path: Path) -> None:
-    options = ["metric=[reconstruction,kl]", "hydra.sweeper.direction=[minimize,minimize]", "hydra.sweeper.n_trials=2"]
+    options = ["metric=[reconstruction,kl]", "hydra.sweeper.n_trials=2"]
     ended, found = search(*options, cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     left = [json.loads(path.read_text())["validation"] for path in (tmp_path / "search").glob("*/summary.json")]
@@ -54,6 +54,44 @@ def test_two_figures_make_a_front(tmp_path: Path) -> None:
     front = {tuple(solution["values"]) for solution in found["solutions"]}
     best = {pair for pair in pairs if not any(other[0] <= pair[0] and other[1] <= pair[1] for other in pairs - {pair})}
     assert front == best
+
+
+def test_a_search_of_which_nothing_came(tmp_path: Path) -> None:
+    options = ["-m", "experiment=search", *QUICK, "hydra.sweeper.n_trials=2"]
+    ended = run_script("train.py", *options, "beta.value=choice(-1,-2)", cwd=tmp_path)
+    assert ended.status == 1
+    assert "Traceback" not in ended.stderr
+    named = [line for line in ended.stderr.splitlines() if line.startswith("train.py: search/")]
+    assert len(named) == 2
+    assert all("should be greater than or equal to 0" in line for line in named)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-m", "experiment=search", "metric=elbow"], "metric=elbow: "),
+        (
+            ["-m", "experiment=search", "trainer.strategy=multi_worker"],
+            "trainer.strategy=multi_worker: is for a single",
+        ),
+        (["experiment=search"], "experiment=search: is of several runs; add -m"),
+        (["experiment=kl_study"], "experiment=kl_study: is of several runs; add -m"),
+    ],
+)
+def test_what_no_search_can_be_is_said_at_once(
+    arguments: list[str], words: str, tmp_path: Path, no_tensorflow: str
+) -> None:
+    ended = run_script("train.py", *arguments, cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert ended.status == 1
+    assert ended.stderr.splitlines()[-1].startswith(f"train.py: {words}")
+    assert not list(tmp_path.glob("runs/*/*/*"))
+
+
+def test_the_loss_is_minimised(tmp_path: Path) -> None:
+    _, found = search("metric=loss", "hydra.sweeper.n_trials=2", cwd=tmp_path)
+    losses = [summary_of(path.parent)["validation"]["loss"] for path in (tmp_path / "search").glob("*/summary.json")]
+    assert found["best_value"] == pytest.approx(min(losses), rel=1e-12)
+    assert min(losses) < max(losses)
 
 
 def test_a_search_begins_in_an_empty_folder(tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ class Guard(Callback):
                 evaluate_settings(config)
                 return
             settings = train_settings(config)
+            if config.hydra.sweeper.params:
+                raise UserError(f"experiment={config.hydra.runtime.choices.experiment}: is of several runs; add -m")
             if settings.trainer.strategy == "multi_worker":
                 check_multi_worker()
             if settings.resume:
@@ -177,6 +179,9 @@ def _one_line_errors(script: str) -> Iterator[None]:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         raise SystemExit(f"{script}: {_explain(error)}") from None
     except ValueError as error:
+        if "No trials are completed yet" in str(error):  # Optuna's sweeper, when no run has come to its end
+            lines = failures(searched(Path(HydraConfig.get().sweep.dir)))
+            raise SystemExit("\n".join(f"{script}: {line}" for line in lines)) from None
         if "Config group override" not in str(error):
             raise
         raise SystemExit(f"{script}: a group takes one of its options, by name; --help lists them") from None
@@ -212,7 +217,7 @@ def _explain(error: Exception) -> str:
         return str(error)
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        more = "; pip install '.[sweep]' brings more" if group == "hydra/launcher" else ""
+        more = "; pip install '.[sweep]' brings more" if group in ("hydra/launcher", "hydra/sweeper") else ""
         return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}{more}"
     if isinstance(error, ConfigCompositionException) and "Could not override" in str(error):
         name = str(error).split("'")[1].split("@")[0]

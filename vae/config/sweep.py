@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vae.config.check import differing, run_configuration, run_summary
+from vae.config.check import differing, run_configuration, run_summary, train_settings
 from vae.errors import UserError
 from vae.files import write_json
 
@@ -56,16 +56,14 @@ def start_sweep(config: DictConfig) -> list[Path]:
     Raises:
         UserError: where a run that was trained before, with other options, is in the way.
     """
-    if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm" and not shutil.which("srun"):
-        raise UserError("hydra/launcher=submitit_slurm: needs a machine of a Slurm cluster; here is no srun")
+    _check_launcher(config)
     threads = share_cores(config, len(_combinations(config)))
     config.hydra.overrides.hydra.append("hydra.output_subdir=null")  # begin_run writes it, but over no finished run's
     _name_by_what_differs(config)
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
     runs = dict(_planned_runs(config))
     for path, run in runs.items():
-        if run.trainer.strategy == "multi_worker":
-            raise UserError("trainer.strategy=multi_worker: is for a single run, not for one of a sweep")
+        _check_strategy(run)
         _check_directory(path, run)
     finished = sum(is_finished(path) for path in runs)
     print(f"runs: {len(runs)}, finished already: {finished}, threads a run: {threads or 'all'}")
@@ -76,20 +74,30 @@ def start_sweep(config: DictConfig) -> list[Path]:
 def start_search(config: DictConfig) -> None:
     """Prepares a search, whose sweeper chooses each run by what came of those before.
 
+    What it is told of a run (`metric`) it minimises, but the ELBO.
+
     Raises:
-        UserError: where its directory is not empty.
+        UserError: where its directory is not empty, or its options are no run's.
     """
+    settings = train_settings(config)
+    _check_launcher(config)
+    _check_strategy(config)
     directory = Path(config.hydra.sweep.dir)
     if directory.is_dir() and any(directory.iterdir()):
         raise UserError(f"hydra.sweep.dir={directory}: is not empty, and a search begins anew")
     runs, at_a_time = (OmegaConf.select(config, f"hydra.sweeper.{name}") or 1 for name in ("n_trials", "n_jobs"))
     print(f"runs: {runs}, threads a run: {share_cores(config, at_a_time) or 'all'}")
     _name_by_what_differs(config)
+    metrics = [settings.metric] if isinstance(settings.metric, str) else settings.metric
+    directions = ["maximize" if metric == "elbo" else "minimize" for metric in metrics]
+    config.hydra.sweeper.direction = directions[0] if isinstance(settings.metric, str) else directions
+    HydraConfig.instance().set_config(config)  # for failures, should there be nothing else
 
 
 def searched(directory: Path) -> list[Path]:
     """The directories of a search's runs, in order."""
-    return sorted((path.parent for path in directory.glob("*/.hydra")), key=lambda path: path.stat().st_ctime_ns)
+    begun = {path.parents[1]: path.stat().st_mtime_ns for path in directory.glob("*/.hydra/overrides.yaml")}
+    return sorted(begun, key=begun.__getitem__)
 
 
 def begin_run(config: DictConfig) -> None:
@@ -156,7 +164,20 @@ def show_sweep(directory: Path) -> None:
     except UserError:
         return  # no run came so far as to say anything
     show_comparison(runs, compare(runs))
-    print(f"report     {write_report(runs, directory / 'comparison')}")
+    try:
+        print(f"report     {write_report(runs, directory / 'comparison')}")
+    except OSError as error:
+        print(f"report     not written: {error}")
+
+
+def _check_launcher(config: DictConfig) -> None:
+    if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm" and not shutil.which("srun"):
+        raise UserError("hydra/launcher=submitit_slurm: needs a machine of a Slurm cluster; here is no srun")
+
+
+def _check_strategy(run: DictConfig) -> None:
+    if run.trainer.strategy == "multi_worker":
+        raise UserError("trainer.strategy=multi_worker: is for a single run, not for one of a sweep")
 
 
 def _combinations(config: DictConfig) -> list[list[str]]:
@@ -174,8 +195,10 @@ def _overrides(config: DictConfig) -> list[Override]:
 
 def _name_by_what_differs(config: DictConfig) -> None:
     """Leaves out of the names of a sweep's runs what is the same for all."""
-    fixed = {override.key_or_group for override in _overrides(config) if not override.is_sweep_override()}
-    unnamed = sorted({*config.hydra.job.config.override_dirname.exclude_keys, *fixed})
+    swept = {override.key_or_group: override.is_sweep_override() for override in _overrides(config)}  # the last counts
+    unnamed = sorted(
+        {*config.hydra.job.config.override_dirname.exclude_keys} | {name for name in swept if not swept[name]}
+    )
     config.hydra.overrides.hydra.append(f"hydra.job.config.override_dirname.exclude_keys={unnamed}")
 
 

@@ -146,7 +146,8 @@ class ImageSource:
             shuffle_files=False,
             decoders={"image": tfds.decode.SkipDecoding()},
         )
-        return [features["label"].int2str(int(example["label"])) for example in dataset.as_numpy_iterator()]
+        numbers = [int(example["label"]) for example in dataset.as_numpy_iterator()]
+        return ["unlabelled" if number < 0 else features["label"].int2str(number) for number in numbers]
 
     def mean_image(self) -> NDArray[np.float32]:
         """The mean of the training images, in [0, 1], `(height, width, channels)`."""
