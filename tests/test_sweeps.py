@@ -175,10 +175,18 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
     assert (sweep / "comparison" / "report.html").exists()
 
 
-@pytest.mark.parametrize("experiment", ["experiment=kl_study", "+experiment=kl_study"])
-def test_the_question_in_one_command_means_twelve_runs(experiment: str, tmp_path: Path, no_tensorflow: str) -> None:
+@pytest.mark.parametrize(
+    ("experiment", "runs"),
+    [
+        ("experiment=kl_study", 12),
+        ("+experiment=kl_study", 12),
+        ("experiment=direction_study", 9),
+        ("experiment=beta_study", 15),
+    ],
+)
+def test_a_study_is_one_command(experiment: str, runs: int, tmp_path: Path, no_tensorflow: str) -> None:
     ended = run_script("train.py", "-m", experiment, "hydra.sweep.dir=sweep", cwd=tmp_path, PYTHONPATH=no_tensorflow)
-    assert "runs: 12, finished already: 0" in ended.stdout
+    assert f"runs: {runs}, finished already: 0" in ended.stdout
     assert "TensorFlow was loaded" in ended.stderr  # by the first of them
 
 
