@@ -21,8 +21,8 @@ COLUMNS = {
     "effective_beta": ("effective beta", "the weight that training really gave the KL"),
     "gradient_cosine": ("cosine", "of the trained regularizer's gradient and the exact KL's"),
     "nll": ("NLL", "-log p(x) by importance sampling, where evaluate.py was run, in nats per image"),
-    "steps_to_elbo": ("steps to it", "training steps until the ELBO that was asked for, of the runs that reached it"),
-    "seconds_to_elbo": ("seconds to it", "the same in seconds"),
+    "steps_to_elbo": ("steps to ELBO", "training steps until the ELBO that was asked for, of the runs that reached it"),
+    "seconds_to_elbo": ("seconds to ELBO", "the same in seconds"),
     "steps_per_second": ("steps/s", "training steps a second"),
     "status": ("status", "of the runs that did not finish"),
 }

@@ -10,7 +10,16 @@ from vae.compare.report import cells
 from vae.compare.table import comparable, conclusions
 
 NAME_WIDTH = 24  # of the configurations, at least
-LEAST_NEEDED = ("steps/s", "active units", "cosine", "seconds to it", "steps to it", "reconstruction", "KL", "finished")
+LEAST_NEEDED = (
+    "steps/s",
+    "active units",
+    "cosine",
+    "seconds to ELBO",
+    "steps to ELBO",
+    "reconstruction",
+    "KL",
+    "finished",
+)
 
 
 def show_comparison(runs: pd.DataFrame, table: pd.DataFrame, baseline: str | None = None) -> None:
