@@ -87,13 +87,6 @@ def test_what_no_search_can_be_is_said_at_once(
     assert not list(tmp_path.glob("runs/*/*/*"))
 
 
-def test_the_loss_is_minimised(tmp_path: Path) -> None:
-    _, found = search("metric=loss", "hydra.sweeper.n_trials=2", cwd=tmp_path)
-    losses = [summary_of(path.parent)["validation"]["loss"] for path in (tmp_path / "search").glob("*/summary.json")]
-    assert found["best_value"] == pytest.approx(min(losses), rel=1e-12)
-    assert min(losses) < max(losses)
-
-
 def test_a_search_begins_in_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "mine").write_text("")
