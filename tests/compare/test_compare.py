@@ -112,11 +112,13 @@ def test_one_run_of_each_seed_counts(make_run: MakeRun, tmp_path: Path) -> None:
             make_run(f"a{seed}{repeat}", ["kl=analytic"], [-40.0, -20.0 - seed], seed)
             make_run(f"b{seed}{repeat}", ["kl=tc"], [-40.0, -22.0 - seed - gap], seed, kl="tc")
         options = {"trainer": {"epochs": 2}}
-        make_run(f"b{seed}z", ["kl=tc"], [-60.0], seed, status="interrupted", kl="tc", options=options)
+        make_run(f"b{seed}z", ["kl=tc"], [-60.0] * 3, seed, status="interrupted", kl="tc", options=options)
+    make_run("a3", ["kl=analytic"], [-90.0], seed=3, status="running", options=options)
     frame = load_runs(tmp_path / "runs", tmp_path / "runs" / ".." / "runs")
-    assert frame["run"].nunique() == 15
+    assert frame["run"].nunique() == 16
     table = compare(frame).set_index("configuration")
-    assert table["runs"].tolist() == [6, 9]
+    assert table["runs"].tolist() == [7, 9]
+    assert table.loc["kl=analytic", "elbo"] == pytest.approx(-21.0)
     assert table.loc["kl=tc", "elbo"] == pytest.approx(np.mean([-22.0, -23.2, -24.1]))
     assert table.loc["kl=analytic", "elbo_interval"] == pytest.approx(stats.t.ppf(0.975, 2) / np.sqrt(3))
     (row,) = differences(frame).to_dict("records")
