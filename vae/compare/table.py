@@ -92,7 +92,8 @@ def differences(runs: pd.DataFrame, baseline: str | None = None, quantity: str =
     baseline = baseline or default_baseline(runs)
     if baseline not in table.index:
         raise KeyError(baseline)
-    by_seed, grounds, options = _by_seed(runs, QUANTITIES[quantity]), _grounds(runs), _options(runs)
+    last = last_epochs(runs)
+    by_seed, grounds, options = _by_seed(runs, last, QUANTITIES[quantity]), _grounds(last), _options(last)
     rows = []
     for name in table.index.drop(baseline):
         if grounds[name] != grounds[baseline]:
@@ -130,7 +131,7 @@ def conclusions(runs: pd.DataFrame, baseline: str | None = None) -> list[str]:
         baseline: as for `differences`; others are chosen for what cannot be compared with it.
     """
     together: dict[tuple[str, ...], list[str]] = {}
-    for name, ground in _grounds(runs).items():
+    for name, ground in _grounds(last_epochs(runs)).items():
         together.setdefault(ground, []).append(name)
     sentences = comparable(runs)
     for names in together.values():
@@ -157,17 +158,16 @@ def comparable(runs: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def _grounds(runs: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+def _grounds(last: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """For each configuration what it has to share with another to be compared with it."""
-    last = last_epochs(runs)
     columns = last.reindex(columns=[*COMPARED_WITHIN]).map(_word)
     return dict(zip(last["configuration"], columns.itertuples(index=False, name=None), strict=True))
 
 
-def _options(runs: pd.DataFrame) -> pd.DataFrame:
+def _options(last: pd.DataFrame) -> pd.DataFrame:
     """The composed options of each configuration, as words."""
-    last = last_epochs(runs).drop_duplicates("configuration").set_index("configuration")
-    return last[_compared(last)].map(_word)
+    first = last.drop_duplicates("configuration").set_index("configuration")
+    return first[_compared(first)].map(_word)
 
 
 def _word(value: Any) -> str:
@@ -177,13 +177,16 @@ def _word(value: Any) -> str:
 
 def _configured(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs whose composed configuration can be read."""
-    return runs[runs[[column for column in runs if column.startswith("option/")]].notna().any(axis=1)]
+    return runs[runs[_option_columns(runs)].notna().any(axis=1)]
 
 
 def _compared(runs: pd.DataFrame) -> list[str]:
     """The columns of the options that make a configuration."""
-    options = [column for column in runs if column.startswith("option/")]
-    return [column for column in options if column.removeprefix("option/") not in NOT_COMPARED]
+    return [column for column in _option_columns(runs) if column.removeprefix("option/") not in NOT_COMPARED]
+
+
+def _option_columns(runs: pd.DataFrame) -> list[str]:
+    return [column for column in runs if column.startswith("option/")]
 
 
 def _one_of_each_seed(last: pd.DataFrame) -> pd.DataFrame:
@@ -194,9 +197,8 @@ def _one_of_each_seed(last: pd.DataFrame) -> pd.DataFrame:
     return ranked.groupby(["configuration", "seed"], sort=False).tail(1)
 
 
-def _by_seed(runs: pd.DataFrame, column: str) -> dict[str, dict[Any, tuple[bool, pd.Series]]]:
+def _by_seed(runs: pd.DataFrame, last: pd.DataFrame, column: str) -> dict[str, dict[Any, tuple[bool, pd.Series]]]:
     """For each configuration and seed: whether the run finished, and the quantity by epoch."""
-    last = last_epochs(runs)
     values = runs.reindex(columns=["run", "epoch", column]).set_index("epoch").groupby("run")[column]
     series = dict(iter(values))
     found: dict[str, dict[Any, tuple[bool, pd.Series]]] = {name: {} for name in last["configuration"]}

@@ -42,9 +42,9 @@ def show_comparison(runs: pd.DataFrame, table: pd.DataFrame, baseline: str | Non
         *head,
         title=f"{runs['run'].nunique()} runs; nats per image, validation split",
     )
+    best = None if comparable(runs) else 0
     for place, row in enumerate(rows):
-        best = place == 0 and not comparable(runs)
-        shown.add_row(*(row[column] for column in kept), style="bold green" if best else None)
+        shown.add_row(*(row[column] for column in kept), style="bold green" if place == best else None)
     console.print(shown)
     if hidden:
         console.print(f"Not shown, for want of width: {', '.join(hidden)}. --format=csv has them.", style="dim")
