@@ -5,9 +5,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from vae import config as configuration
+from vae import cli as configuration
+from vae.compat import load_tensorflow
 from vae.diagnosis import diagnose, in_words
-from vae.startup import load_tensorflow
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
@@ -20,9 +20,9 @@ def evaluate(config: DictConfig) -> None:
         load_tensorflow()  # takes seconds: what could fail before has been checked
 
         from vae import data, evaluation, training
-        from vae.figures import save_figures
-        from vae.files import write_json
-        from vae.noise import Stream
+        from vae.evaluation.pictures import save_figures
+        from vae.random import Stream
+        from vae.runs.files import write_json
 
         configuration.build_kl(run.kl)  # a class of the user's must be known before the model is loaded
         model = training.trained_model(directory, f"run={settings.run}")

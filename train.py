@@ -5,8 +5,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from vae import config as configuration
-from vae.startup import load_tensorflow
+from vae import cli as configuration
+from vae.compat import load_tensorflow
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")

@@ -37,7 +37,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from vae.startup import load_tensorflow
+from vae.compat import load_tensorflow
 
 DEFAULTS = {"batches": [20, 128, 512], "latents": [16, 50], "points": [16, 32, 64], "rounds": 5}
 QUICK = {"batches": [20], "latents": [16], "points": [32], "rounds": 3}

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from workers import SPAWNED, silence
 
-from vae.startup import load_tensorflow
+from vae.compat import load_tensorflow
 
 MEBIBYTE = 2**20
 VALIDATION_IMAGES = 5_000

@@ -25,7 +25,7 @@ TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
 #: What train.py calls on its way, and what it is called in the table
 STAGES = {
-    ("vae.startup", "load_tensorflow"): "TensorFlow and Keras: import",
+    ("vae.compat", "load_tensorflow"): "TensorFlow and Keras: import",
     ("vae.config", "build_source"): "data set found",
     ("vae.config", "build_model"): "images read, model built",
 }
@@ -96,15 +96,15 @@ def instrumented(report: str, started: float, overrides: list[str]) -> None:
         fit = vae.training.fit
         vae.training.fit = functools.partial(_with_callbacks, [Stop()], fit)
 
-    import vae.startup
+    import vae.compat
 
-    load = vae.startup.load_tensorflow
+    load = vae.compat.load_tensorflow
 
     def load_and_arrange_the_end(threads: int | None = None) -> None:
         load(threads)
         stop_after_first_chunk()
 
-    vae.startup.load_tensorflow = load_and_arrange_the_end
+    vae.compat.load_tensorflow = load_and_arrange_the_end
     sys.argv = [str(TRAIN), *overrides]
     runpy.run_path(str(TRAIN), run_name="__main__")
 

@@ -36,7 +36,7 @@ default_role = "code"  # in docstrings, as in Markdown
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_use_rtype = False  # what stands before a colon under "Returns" is no type
-autodoc_type_aliases = {"CheckResult": "vae.kl._checks.CheckResult"}
+autodoc_type_aliases = {"CheckResult": "vae.conformance.checks.CheckResult"}
 python_maximum_signature_line_length = 200  # of the types' full names
 # What other libraries define cannot be resolved without a network
 nitpick_ignore_regex = [

@@ -93,7 +93,7 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
         mock.patch.object(sys, "argv", [str(REPOSITORY / script), *arguments]),
         mock.patch.dict(os.environ, environment),
         mock.patch.object(warnings, "formatwarning"),
-        mock.patch("vae.startup.load_tensorflow"),  # it is, and on as many threads as another test may have chosen
+        mock.patch("vae.compat.load_tensorflow"),  # it is, and on as many threads as another test may have chosen
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("default")

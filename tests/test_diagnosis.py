@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run_here
-from tests.runs import QUICK, summary_of
+from tests.reading import QUICK, summary_of
 from vae.diagnosis import RULES, diagnose
 
 #: What provokes a rule, the words that its sentence must have, and what other rules rightly say beside it.

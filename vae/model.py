@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 import vae.kl
-from vae.kl.contract import KLRegularizer, canonical_mean
+from vae.kl.base import KLRegularizer, canonical_mean
 from vae.latents import LatentFamily, Prior, kl_per_example
 from vae.likelihoods import Likelihood
-from vae.noise import Stream, key, keys, regularizer_key
-from vae.objective import ELBO
+from vae.objectives import ELBO
+from vae.random import Stream, key, keys, regularizer_key
 from vae.schedules import Schedule
 
 for name in vae.kl.__all__:

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from vae.serialization import Configurable
+from vae.saving import Configurable
 
 
 class Schedule(Configurable, ABC):

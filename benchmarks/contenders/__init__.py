@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vae.startup import load_tensorflow
+from vae.compat import load_tensorflow
 
 MATRIX_SIZE = 2048
 SIDE = 28

@@ -9,7 +9,7 @@ import tensorflow as tf
 from contenders import HandIn, Task
 from contenders.keras_model import EPOCHS, HandingIn, new_model
 from vae import VAE
-from vae.noise import uniform_like
+from vae.random import uniform_like
 
 
 class Binarizing(VAE):

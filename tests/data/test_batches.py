@@ -19,7 +19,7 @@ from vae.data import (
     training_images,
 )
 from vae.data import chunks as cut
-from vae.noise import Stream
+from vae.random import Stream
 
 
 def distinct(count: int = 50) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from tests.conftest import REPOSITORY
 from vae.kl import KLRegularizer
 from vae.latents import Gaussian
-from vae.noise import Stream, key
+from vae.random import Stream, key
 
 OPTIONS = sorted(path.stem for path in (REPOSITORY / "configs" / "kl").glob("*.yaml"))
 DIRECTIONS = ("forward", "reverse", "symmetric")

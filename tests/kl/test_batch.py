@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from vae.kl import Analytic, MaximumMeanDiscrepancy, TotalCorrelation
 from vae.latents import Gaussian
-from vae.noise import Stream, key, regularizer_key
+from vae.random import Stream, key, regularizer_key
 
 PRIOR = Gaussian(tf.zeros([1, 2]), tf.zeros([1, 2]))
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests.kl.conftest import DIRECTIONS, build
 from vae.kl import DirectedKL, KerasLoss, KLRegularizer, MaximumMeanDiscrepancy, PerLatentRegularizer
 from vae.latents import Gaussian, GaussianLatent
-from vae.noise import Stream, keys, regularizer_key
+from vae.random import Stream, keys, regularizer_key
 
 Draw = Callable[..., tuple[Gaussian, Gaussian, tf.Tensor]]
 

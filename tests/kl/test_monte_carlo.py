@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from vae.kl import Analytic, MonteCarlo
 from vae.latents import Gaussian
-from vae.noise import Stream, key, regularizer_key
+from vae.random import Stream, key, regularizer_key
 
 PRIOR = Gaussian(tf.zeros([1, 2]), tf.zeros([1, 2]))
 MU, LOG_VAR = np.array([[0.8, -0.3]]), np.array([[-0.5, 0.3]])

@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 from vae.errors import UserError
 from vae.kl import Analytic, Backend, JensenShannon, KerasLoss, MonteCarlo, Raw, Renyi, TotalCorrelation
 from vae.latents import Bernoulli, BernoulliLatent, Categorical, CategoricalLatent
-from vae.noise import Stream, key
+from vae.random import Stream, key
 
 DRAW = key(0, Stream.PRIOR_SAMPLES, 0)
 Discrete = Categorical | Bernoulli

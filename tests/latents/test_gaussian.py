@@ -8,7 +8,7 @@ from scipy.stats import norm
 from vae.latents import Gaussian, GaussianLatent
 from vae.latents.gaussian import LOG_VAR_BOUNDS, soft_bound
 from vae.latents.support import histogram, quadrature
-from vae.noise import Stream, key
+from vae.random import Stream, key
 
 
 def test_log_prob_equals_scipy() -> None:

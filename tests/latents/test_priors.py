@@ -15,7 +15,7 @@ from vae.errors import UserError
 from vae.evaluation import measure
 from vae.kl import Analytic, Backend, MonteCarlo
 from vae.latents import CategoricalLatent, Gaussian, GaussianMixture, MixturePrior, Prior, VampPrior
-from vae.noise import Stream, key
+from vae.random import Stream, key
 
 MakeVAE = Callable[..., VAE]
 Images = NDArray[np.float32]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from vae.compare.report import cells, write_report
-from vae.compare.runs import load_runs
-from vae.compare.table import compare
+from vae.compare.statistics import compare
 from vae.compare.terminal import show_comparison
 from vae.errors import UserError
+from vae.runs.loading import load_runs
 
 
 def main() -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from vae.compare.plots import plots
-from vae.compare.table import comparable, compare, conclusions, default_baseline
+from vae.compare.plotting import draw_plots
+from vae.compare.statistics import comparable, compare, conclusions, default_baseline
 
 #: What stands above a column of `compare`'s table, and what it means
 COLUMNS = {
@@ -40,7 +40,7 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
     Returns:
         The page's path.
     """
-    drawn = plots(runs)
+    drawn = draw_plots(runs)
     directory.mkdir(parents=True, exist_ok=True)
     for plot in drawn:
         for suffix in ("png", "svg"):

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from vae.compare.report import cells
-from vae.compare.table import comparable, conclusions
+from vae.compare.statistics import comparable, conclusions
 
 NAME_WIDTH = 24  # of the configurations, at least
 LEAST_NEEDED = (

@@ -8,9 +8,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from vae.config.schema import EvaluateSettings, TrainSettings, validate
 from vae.errors import UserError
-from vae.files import read_json
-from vae.settings import EvaluateSettings, TrainSettings, validate
+from vae.runs.files import read_json
 
 DATA_PATHS = {"data.dir", "data.manual_dir", "data.unpacked_dir", "data.weights"}
 OmegaConf.register_new_resolver("quotient", lambda number, divisor: number / divisor, replace=True)  # for recipes

@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from vae.data.stored import StoredImages
-from vae.noise import Stream, key, keys, uniform_like
+from vae.random import Stream, key, keys, uniform_like
 
 Images = NDArray[np.uint8] | StoredImages
 

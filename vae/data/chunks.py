@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vae.data.batches import Images, evaluation_images, reader
 from vae.data.stored import StoredImages
-from vae.noise import Stream, key
+from vae.random import Stream, key
 
 Take = Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
 

@@ -23,7 +23,7 @@ from vae.data import digits  # noqa: F401  (registers the builder)
 from vae.data.batches import Images
 from vae.data.stored import StoredImages
 from vae.errors import UserError
-from vae.files import replaced
+from vae.runs.files import replaced
 
 READ_AT_A_TIME = 1024
 PREPARING_FAILED = (

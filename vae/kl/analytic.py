@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from vae.kl.contract import DirectedKL
+from vae.kl.base import DirectedKL
 
 
 class Analytic(DirectedKL):

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vae.kl.contract import DirectedKL
+from vae.kl.base import DirectedKL
 
 
 class Backend(DirectedKL):

@@ -4,9 +4,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from vae.kl.contract import DirectedKL, check_gaussian
+from vae.kl.base import DirectedKL, check_gaussian
 from vae.latents import GaussianMixture
-from vae.noise import own_key
+from vae.random import own_key
 
 
 class MonteCarlo(DirectedKL):

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vae.kl.contract import DirectedKL, check_gaussian
+from vae.kl.base import DirectedKL, check_gaussian
 
 FORMS = ("parameters", "softmax", "log_var")
 

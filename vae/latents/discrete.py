@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from vae.latents.distribution import Distribution, LatentFamily
-from vae.noise import uniform_like
+from vae.random import uniform_like
 from vae.schedules import Exponential, Schedule
 
 _HALF_A_STEP = 2.0**-25  # keeps a uniform number of 24 bits off 0

@@ -6,8 +6,8 @@ from typing import Any, Self
 import tensorflow as tf
 
 from vae.errors import UserError
+from vae.saving import Configurable
 from vae.schedules import Schedule
-from vae.serialization import Configurable
 
 
 class Distribution(ABC):
@@ -37,7 +37,7 @@ class Distribution(ABC):
         """Draws z.
 
         Args:
-            key: of the noise (`vae.noise.normal_like`).
+            key: of the noise (`vae.random.normal_like`).
             samples: how many for each example; None for one, without an axis of its own.
             batch: for how many examples, where these distributions are one for all, as a prior is; None for its own.
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from vae.latents import support as supports
 from vae.latents.distribution import Distribution, LatentFamily
-from vae.noise import normal_like
+from vae.random import normal_like
 
 LOG_VAR_BOUNDS = (-20.0, 10.0)
 JS_POINTS = 64

@@ -10,7 +10,7 @@ import tensorflow as tf
 from vae.errors import UserError
 from vae.latents.distribution import Distribution, LatentFamily
 from vae.latents.gaussian import Gaussian, GaussianLatent
-from vae.noise import normal_like, uniform_like
+from vae.random import normal_like, uniform_like
 
 
 class GaussianMixture(Distribution):

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from vae.errors import UserError
 from vae.kl import KLRegularizer
-from vae.kl.contract import canonical_mean
+from vae.kl.base import canonical_mean
 from vae.latents import active, kl_per_example
-from vae.noise import Stream, key, regularizer_key
+from vae.random import Stream, key, regularizer_key
 
 TRAINED = "trained"
 CLIP = 1e-7  # Keras's: both arguments of its function are kept within [CLIP, 1]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae.errors import UserError
-from vae.files import replaced
+from vae.runs.files import replaced
 
 KEPT = 2
 SECONDS_BETWEEN = 300.0

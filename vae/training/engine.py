@@ -11,10 +11,10 @@ from typing import Any
 import tensorflow as tf
 
 from vae.data import scaled_images, training_images
+from vae.distributed.strategies import distributed_step, losing_nobody
 from vae.model import VAE
 from vae.networks import are_faster_compiled
-from vae.training.divergence import Run, Watched
-from vae.training.strategies import distributed_step, losing_nobody
+from vae.training.non_finite import Run, Watched
 
 Step = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], None]
 Call = Callable[[Iterator[Any]], dict[str, Any]]

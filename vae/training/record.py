@@ -16,11 +16,11 @@ import keras
 import tensorflow as tf
 
 import vae
+from vae.distributed.strategies import WorkerLostError
 from vae.errors import UserError
-from vae.files import replaced, write_json
-from vae.training.divergence import NotFiniteError
-from vae.training.interruption import at_once
-from vae.training.strategies import WorkerLostError
+from vae.runs.files import replaced, write_json
+from vae.training.non_finite import NotFiniteError
+from vae.training.signals import at_once
 
 INTERRUPTED_STATUS = 130  # what a shell shows after Ctrl-C
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from vae.training.divergence import NotFiniteError
+from vae.training.non_finite import NotFiniteError
 from vae.training.record import History, RunRecord
 from vae.training.tensorboard import split_logs
 

@@ -17,8 +17,8 @@ from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from vae.files import replaced
-from vae.images import tile
+from vae.data.tiling import tile
+from vae.runs.files import replaced
 
 PICTURE_EPOCHS = 8  # with the first and the last at most ten, which is what TensorBoard keeps of a tag
 POINTS = 1000  # of the projector, at most

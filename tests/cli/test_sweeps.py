@@ -1,0 +1,324 @@
+"""Sweeps on Hydra's launchers: real runs, two at a time, each on its share of the cores; and started again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import joblib
+import keras
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from tests.conftest import REPOSITORY, Outcome, run_script
+from tests.reading import summary_of, weights_are_equal
+from vae.cli.sweeps import share_cores, start_sweep
+
+EXTRA = "needs the extra 'sweep': pip install '.[sweep]'"
+PLUGINS = {
+    "joblib": "hydra_plugins.hydra_joblib_launcher",
+    "submitit_local": "hydra_plugins.hydra_submitit_launcher",
+    "submitit_slurm": "hydra_plugins.hydra_submitit_launcher",
+    "ray": "hydra_plugins.hydra_ray_launcher",
+}
+QUICK = ["latent.size=4", "trainer.epochs=2", "trainer.engine=keras", "data.take=200", "audit=none"]
+
+#: A Keras callback that waits until another run has begun, too, and notes what it saw
+PROBE = """
+import json
+import os
+import time
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+
+class Probe(keras.callbacks.Callback):
+    def on_train_begin(self, logs=None):
+        folder = Path(os.environ["PROBE_FOLDER"])
+        threads = tf.config.threading
+        seen = {
+            "process": os.getpid(),
+            "threads": [threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()],
+        }
+        (folder / f"{time.time_ns()}.json").write_text(json.dumps(seen))
+        deadline = time.monotonic() + 120
+        while len(list(folder.glob("*.json"))) < int(os.environ["PROBE_WAITS_FOR"]):
+            if time.monotonic() > deadline:
+                raise TimeoutError("no other run began while this one waited")
+            time.sleep(0.05)
+"""
+
+
+def contents(directory: Path) -> dict[Path, tuple[bytes, int]]:
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the sweeps' second run is, by itself in a process of its own."""
+    folder = tmp_path_factory.mktemp("alone")
+    ended = run_script("train.py", *QUICK, "kl=keras_loss", "trainer.threads=1", "hydra.run.dir=run", cwd=folder)
+    assert ended.status == 0, ended.stderr
+    return folder / "run"
+
+
+def swept(launcher: str, folder: Path, *options: str, waits_for: int = 2) -> tuple[Outcome, list[dict[str, Any]]]:
+    """A sweep on a launcher into the folder's `sweep`: how it ended, and what the probe saw of what trained."""
+    (folder / "probe.py").write_text(PROBE)
+    (folder / "seen").mkdir()
+    ended = run_script(
+        "train.py",
+        "-m",
+        f"hydra/launcher={launcher}",
+        *QUICK,
+        *options,
+        "kl=analytic,keras_loss",
+        "hydra.sweep.dir=sweep",
+        "+callbacks.probe._target_=probe.Probe",
+        cwd=folder,
+        PYTHONPATH=f"{REPOSITORY}{os.pathsep}{folder}",
+        PROBE_FOLDER=str(folder / "seen"),
+        PROBE_WAITS_FOR=str(waits_for),
+    )
+    return ended, [json.loads(path.read_text()) for path in sorted((folder / "seen").iterdir())]
+
+
+def assert_two_trained_and_two_are_named(
+    ended: Outcome, sweep: Path, alone: Path, option: str, values: tuple[str, str], why: str
+) -> None:
+    """The first two runs, of a good value, and the last two, of one that fails."""
+    assert ended.status == 1
+    runs = [f"{number}-{kl}-0-{option}" for number, kl in enumerate(("analytic", "keras_loss") * 2)]
+    named = [line for line in ended.stderr.splitlines() if line.startswith("train.py: ")]
+    assert [line.split(": ")[1] for line in named] == [f"sweep/{run}={values[1]}" for run in runs[2:]]
+    assert all(line.endswith(why) for line in named), named
+    assert "Traceback" not in ended.stderr
+    trained = [sweep / f"{run}={values[0]}" for run in runs[:2]]
+    assert [summary_of(run)["status"] for run in trained] == ["finished", "finished"]
+    assert weights_are_equal(trained[1] / "model.keras", alone / "model.keras")
+
+
+def test_one_after_the_other_in_one_process(alone: Path, tmp_path: Path) -> None:
+    """The second run in a process is to the bit what it is in a process of its own."""
+    options = ["trainer.threads=1", "optimizer.learning_rate=0.001,1e20"]
+    ended, seen = swept("basic", tmp_path, *options, waits_for=1)
+    why = "try a smaller optimizer.learning_rate, or +optimizer.clipnorm=1"
+    rates = ("0.001", "1e20")
+    assert_two_trained_and_two_are_named(ended, tmp_path / "sweep", alone, "optimizer.learning_rate", rates, why)
+    assert len(seen) == 4
+    assert len({run["process"] for run in seen}) == 1
+    assert ended.stderr.count("warning: effective beta is 0.25") == 1
+    names = [
+        [layer.name for layer in keras.models.load_model(run / "model.keras").encoder.layers]
+        for run in (alone, tmp_path / "sweep" / "1-keras_loss-0-optimizer.learning_rate=0.001")
+    ]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
+def test_side_by_side_each_on_its_share_of_the_cores(launcher: str, alone: Path, tmp_path: Path) -> None:
+    pytest.importorskip(PLUGINS[launcher], reason=EXTRA)
+    cores = joblib.cpu_count()
+    if cores < 2:
+        pytest.skip("needs two cores")
+    ended, seen = swept(launcher, tmp_path, "trainer.batch_size=128,-1")
+    why = "trainer.batch_size=-1: should be greater than 0"
+    sizes = ("128", "-1")
+    assert_two_trained_and_two_are_named(ended, tmp_path / "sweep", alone, "trainer.batch_size", sizes, why)
+    assert len({run["process"] for run in seen}) == 2  # which waited for each other
+    share = cores // min(cores, 4)
+    assert [run["threads"] for run in seen] == [[share, share]] * 2
+    overrides = OmegaConf.load(
+        tmp_path / "sweep" / "1-keras_loss-0-trainer.batch_size=128" / ".hydra" / "overrides.yaml"
+    )
+    assert f"trainer.threads={share}" in overrides
+
+
+def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None:
+    """Four times the same run: finished, stopped after an epoch, stopped before its end was written, not begun."""
+    sweep = tmp_path / "sweep"
+    for number in range(3):
+        shutil.copytree(alone, sweep / f"{number}-keras_loss-0")
+    for run in (sweep / "1-keras_loss-0", sweep / "2-keras_loss-0"):
+        (run / "model.keras").unlink()
+        (run / "summary.json").write_text('{"status": "interrupted"}')
+    (sweep / "1-keras_loss-0" / "checkpoints" / "step-00000004.keras").unlink()
+    finished = contents(sweep / "0-keras_loss-0")
+    options = [*QUICK, "kl=keras_loss", "seed=0,0,0,0", "trainer.threads=1", "hydra.sweep.dir=sweep"]
+
+    ended = run_script("train.py", "-m", *options, cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    assert "runs: 4, finished already: 1" in ended.stdout
+    epochs = [line.split("  ")[0] for line in ended.stdout.splitlines() if line.startswith("epoch ")]
+    assert epochs == ["epoch 2/2", "epoch 1/2", "epoch 2/2"]
+    assert contents(sweep / "0-keras_loss-0") == finished
+    for number in range(4):
+        assert weights_are_equal(sweep / f"{number}-keras_loss-0" / "model.keras", alone / "model.keras"), number
+
+    ended = run_script("train.py", "-m", *options, cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    assert "runs: 4, finished already: 4" in ended.stdout
+    assert not [line for line in ended.stdout.splitlines() if line.startswith("epoch ")]
+    assert "4 runs; nats per image, validation split" in ended.stdout
+    assert "report     sweep/comparison/report.html" in ended.stdout
+    assert (sweep / "comparison" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("experiment", "runs"),
+    [
+        ("experiment=kl_study", 12),
+        ("+experiment=kl_study", 12),
+        ("experiment=direction_study", 9),
+        ("experiment=beta_study", 15),
+    ],
+)
+def test_a_study_is_one_command(experiment: str, runs: int, tmp_path: Path, no_tensorflow: str) -> None:
+    ended = run_script("train.py", "-m", experiment, "hydra.sweep.dir=sweep", cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert f"runs: {runs}, finished already: 0" in ended.stdout
+    assert "TensorFlow was loaded" in ended.stderr  # by the first of them
+
+
+@pytest.mark.parametrize("left", ["model.keras", "checkpoints"])
+def test_a_run_of_another_configuration_is_never_written_over(
+    left: str, trained_run: Path, tmp_path: Path, no_tensorflow: str
+) -> None:
+    """Neither one that is finished nor one that could go on."""
+    run = tmp_path / "sweep" / "1-keras_loss-0"
+    shutil.copytree(trained_run, run)
+    if left == "model.keras":
+        shutil.rmtree(run / "checkpoints")
+    else:
+        (run / "model.keras").unlink()
+        (run / "summary.json").unlink()
+    before = contents(tmp_path)
+    options = ["trainer.epochs=3", "latent.size=5", "beta.value=2", "kl=analytic,keras_loss", "hydra.sweep.dir=sweep"]
+    ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert ended.status == 1
+    assert ended.stderr.splitlines() == [
+        "train.py: hydra.sweep.dir: sweep/1-keras_loss-0 holds a run with another beta.value, latent.size, "
+        "which is never written over"
+    ]
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["beta.value=1,4", "trainer.epochs=2"], ["0-analytic-0-beta.value=1", "1-analytic-0-beta.value=4"]),
+        (["kl=backend", "kl.points=8,16", "seed=3"], ["0-backend-3-kl.points=8", "1-backend-3-kl.points=16"]),
+        (["model.hidden=[8,8],[4]"], ["0-analytic-0-model.hidden=8,8", "1-analytic-0-model.hidden=4"]),
+        (["data.name='../x','é y'"], ["0-analytic-0-data.name=..-x", "1-analytic-0-data.name=y"]),
+        ([f"data.name={'n' * 300},b"], ["0-analytic-0-data.name=" + "n" * 110, "1-analytic-0-data.name=b"]),
+        (["kl=analytic", "trainer.threads=1"], ["0-analytic-0"]),
+    ],
+    ids=["beta", "kl", "list", "path", "long", "nothing"],
+)
+def test_a_run_s_name_tells_what_the_sweep_varies(
+    options: list[str], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration("train", [*options, "hydra.sweep.dir=sweep"], RunMode.MULTIRUN)
+        assert start_sweep(config) == [Path("sweep", name) for name in names]
+
+
+def test_two_runs_never_share_a_directory(tmp_path: Path, no_tensorflow: str) -> None:
+    options = ["seed=0,1", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=run"]
+    ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert ended.status == 1
+    assert ended.stderr == "train.py: hydra.sweep.subdir: would be sweep/run for several runs\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_for_a_single_run(trained_run: Path, tmp_path: Path, no_tensorflow: str) -> None:
+    for option in (f"resume={trained_run}", "trainer.strategy=multi_worker"):
+        ended = run_script("train.py", "-m", option, "seed=0,1", cwd=tmp_path, PYTHONPATH=no_tensorflow)
+        assert ended.status == 1
+        assert ended.stderr.startswith(f"train.py: {option}: is for a single run")
+        assert len(ended.stderr.splitlines()) == 1
+        assert not list(tmp_path.iterdir())
+
+
+def test_after_ctrl_c_it_goes_on_with_another_launcher_too(tmp_path: Path) -> None:
+    pytest.importorskip(PLUGINS["joblib"], reason=EXTRA)
+    options = [*QUICK, "trainer.epochs=12", "seed=0,1", "hydra.sweep.dir=sweep"]
+    command = [sys.executable, str(REPOSITORY / "train.py"), "-m", *options, "hydra/launcher=joblib"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    folders = [tmp_path / "sweep" / run / "checkpoints" for run in ("0-analytic-0", "1-analytic-1")]
+    while not any(list(folder.glob("step-*.keras")) for folder in folders):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    had_an_epoch = sum(max(folder.glob("step-*.keras"), default=Path()).stem >= "step-00000002" for folder in folders)
+
+    again = run_script("train.py", "-m", *options, cwd=tmp_path)
+    assert again.status == 0, again.stderr
+    assert again.stdout.count("epoch 1/12") == 2 - had_an_epoch
+    for folder in folders:
+        assert summary_of(folder.parent)["status"] == "finished"
+        epochs = [line.split(",")[0] for line in (folder.parent / "history.csv").read_text().splitlines()[1:]]
+        assert epochs == [str(epoch) for epoch in range(1, 13)]
+
+
+# What the user chose, how many runs, what share_cores sets on a machine of eight cores
+SHARES: list[tuple[list[str], int, dict[str, int | str | None]]] = [
+    (["hydra/launcher=basic"], 12, {"threads": None}),
+    (["hydra/launcher=joblib"], 12, {"threads": 1, "hydra.launcher.n_jobs": 8, "hydra.launcher.batch_size": "1"}),
+    (["hydra/launcher=joblib"], 3, {"threads": 2, "hydra.launcher.n_jobs": 3}),
+    (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], 12, {"threads": 4, "hydra.launcher.n_jobs": 2}),
+    (["hydra/launcher=joblib", "hydra.launcher.n_jobs=16"], 99, {"threads": 1, "hydra.launcher.n_jobs": 16}),
+    (["hydra/launcher=joblib", "trainer.threads=3"], 12, {"threads": 3, "hydra.launcher.n_jobs": 2}),
+    (["hydra/launcher=submitit_local"], 12, {"threads": 1, "hydra.sweeper.max_batch_size": 8}),
+    (["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"], 12, {"hydra.launcher.timeout_min": 5}),
+    (["hydra/launcher=ray"], 4, {"threads": 2, "hydra.launcher.ray.remote.num_cpus": 2}),
+    (["hydra/launcher=ray", "trainer.threads=4"], 4, {"threads": 4, "hydra.launcher.ray.remote.num_cpus": 4}),
+    (["hydra/launcher=submitit_slurm"], 12, {"threads": None, "hydra.launcher.cpus_per_task": None}),
+    (["hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=6"], 12, {"threads": 6}),
+    (["hydra/launcher=submitit_slurm", "trainer.threads=6"], 12, {"threads": 6, "hydra.launcher.cpus_per_task": 6}),
+]
+
+
+@pytest.mark.parametrize(("chosen", "runs", "expected"), SHARES, ids=str)
+def test_how_runs_share_eight_cores(
+    chosen: list[str], runs: int, expected: dict[str, int | str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if plugin := PLUGINS.get(chosen[0].removeprefix("hydra/launcher=")):
+        pytest.importorskip(plugin, reason=EXTRA)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+        config = compose("train", chosen, return_hydra_config=True)
+    assert share_cores(config, runs) == expected.get("threads", 1)
+    for option, value in expected.items():
+        if option != "threads":
+            assert OmegaConf.select(config, option) == value, option
+
+
+def test_without_slurm_it_says_so(tmp_path: Path, no_tensorflow: str) -> None:
+    pytest.importorskip(PLUGINS["submitit_slurm"], reason=EXTRA)
+    if shutil.which("srun"):
+        pytest.skip("there is Slurm here")
+    options = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=long", "seed=0,1"]
+    ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert ended.status == 1
+    assert ended.stderr.startswith("train.py: hydra/launcher=submitit_slurm: needs a machine of a Slurm cluster")
+    assert len(ended.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())

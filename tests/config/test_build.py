@@ -1,0 +1,169 @@
+"""Every option composes, passes the check and builds what it says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from tests.conftest import REPOSITORY
+from vae import cli as configuration
+from vae.data import ImageSource
+from vae.errors import UserError
+from vae.likelihoods import GaussianLikelihood
+
+CONFIGS = REPOSITORY / "configs"
+OPTIONS = [
+    f"{'+' if group == 'experiment' else ''}{group}={path.stem}"
+    for group in sorted(path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name != "hydra")
+    for path in sorted((CONFIGS / group).glob("*.yaml"))
+]
+
+
+@pytest.fixture(autouse=True)
+def _configs() -> Iterator[None]:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> ImageSource:
+    return ImageSource("digits", dir=str(tmp_path_factory.mktemp("data")), validation_size=180)
+
+
+def composed(*overrides: str) -> DictConfig:
+    return compose("train", list(overrides))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_passes_the_check(option: str) -> None:
+    needed = ["data.name=mnist"] if option == "data=tfds" else []
+    settings = configuration.train_settings(composed(option.removeprefix("+"), *needed))
+    assert settings.trainer.epochs > 0
+
+
+def test_the_defaults() -> None:
+    settings = configuration.train_settings(composed())
+    assert settings.data.name == "digits"
+    assert settings.kl.direction == "forward"
+    assert settings.beta.value == 1.0
+    assert settings.seed == 0
+    assert settings.resume is None
+
+
+def test_a_data_set_may_choose_the_likelihood_and_the_user_has_the_last_word() -> None:
+    assert composed("data=cifar10").likelihood._target_ == "vae.likelihoods.GaussianLikelihood"
+    assert composed("data=cifar10", "likelihood=bernoulli").likelihood._target_.endswith("BernoulliLikelihood")
+    assert composed("data=cifar10").data.name == "cifar10"
+
+
+def test_an_experiment_is_a_diff_against_the_defaults() -> None:
+    config = composed("experiment=mnist_conv")
+    assert config.data.name == "mnist"
+    assert config.model._target_ == "vae.networks.Conv"
+    assert config.latent.size == 32
+    assert composed("experiment=mnist_conv", "latent.size=8").latent.size == 8
+
+
+def test_the_audit_takes_another_regularizer_by_one_word() -> None:
+    config = composed("+kl@audit.narrow=backend", "audit.narrow.support=histogram")
+    audit = configuration.build_audit(config)
+    assert {*audit} == {*configuration.build_audit(composed()), "narrow"}
+    assert audit["narrow"].support == "histogram"
+    assert configuration.build_audit(composed("audit=none")) == {}
+
+
+def test_the_model_is_what_was_asked_for(tmp_path: Path) -> None:
+    config = composed(
+        f"data.dir={tmp_path}",
+        "model=conv",
+        "model.filters=[4]",
+        "model.hidden=8",
+        "latent.size=3",
+        "likelihood=gaussian",
+        "likelihood.scale=0.2",
+        "kl=backend",
+        "kl.direction=reverse",
+        "beta.value=2",
+        "seed=5",
+        "optimizer.learning_rate=0.01",
+    )
+    source = configuration.build_source(config)
+    vae = configuration.build_model(config, source)
+    assert isinstance(vae.likelihood, GaussianLikelihood)
+    assert vae.likelihood.scale == 0.2
+    assert vae.latent.size == 3
+    assert vae.kl.get_config() == {"direction": "reverse", "support": "quadrature", "points": None}
+    assert (float(vae.beta.numpy()), vae.seed) == (2.0, 5)
+    assert float(keras.ops.convert_to_numpy(vae.optimizer.learning_rate)) == pytest.approx(0.01)
+    bias = vae.decoder.get_layer("likelihood").bias.numpy()
+    assert bias == pytest.approx([np.mean(source.train) / 255], rel=1e-4)
+
+
+TOGETHER = [
+    (["latent=bernoulli", "kl=raw"], "kl=raw misuses the means", "this is a Bernoulli; kl=analytic is exact"),
+    (["latent=categorical", "kl=tc"], "kl=tc compares densities of Gaussians", "this is a Categorical"),
+    (["latent=categorical", "kl=mmd"], "kl=mmd needs z to be a draw", "this is a Categorical"),
+    (["latent=bernoulli", "prior=vamp"], "needs latent=gaussian", "BernoulliLatent"),
+    (["prior=vamp", "kl=keras_loss"], "has no closed form", "kl=monte_carlo estimates it"),
+    (["kl=mmd", "objective.free_bits=0.1"], "objective.free_bits=0.1: MaximumMeanDiscrepancy", "kl=analytic has"),
+    (["objective.free_bits=0.1", "objective.group_size=3"], "objective.group_size=3", "does not divide 16"),
+    (["kl._target_=tests.kl.mistaken.Vector"], "Vector must return a scalar", "(2,)"),
+    (["kl._target_=tests.kl.mistaken.Failing"], "Failing failed", "AttributeError"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "wrong", "right"), TOGETHER, ids=lambda case: str(case)[:40])
+def test_what_does_not_go_together_is_named(overrides: list[str], wrong: str, right: str, digits: ImageSource) -> None:
+    with pytest.raises(UserError) as caught:
+        configuration.build_model(composed(*overrides), digits)
+    message = str(caught.value)
+    assert wrong in message
+    assert right in message
+    assert "\n" not in message
+
+
+EVERYWHERE = ["analytic", "backend", "keras_loss", "jensen_shannon", "renyi"]
+GOES = [
+    *((latent, kl) for latent in ("gaussian", "categorical", "bernoulli") for kl in EVERYWHERE),
+    *(("gaussian", kl) for kl in ("monte_carlo", "raw", "tc", "mmd")),
+    *(("gaussian", "monte_carlo", f"prior={prior}") for prior in ("mixture", "vamp")),
+    ("gaussian", "mmd", "prior=vamp"),
+]
+
+
+@pytest.mark.parametrize("options", GOES, ids=" ".join)
+def test_what_goes_together_trains(options: tuple[str, ...], digits: ImageSource) -> None:
+    """Two real steps and a validation, of every pair of family and implementation that makes sense."""
+    latent, kl, *more = options
+    keras.backend.clear_session()
+    vae = configuration.build_model(composed(f"latent={latent}", f"kl={kl}", "beta=cyclical", *more), digits)
+    images = (digits.train[:64] / 255.0).astype(np.float32)
+    before = vae.get_weights()
+    vae.fit(images, batch_size=32, epochs=1, verbose=0)
+    assert np.isfinite(list(vae.evaluate(images, verbose=0, return_dict=True).values())).all()
+    assert all(np.isfinite(weight).all() for weight in vae.get_weights())
+    assert not all(np.array_equal(*pair) for pair in zip(before, vae.get_weights(), strict=True))
+
+
+def test_lists_reach_keras_as_lists(tmp_path: Path) -> None:
+    """A ListConfig inside a saved model raises when it is loaded."""
+    config = composed(f"data.dir={tmp_path}", "model.hidden=[5,4]")
+    vae = configuration.build_model(config, configuration.build_source(config))
+    vae.optimizer.build(vae.trainable_variables)
+    vae.save(tmp_path / "model.keras")
+    assert keras.models.load_model(tmp_path / "model.keras").encoder.layers[2].units == 5
+
+
+def test_the_source_is_what_was_asked_for(tmp_path: Path) -> None:
+    source = configuration.build_source(composed(f"data.dir={tmp_path}", "data.take=200", "data.validation_size=100"))
+    assert (len(source.train), len(source.validation), len(source.test)) == (200, 100, 200)
+    with pytest.raises(UserError, match=r"trainer.batch_size=500: there are only 200 training images"):
+        configuration.build_source(composed(f"data.dir={tmp_path}", "data.take=200", "trainer.batch_size=500"))
+
+
+def test_flat() -> None:
+    assert configuration.flat({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}

@@ -1,0 +1,109 @@
+"""What the documents say is true: their code runs, their commands compose, their files are there."""
+
+import doctest
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+import tensorflow as tf
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep
+
+from tests.conftest import REPOSITORY, run_script
+from vae import cli as configuration
+
+PATHS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+DOCUMENTS = {str(path.relative_to(REPOSITORY)): path.read_text() for path in PATHS}
+
+
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
+
+
+def test_the_name_in_the_article_is_still_missing() -> None:
+    assert not hasattr(tf.keras.backend, "kl_divergence")
+    assert not hasattr(keras.ops, "kl_divergence")
+    assert tf.keras.losses.kld is keras.losses.kl_divergence
+
+
+@pytest.mark.parametrize("name", [name for name, text in DOCUMENTS.items() if blocks(text, "python")])
+def test_the_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a document in its order and in one namespace; what stands after >>> gives what stands below it."""
+    monkeypatch.chdir(tmp_path)
+    tf.io.write_file("photos/one.png", tf.io.encode_png(tf.zeros([20, 24, 3], tf.uint8)))  # for what prepares data
+    run = tmp_path / "runs" / "one"  # for what compares runs
+    run.mkdir(parents=True)
+    (run / "summary.json").write_text('{"status": "finished", "seed": 0, "effective_beta": 1.0}')
+    (run / "history.csv").write_text("epoch,step,seconds,validation/elbo,validation/kl\n1,10,0.5,-24.0,5.0\n")
+    runner = doctest.DocTestRunner()
+    namespace: dict[str, Any] = {"__name__": "example"}
+    for code in blocks(DOCUMENTS[name], "python"):
+        if code.startswith(">>>"):
+            examples = doctest.DocTestParser().get_doctest(code, namespace, name, None, 0)
+            runner.run(examples, clear_globs=False)
+            namespace = examples.globs
+        else:
+            exec(compile(code, name, "exec"), namespace)
+    assert runner.failures == 0
+
+
+COMMANDS = sorted(
+    {
+        match.group(1).replace("\\\n", " ").strip()
+        for text in DOCUMENTS.values()
+        for match in re.finditer(r"python train\.py((?:\\\n|[^`#\n|])*)", text)
+        if not re.search("RUN_DIR|resume=|_target_|hellinger|--shell-completion|<TAB>", match.group(1))
+    }
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_composes(command: str) -> None:
+    """A sweep by the first of its values, a search by the end of its interval."""
+    parsed = OverridesParser.create().parse_overrides([word for word in shlex.split(command) if "=" in word])
+    overrides = []
+    for override in parsed:
+        value = override.value()
+        if isinstance(value, IntervalSweep):
+            overrides.append(f"{override.key_or_group}={value.end}")
+        elif override.is_sweep_override():
+            overrides.append(f"{override.key_or_group}={next(override.sweep_string_iterator())}")
+        elif not override.key_or_group.startswith("hydra"):
+            overrides.append(override.input_line)
+    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+        assert configuration.train_settings(compose("train", overrides)).trainer.epochs > 0
+
+
+@pytest.mark.parametrize("path", PATHS[:2], ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Those of docs/ are checked where it is built."""
+    for target in re.findall(r"\]\((?!http)([^)#]+)", path.read_text()):
+        assert (REPOSITORY / target).exists(), target
+
+
+def test_a_kl_of_one_class_and_one_yaml_file_trains(tmp_path: Path) -> None:
+    """The worked example, in a folder of its own, with no edit of the project."""
+    page = DOCUMENTS["docs/how-to/use-my-kl.md"]
+    (tmp_path / "hellinger.py").write_text(next(code for code in blocks(page, "python") if "class Hellinger" in code))
+    (tmp_path / "configs" / "kl").mkdir(parents=True)
+    (tmp_path / "configs" / "kl" / "hellinger.yaml").write_text(blocks(page, "yaml")[0])
+    ended = run_script(
+        "train.py",
+        f"--config-dir={tmp_path / 'configs'}",
+        "kl=hellinger",
+        "+kl@audit.hellinger=hellinger",
+        "trainer.epochs=2",
+        "data.take=300",
+        "trainer.engine=keras",
+        "hydra.run.dir=run",
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+    )
+    assert ended.status == 0, ended.stderr
+    # 4 H^2 of N(1, 1) against N(0, 1) is 4 (1 - exp(-1/8)) = 0.47 nats, where the KL is 0.5
+    assert "effective beta is 0.94, not 1" in ended.stderr
+    assert "audit/gap/hellinger" in (tmp_path / "run" / "history.csv").read_text().splitlines()[0]

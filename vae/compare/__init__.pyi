@@ -1,0 +1,9 @@
+from .plotting import draw_plots as draw_plots
+from .report import write_report as write_report
+from .statistics import comparable as comparable
+from .statistics import compare as compare
+from .statistics import conclusions as conclusions
+from .statistics import default_baseline as default_baseline
+from .statistics import differences as differences
+from .statistics import last_epochs as last_epochs
+from .statistics import load_runs as load_runs

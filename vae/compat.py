@@ -1,0 +1,66 @@
+"""Workarounds for other libraries: every use of something private, each with its reason and a test that notices a change.
+
+The tests are in `tests/test_compat.py`.
+"""
+
+import contextlib
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from vae.errors import UserError
+
+
+def load_tensorflow(threads: int | None = None) -> None:
+    """Imports TensorFlow without the lines about the machine that its native code prints whatever the log level.
+
+    Args:
+        threads: how many it may compute on; None: one for every core.
+
+    Raises:
+        UserError: where this process computes on another number already.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr = os.dup(2)
+    # In a notebook, whose stdout claims to be a terminal, every turn of the status would stay as an output
+    console = Console(force_terminal=os.isatty(1), force_jupyter=False)
+    with console.status("loading TensorFlow"), tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            import absl.logging
+            import tensorflow as tf
+
+            tf.get_logger().setLevel("ERROR")
+            absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS's log
+        except BaseException:
+            captured.seek(0)
+            os.write(stderr, captured.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads or 0)
+        tf.config.threading.set_inter_op_parallelism_threads(threads or 0)
+    except RuntimeError:
+        raise UserError(
+            f"trainer.threads={threads}: this process computes on another number of them already; "
+            "hydra/launcher=submitit_local gives every run a process"
+        ) from None
+
+
+@contextlib.contextmanager
+def keeping_sigterm_handler() -> Iterator[None]:
+    """Restore the handler of SIGTERM at the end: TensorFlow's multi-worker strategy sets one that only logs the signal."""
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers nowhere else
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)

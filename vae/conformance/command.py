@@ -1,0 +1,156 @@
+"""Holds a KL regularizer, ours or yours, against the contract.
+
+On the command line::
+
+    python -m vae.kl.check my_module.MyKL direction=reverse
+
+What follows the class are arguments of its constructor. Every check is printed with what was measured and what was
+expected, and for one that fails, the mistake that is probably behind it. The exit status is 0 where all pass, else 1.
+
+The same in a test, all checks at once, in every direction::
+
+    import pytest
+    from my_module import MyKL
+    from vae.kl.check import assert_conforms
+
+    @pytest.mark.parametrize("direction", ["forward", "reverse", "symmetric"])
+    def test_my_kl_conforms(direction):
+        assert_conforms(MyKL(direction=direction))
+
+or each check as a test of its own::
+
+    from vae.kl.check import run_checks
+
+    @pytest.mark.parametrize("result", run_checks(MyKL()), ids=lambda result: result.name)
+    def test_my_kl(result):
+        assert result.passed is not False, result.advice
+
+An approximation may fail on purpose, as `vae.kl.Backend` does where Keras clips: what fails is what it costs.
+"""
+
+import argparse
+import ast
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from vae.compat import load_tensorflow
+from vae.errors import UserError
+
+if TYPE_CHECKING:
+    from vae.conformance.checks import CheckResult
+    from vae.kl.base import KLRegularizer
+
+_YAML_WORDS = {"true": True, "false": False, "null": None}
+_OUTCOMES = {True: "pass", False: "FAIL", None: "skipped"}
+
+
+def run_checks(regularizer: "KLRegularizer") -> "list[CheckResult]":
+    """What every check found of a regularizer, in a fixed order; the same each time.
+
+    The posteriors are Gaussian, the prior is N(0, 1), values are in nats. A class whose `estimates_kl` is False skips
+    what compares with the KL itself.
+    """
+    from vae.conformance.checks import run
+
+    return run(regularizer)
+
+
+def assert_conforms(regularizer: "KLRegularizer") -> None:
+    """Holds a regularizer against every check.
+
+    Raises:
+        AssertionError: naming the checks that fail, each with the mistake that is probably behind it.
+    """
+    failures = [failure(result) for result in run_checks(regularizer) if result.passed is False]
+    if failures:
+        raise AssertionError("\n".join([f"{type(regularizer).__name__} does not conform:", *failures]))
+
+
+def failure(result: "CheckResult") -> str:
+    """A check that failed, in a line."""
+    return f"{result.name}: measured {result.measured}, expected {result.expected}: {result.advice}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: what it prints, and its exit status."""
+    parser = _Parser("python -m vae.kl.check", description="Holds a KL regularizer against the contract.")
+    parser.add_argument("target", metavar="MODULE.CLASS", help="a subclass of vae.kl.KLRegularizer, as vae.kl.Analytic")
+    parser.add_argument("arguments", metavar="NAME=VALUE", nargs="*", default=[], help="an argument of its constructor")
+    try:
+        given = parser.parse_args(arguments)
+        regularizer = _build(given.target, dict(_argument(text) for text in given.arguments))
+    except UserError as error:
+        print(f"vae.kl.check: {error}", file=sys.stderr)
+        return 1
+    with Console().status("checking"):
+        results = run_checks(regularizer)
+    _show(given.target, results)
+    return int(any(result.passed is False for result in results))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raises a UserError, where argparse would print its usage and exit."""
+        raise UserError(f"{message}; --help shows the usage")
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    """Name and value of `name=value`; the value a Python literal, one of YAML's true, false and null, or a string."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise UserError(f"{text}: give an argument of the constructor as NAME=VALUE")
+    try:
+        return name, _YAML_WORDS[value] if value in _YAML_WORDS else ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _build(target: str, arguments: dict[str, Any]) -> "KLRegularizer":
+    """The regularizer that the command line describes. TensorFlow is loaded here, when the module is known to exist."""
+    module_name, _, name = target.rpartition(".")
+    if not module_name or not all(part.isidentifier() for part in target.split(".")):
+        raise UserError(f"{target}: give the class with its module, as my_module.MyKL")
+    if importlib.util.find_spec(module_name.partition(".")[0]) is None:
+        raise UserError(f"{target}: there is no module {module_name}, neither in this folder nor installed")
+    load_tensorflow()
+    from vae.kl.base import KLRegularizer
+
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise UserError(f"{target}: {module_name} cannot be imported: {_first_line(error)}") from error
+    kind = getattr(module, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, KLRegularizer)):
+        wrong = f"there is no {name} in {module_name}" if kind is None else "must be a subclass of vae.kl.KLRegularizer"
+        raise UserError(f"{target}: {wrong}")
+    try:
+        return kind(**arguments)
+    except Exception as error:
+        raise UserError(f"{target}: its constructor refuses: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def _show(target: str, results: "Sequence[CheckResult]") -> None:
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    table = Table(target, "", "measured", "expected", caption="nats; ± a standard error, of which five are allowed")
+    for result in results:
+        table.add_row(result.name, _OUTCOMES[result.passed], result.measured, result.expected)
+    console.print(table)
+    for result in results:
+        if result.advice:
+            console.print(f"{_OUTCOMES[result.passed]}: {result.name}: {result.advice}")
+    outcomes = [_OUTCOMES[result.passed] for result in results]
+    console.print(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in _OUTCOMES.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

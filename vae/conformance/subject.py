@@ -1,0 +1,155 @@
+"""A regularizer under examination: how it is called, on which posteriors, and what it says of them on average."""
+
+import functools
+import inspect
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from vae.conformance.mistakes import Array, Gaussians
+from vae.kl.base import DIRECTIONS, KLRegularizer
+from vae.latents import Gaussian, GaussianLatent
+from vae.random import Stream, key, regularizer_key
+
+CASES = (Gaussians.drawn(6, 5), Gaussians.drawn(4, 3), Gaussians.drawn(3, 7))  # sizes that tell reductions apart
+DRAWS = 400
+ERRORS = 5.0  # how many standard errors a mean may be off: once in two million by chance
+
+
+class SkippedError(Exception):
+    """A check does not concern this regularizer; the message says why."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over draws and its standard error, in nats; the error is 0 where nothing is drawn."""
+
+    value: float
+    error: float = 0.0
+
+    def near(self, expected: float, tolerance: float, error: float = 0.0) -> bool:
+        """Whether it is the expected number, which may have an error of its own.
+
+        The tolerance is relative to the number, or to one nat where that is more; standard errors come on top.
+        """
+        allowed = tolerance * max(abs(expected), 1.0) + ERRORS * math.hypot(self.error, error)
+        return abs(self.value - expected) <= allowed  # False where either is not a number
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g}" + (f" ± {self.error:.1g}" if self.error else "")
+
+
+class Subject:
+    """A regularizer under examination. Noise is a function of the number of the draw, so that a check can be repeated.
+
+    Args:
+        regularizer: the regularizer.
+    """
+
+    def __init__(self, regularizer: KLRegularizer) -> None:
+        self.regularizer = regularizer
+        direction = getattr(regularizer, "direction", "forward")
+        self.direction = direction if direction in DIRECTIONS else "forward"
+        self._in_graph = tf.function(self._values)
+
+    def __call__(self, posterior: Gaussian, z: tf.Tensor, weight: Any = None, draw: Any = 0) -> Any:
+        """What the regularizer returns for the prior N(0, 1); `draw` is the number of its own samples."""
+        with regularizer_key(key(0, Stream.TRAINING_REGULARIZER, draw)):
+            return self.regularizer(posterior, GaussianLatent(posterior.mu.shape[1]).prior(), z, weight)
+
+    def first(self, z_draw: int = 0, draw: int = 0) -> Any:
+        """What it returns for the first of `CASES`."""
+        posterior = gaussian(CASES[0])
+        return self(posterior, sample(posterior, z_draw), draw=draw)
+
+    @functools.cached_property
+    def is_usable(self) -> bool:
+        """Whether it returns one number: without that no other check means anything."""
+        try:
+            return tuple(np.shape(self.first())) == ()
+        except Exception:  # whatever a class that is not ours may raise
+            return False
+
+    @functools.cached_property
+    def draws_its_own(self) -> bool:
+        """Whether the value changes with the key for samples of its own, or with nothing at all."""
+        return len({float(self.first(draw=draw)) for draw in (0, 0, 1, 2)}) > 1
+
+    @functools.cached_property
+    def samples(self) -> bool:
+        """Whether it is an estimate: its value changes with its own samples or with z."""
+        return self.draws_its_own or len({float(self.first(z_draw=draw)) for draw in (0, 1, 2)}) > 1
+
+    def mean(self, case: Gaussians, draws: int = DRAWS) -> Estimate:
+        """The value for these posteriors, averaged over z and over samples of its own."""
+        return self._average(draws if self.samples else 1, case, np.arange(len(case.mu)), None)
+
+    @functools.cached_property
+    def on_cases(self) -> list[Estimate]:
+        """The means for all of `CASES`."""
+        return [self.mean(case) for case in CASES]
+
+    def rows(self, rows: ArrayLike, weight: ArrayLike | None = None) -> Estimate:
+        """The value for some rows of the first case with those rows of one z, averaged over samples of its own.
+
+        Args:
+            rows: which, in their order.
+            weight: their sample weights, or None.
+        """
+        return self._average(DRAWS if self.draws_its_own else 1, CASES[0], rows, weight)
+
+    def turned(self, direction: str) -> "Subject":
+        """The same regularizer in another direction.
+
+        Raises:
+            SkippedError: where the class has no such direction.
+        """
+        if direction == self.direction:
+            return self
+        if "direction" not in inspect.signature(type(self.regularizer)).parameters:
+            raise SkippedError("the class takes no direction")
+        try:
+            return Subject(type(self.regularizer)(**{**self.regularizer.get_config(), "direction": direction}))
+        except ValueError as error:
+            raise SkippedError(f"the class refuses this direction: {error}") from None
+
+    def gradients(self, case: Gaussians) -> tuple[float, Array]:
+        """The value, and its gradients with respect to mu and log_var, `(2, batch, latents)`."""
+        posterior = gaussian(case)
+        with tf.GradientTape() as tape:
+            tape.watch([posterior.mu, posterior.log_var])
+            value = tf.convert_to_tensor(self(posterior, sample(posterior)))
+        gradients = tape.gradient(value, [posterior.mu, posterior.log_var], unconnected_gradients="zero")
+        return float(value), np.array([np.asarray(gradient, np.float64) for gradient in gradients])
+
+    def _average(self, draws: int, case: Gaussians, rows: ArrayLike, weight: ArrayLike | None) -> Estimate:
+        run = self._values if draws == 1 else self._in_graph
+        posterior = gaussian(case)
+        weight = None if weight is None else tf.constant(weight, tf.float32)
+        rows = tf.constant(rows, tf.int32)
+        values = run(tf.constant(draws), posterior.mu, posterior.log_var, rows, weight).numpy()
+        return Estimate(float(values.mean()), 0.0 if draws == 1 else float(values.std(ddof=1) / math.sqrt(draws)))
+
+    def _values(self, draws: tf.Tensor, mu: tf.Tensor, log_var: tf.Tensor, rows: tf.Tensor, weight: Any) -> tf.Tensor:
+        """The values of so many draws, `(draws,)`, in float64."""
+
+        def value(draw: tf.Tensor) -> tf.Tensor:
+            z = sample(Gaussian(mu, log_var), draw)
+            posterior = Gaussian(tf.gather(mu, rows), tf.gather(log_var, rows))
+            return tf.cast(self(posterior, tf.gather(z, rows), weight, draw), tf.float64)
+
+        return tf.map_fn(value, tf.range(draws), fn_output_signature=tf.float64)
+
+
+def gaussian(case: Gaussians) -> Gaussian:
+    """The posteriors as a regularizer is given them, in float32."""
+    return Gaussian(tf.constant(case.mu, tf.float32), tf.constant(case.log_var, tf.float32))
+
+
+def sample(posterior: Gaussian, draw: Any = 0) -> tf.Tensor:
+    """Draw number `draw` of z, `(batch, latents)`."""
+    return posterior.sample(key(0, Stream.TRAINING_POSTERIOR, draw))

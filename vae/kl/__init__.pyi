@@ -1,0 +1,13 @@
+from .analytic import Analytic as Analytic
+from .backend import Backend as Backend
+from .base import DirectedKL as DirectedKL
+from .base import KLRegularizer as KLRegularizer
+from .base import PerLatentRegularizer as PerLatentRegularizer
+from .jensen_shannon import JensenShannon as JensenShannon
+from .keras_loss import KerasLoss as KerasLoss
+from .maximum_mean_discrepancy import MaximumMeanDiscrepancy as MaximumMeanDiscrepancy
+from .monte_carlo import MonteCarlo as MonteCarlo
+from .probability_vectors import divergence as divergence
+from .raw import Raw as Raw
+from .renyi import Renyi as Renyi
+from .total_correlation import TotalCorrelation as TotalCorrelation
