@@ -1,4 +1,4 @@
-"""Workarounds for other libraries: every use of something private, each with its reason and a test that notices a change.
+"""Workarounds for other libraries: whatever is private, each with its reason and a test that notices a change.
 
 The tests are in `tests/test_compat.py`.
 """
@@ -55,7 +55,7 @@ def load_tensorflow(threads: int | None = None) -> None:
 
 @contextlib.contextmanager
 def keeping_sigterm_handler() -> Iterator[None]:
-    """Restore the handler of SIGTERM at the end: TensorFlow's multi-worker strategy sets one that only logs the signal."""
+    """Restore the handler of SIGTERM at the end: TensorFlow sets one that only logs the signal."""
     if threading.current_thread() is not threading.main_thread():  # Python allows handlers nowhere else
         yield
         return

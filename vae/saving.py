@@ -1,27 +1,56 @@
-"""Objects that a saved model rebuilds from their constructor's arguments."""
+"""Objects that a saved model rebuilds from the arguments of their constructor."""
 
+import functools
 import inspect
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, get_type_hints
 
 import keras
 
+from vae.options import check_option
+
 
 class Configurable:
-    """Gives a class a Keras configuration: one attribute for every argument of its constructor.
+    """A class whose constructor checks its arguments and keeps each in an attribute of the same name.
 
-    A subclass is registered with Keras when it is defined, so that `keras.models.load_model` finds it once its module
-    has been imported.
+    The annotations of the constructor are the schema (`vae.options`). A subclass is registered with Keras when it is
+    defined, so that `keras.models.load_model` finds it once its module has been imported.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        keras.saving.register_keras_serializable(package=cls.__module__)(cls)
+        register(cls)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments by name, each read from the attribute of the same name."""
+        """Return the constructor's arguments by name, each read from the attribute of the same name."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """A new object from what `get_config` returned."""
+        """Return a new object from the result of `get_config`."""
         return cls(**config)
+
+
+def register(cls: type) -> None:
+    """Register a class with Keras, and let its constructor check its arguments.
+
+    A class of this project is registered as `vae>Name` wherever it lives, another one as `its.module>Name`.
+    """
+    if "__init__" in vars(cls):
+        cls.__init__ = _checked(vars(cls)["__init__"])  # type: ignore[misc]
+    package = "vae" if cls.__module__.split(".")[0] == "vae" else cls.__module__
+    keras.saving.register_keras_serializable(package=package)(cls)
+
+
+def _checked(constructor: Callable[..., None]) -> Callable[..., None]:
+    signature = inspect.signature(constructor)
+
+    @functools.wraps(constructor)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        given = signature.bind(self, *args, **kwargs).arguments
+        for name, kind in get_type_hints(constructor, include_extras=True).items():
+            if name in given and name not in ("return", "kwargs"):
+                check_option(name, kind, given[name])
+        constructor(self, *args, **kwargs)
+
+    return checked

@@ -1,0 +1,74 @@
+"""Types of options, and the check of a value against its type. Needs no TensorFlow.
+
+A class states what it takes once, in the annotations and defaults of its constructor, and describes it in the `Args`
+section of its docstring. The constructor checks its arguments against them (`vae.saving.Configurable`); so does the
+configuration, before TensorFlow is loaded (`vae.config.signatures`); `--help` and the reference print them.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Len, Lt
+from pydantic import ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+
+from vae.errors import UserError
+
+__all__ = [
+    "AtLeastTwo",
+    "Fraction",
+    "NonNegativeFloat",
+    "PositiveFloat",
+    "PositiveInt",
+    "Seed",
+    "Shape",
+    "Unit",
+    "Units",
+    "check_option",
+    "shown",
+]
+
+AtLeastTwo = Annotated[int, Ge(2)]
+Fraction = Annotated[float, Gt(0), Le(1)]
+Seed = Annotated[int, Ge(0), Lt(2**31)]
+Shape = Annotated[list[PositiveInt], Len(3, 3)]
+Unit = Literal["epochs", "steps"]
+Units = Annotated[list[PositiveInt] | tuple[PositiveInt, ...], Len(1)]
+
+_CONFIG = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+def check_option(name: str, kind: Any, value: Any) -> None:
+    """Check the value of an option against its type.
+
+    Args:
+        name: what the user calls the option, such as "kl.points".
+        kind: the type: an annotation such as `PositiveInt | None`, or `typing.Any`.
+        value: the value.
+
+    Raises:
+        UserError: if the value is not of that type. The message names the option, the value and what is expected.
+    """
+    try:
+        TypeAdapter(kind, config=_CONFIG).validate_python(value)
+    except ValidationError as error:
+        raise UserError(f"{name}={shown(value)}: {_expected(error)}") from None
+
+
+def shown(value: Any) -> str:
+    """Return a value as a user writes it on the command line: `null`, `true`, `[200,0]`, `wide`."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, separators=(",", ":"))
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _expected(error: ValidationError) -> str:
+    """Return what would be right, from the errors of every alternative of a union."""
+    wanted: dict[str, None] = {}
+    for item in error.errors(include_url=False, include_context=False):
+        places = [part + 1 for part in item["loc"] if isinstance(part, int)]
+        words = item["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        wanted[f"item {places[0]} {words}" if places else words] = None
+    return " or ".join(wanted)
