@@ -1,46 +1,45 @@
 """Measure a trained VAE: python evaluate.py run=RUN_DIR. `python evaluate.py --help` lists the options."""
 
-from pathlib import Path
-
 import hydra
 from omegaconf import DictConfig
+from vae.runs.identity import flatten
+from vae.runs.paths import RunDirectory
+from vae.runs.summary import read_summary
 
-from vae import cli as configuration
+from vae import cli
 from vae.compat import load_tensorflow
 from vae.diagnosis import diagnose, in_words
+from vae.runs.files import write_json
 
 
-@hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
+@hydra.main(version_base="1.3", config_path=None, config_name="evaluate")
 def evaluate(config: DictConfig) -> None:
-    """Measures a run's model on a split of its data, and writes what was measured beside it."""
-    with configuration.reported():
-        settings = configuration.evaluate_settings(config)
-        directory = Path(settings.run)
-        run = configuration.run_configuration(directory, "run")
-        load_tensorflow()  # takes seconds: what could fail before has been checked
+    """Measure a run's model on a split of its data, and write the result into the run's directory."""
+    with cli.reported_errors():
+        directory, run = RunDirectory(config.run), cli.measured_run(config)
+        load_tensorflow()  # takes seconds: whatever can fail earlier has been checked
 
         from vae import data, evaluation, training
-        from vae.evaluation.pictures import save_figures
+        from vae.config import build
+        from vae.config.stored import plain
         from vae.random import Stream
-        from vae.runs.files import write_json
 
-        configuration.build_kl(run.kl)  # a class of the user's must be known before the model is loaded
-        model = training.trained_model(directory, f"run={settings.run}")
-        seed = run.seed if settings.seed is None else settings.seed
-        images = getattr(configuration.build_source(run), settings.split)[: settings.take]
-        stream = Stream[f"{settings.split.upper()}_BINARIZATION"]
-        batches = data.evaluation_batches(images, settings.batch_size, run.data.binarization, seed, stream)
+        build.import_classes(run)  # Keras must know a user's classes before it loads the model
+        model = training.trained_model(directory.path, f"run={config.run}")
+        seed = run.seed if config.seed is None else config.seed
+        source = build.build("data", run.data)
+        images = getattr(source, config.split)[: config.take]
+        stream = Stream[f"{config.split.upper()}_BINARIZATION"]
+        batches = data.evaluation_batches(images, config.batch_size, source.binarization, seed, stream)
 
-        measured = evaluation.measure(
-            model, evaluation.with_progress(batches, len(batches)), settings.nll_samples, seed
-        )
-        figures = {"split": settings.split, **measured}
-        paths = save_figures(model, next(iter(batches)), directory, seed)
-        write_json(directory / "evaluation.json", figures)
-        evaluation.show_figures(figures, [directory / "evaluation.json", *paths])
-        if "validation" in (summary := configuration.run_summary(directory)):
-            print(in_words(diagnose(summary, configuration.flat(configuration.plain(run)))))
+        measured = evaluation.measure(model, evaluation.with_progress(batches, len(batches)), config.nll_samples, seed)
+        quantities = {"split": config.split, **measured}
+        pictures = evaluation.save_pictures(model, next(iter(batches)), directory.path, seed)
+        write_json(directory.evaluation, quantities)
+        evaluation.show_quantities(quantities, [directory.evaluation, *pictures])
+        if "validation" in (summary := read_summary(directory)):
+            print(in_words(diagnose(summary, flatten(plain(run)))))
 
 
 if __name__ == "__main__":
-    configuration.main(evaluate)
+    cli.main(evaluate)

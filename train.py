@@ -1,68 +1,54 @@
 """Train one VAE: python train.py [GROUP=OPTION] [NAME=VALUE]. `python train.py --help` lists them."""
 
-from pathlib import Path
-
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from vae.runs.paths import RunDirectory
 
-from vae import cli as configuration
+from vae import cli
 from vae.compat import load_tensorflow
 
 
-@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+@hydra.main(version_base="1.3", config_path=None, config_name="train")
 def train(config: DictConfig) -> float | list[float] | None:
-    """Trains, and leaves in the run's directory all that was learnt; returns what a search over options looks at."""
-    directory = configuration.run_directory()
-    with configuration.reported(made=directory):
-        settings = configuration.train_settings(config)
-        if configuration.is_done(directory):
+    """Train a VAE and record the run in its directory; return the quantities that a search optimizes."""
+    directory = cli.run_directory()
+    with cli.reported_errors(directory):
+        if cli.is_finished_run_of_sweep(directory):
             return None
-        load_tensorflow(settings.trainer.threads)  # takes seconds: what could fail before has been checked
+        load_tensorflow(config.trainer.threads)  # takes seconds: whatever can fail earlier has been checked
 
         import keras
 
         from vae import training
+        from vae.config import build
+        from vae.distributed.strategies import build_strategy
 
-        checkpoints = Path(settings.resume or directory) / "checkpoints"
-        kept = training.checkpoints(checkpoints)
-        strategy = training.build_strategy(settings.trainer.strategy, configuration.shared_facts(settings, kept))
-        chief = configuration.is_chief(settings.trainer.strategy)
-        keras.backend.clear_session()  # of the run before this one, where a sweep's runs share a process
-        keras.utils.set_random_seed(settings.seed)
-        source = configuration.build_source(config)
-        audit = configuration.build_audit(config, source.size("train"))
-        callbacks = configuration.build_callbacks(config)
-        model, progress = None, training.Progress()
-        if kept:
-            configuration.build_kl(config.kl)  # a class of the user's must be known before the model is loaded
-            model, progress = training.latest_checkpoint(checkpoints, f"resume={checkpoints.parent}")
-        model = model or configuration.build_model(config, source)
+        options = build.build_options(config)
+        checkpoints = training.checkpoints_in(RunDirectory(config.resume or directory).checkpoints)
+        strategy = build_strategy(options.strategy, cli.shared_facts(config, checkpoints))
+        keras.backend.clear_session()  # of the run before this one, if a sweep's runs share a process
+        keras.utils.set_random_seed(config.seed)
 
-        kl = configuration.kl_name(config)
-        with training.RunRecord(directory, writes=chief, seed=settings.seed, kl=kl) as record:
-            training.fit(
-                model,
-                source,
-                record,
-                epochs=settings.trainer.epochs,
-                batch_size=settings.trainer.batch_size,
-                binarization=settings.data.binarization,
-                engine=settings.trainer.engine,
-                strategy=strategy,
-                chunk=settings.trainer.chunk,
-                progress=progress,
-                audit=audit,
-                callbacks=callbacks,
-                options=configuration.hyperparameters(config),
-                configuration=OmegaConf.to_yaml(config),
-            )
-            if chief:
-                training.save_model(model, directory / "model.keras")
-        if chief:
-            training.show_outcome(record)
-            return record.figures(settings.metric)
+        data = build.build_data(config)
+        if checkpoints:
+            build.import_classes(config)  # Keras must know a user's classes before it loads the model
+            model, start = training.latest_checkpoint(checkpoints[0].parent, f"resume={config.resume or directory}")
+        else:
+            model, start = build.build_model(config, data), training.Progress()
+
+        with training.RunRecord(directory, **cli.facts_of_run(config)) as record:
+            training.warn_of_effective_beta(model, options.batch_size)
+            description, audit = cli.description_of_run(config), build.build_audit(config, data)
+            recording = training.recording_callbacks(model, data, record, options, audit, description)
+            further = build.build_callbacks(config)
+            with training.Checkpoints(record, further, options.steps_per_epoch(data.size("train")), start) as saver:
+                training.fit(model, data, [*recording, *further, saver], options, start=start, strategy=strategy)
+            training.save_results(model, data, record, description)
+        if record.writes:
+            cli.show_outcome(record)
+            return record.validation_values(config.metric)
     return None
 
 
 if __name__ == "__main__":
-    configuration.main(train)
+    cli.main(train)

@@ -9,6 +9,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console
 
@@ -64,3 +65,39 @@ def keeping_sigterm_handler() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def is_group_given_a_value(error: Exception) -> bool:
+    """Return True for Hydra's error about an option such as `trainer=7`, a bare ValueError known by its prose."""
+    return "Config group override" in str(error)
+
+
+def unknown_override(error: Exception) -> str | None:
+    """Return the name of the option that Hydra does not know, which only the error's prose tells; None otherwise."""
+    return str(error).split("'")[1].split("@")[0] if "Could not override" in str(error) else None
+
+
+def is_search_without_results(error: Exception) -> bool:
+    """Return True for the error of Optuna's sweeper if no run has finished, a bare ValueError known by its prose."""
+    return "No trials are completed yet" in str(error)
+
+
+def split_sweep(overrides: list[Any]) -> list[list[str]]:
+    """Return the overrides of every run of a sweep, in the order in which Hydra's basic sweeper numbers them.
+
+    Hydra has no public way to know the runs before they start.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    (runs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+    return runs
+
+
+def callback_state(callback: Any) -> dict[str, Any]:
+    """Return the attributes of a Keras callback, which has no public way to save its state."""
+    return vars(callback)
+
+
+def restore_callback_state(callback: Any, state: dict[str, Any]) -> None:
+    """Give a Keras callback the attributes that it had."""
+    vars(callback).update(state)

@@ -1,38 +1,21 @@
 """The command line: arguments, errors, sweeps and resume."""
 
-from vae.cli.command_line import Guard, main, reported, run_directory
-from vae.cli.sweeps import is_done
-from vae.config.build import build_audit, build_callbacks, build_kl, build_model, build_source, hyperparameters, kl_name
-from vae.config.check import (
-    evaluate_settings,
-    flat,
-    plain,
-    run_configuration,
-    run_summary,
-    shared_facts,
-    train_settings,
-)
-from vae.distributed.cluster import is_chief
+from vae.cli.main import call, main
+from vae.cli.outcome import show_outcome
+from vae.cli.preflight import Preflight
+from vae.cli.resume import measured_run, shared_facts
+from vae.cli.run import description_of_run, facts_of_run, is_finished_run_of_sweep, reported_errors, run_directory
 
 __all__ = [
-    "Guard",
-    "build_audit",
-    "build_callbacks",
-    "build_kl",
-    "build_model",
-    "build_source",
-    "evaluate_settings",
-    "flat",
-    "hyperparameters",
-    "is_chief",
-    "is_done",
-    "kl_name",
+    "Preflight",
+    "call",
+    "description_of_run",
+    "facts_of_run",
+    "is_finished_run_of_sweep",
     "main",
-    "plain",
-    "reported",
-    "run_configuration",
+    "measured_run",
+    "reported_errors",
     "run_directory",
-    "run_summary",
     "shared_facts",
-    "train_settings",
+    "show_outcome",
 ]

@@ -1,33 +1,55 @@
-"""The objects that a configuration describes. TensorFlow is loaded here, when the first of them is built."""
+"""The objects that a configuration describes. TensorFlow is loaded when the first of them is built."""
 
-import math
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig
 
-from vae.config.check import flat, plain
+from vae.config.groups import GROUPS
+from vae.config.signatures import options_of
+from vae.config.stored import plain
 from vae.errors import UserError
+from vae.runs.identity import flatten
+from vae.training.options import TrainingOptions
 
 if TYPE_CHECKING:
-    from vae.data import ImageSource
+    from vae.data import DataSource
+    from vae.kl import KLRegularizer
     from vae.model import VAE
 
+_GROUPS_OF_MODEL = ("data", "model", "latent", "prior", "likelihood", "beta")
+_HYPERPARAMETERS = (
+    *(f"{group}." for group in ("kl", "beta", "latent", "prior", "objective", "model", "likelihood")),
+    *("optimizer.", "trainer.", "data.binarization", "seed"),
+)
 
-def build_source(config: DictConfig) -> "ImageSource":
-    """The data set that a run's configuration names."""
-    options = {name: value for name, value in plain(config.data).items() if name != "binarization"}
-    source: ImageSource = _instantiate(options, "data")
-    batch_size, count = config.trainer.batch_size, source.size("train")
+
+def build_options(config: DictConfig) -> TrainingOptions:
+    """Return the options of the training."""
+    return TrainingOptions(**plain(config)["trainer"])
+
+
+def build_data(config: DictConfig) -> "DataSource":
+    """Return the data set.
+
+    Raises:
+        UserError: if it cannot be read, or has fewer training images than a batch.
+    """
+    data: DataSource = build("data", config.data)
+    batch_size, count = config.trainer.batch_size, data.size("train")
     if batch_size > count:
         raise UserError(f"trainer.batch_size={batch_size}: there are only {count} training images")
-    return source
+    return data
 
 
-def build_model(config: DictConfig, source: "ImageSource") -> "VAE":
-    """The compiled model that a run's configuration describes, its decoder starting at the training images' mean."""
+def build_model(config: DictConfig, data: "DataSource") -> "VAE":
+    """Return the compiled model, its decoder starting at the mean of the training images.
+
+    Raises:
+        UserError: if a part cannot be built, or parts do not go together.
+    """
     import keras
 
     from vae.model import VAE
@@ -35,114 +57,154 @@ def build_model(config: DictConfig, source: "ImageSource") -> "VAE":
 
     precision = config.trainer.precision
     keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
-    steps = math.ceil(source.size("train") / config.trainer.batch_size)
-    latent = _instantiate(_in_steps(config.latent, "annealing", steps, "annealing_steps"), "latent")
-    likelihood = _instantiate(config.likelihood, "likelihood")
-    networks = _instantiate(config.model, "model")
+    facts = facts_of(config, data)
+    latent, likelihood, networks = (build(name, config[name], **facts) for name in ("latent", "likelihood", "model"))
     try:
-        encoder = networks.encoder(source.image_shape, latent.parameter_count)
-        decoder = networks.decoder(latent.z_size, source.image_shape)
+        encoder = networks.encoder(data.image_shape, latent.parameter_count)
+        decoder = networks.decoder(latent.z_size, data.image_shape)
     except ValueError as error:
         raise UserError(f"model: {str(error).splitlines()[0]}") from error
-    set_output_bias(decoder, likelihood.initial_parameters(source.mean_image()))
-    beta = _in_steps(config.beta, "length", steps)
+    set_output_bias(decoder, likelihood.initial_parameters(data.mean_image()))
+    schedule = {name: value for name, value in config.beta.items() if name != "value"}
     model = VAE(
         encoder,
         decoder,
         latent,
         likelihood,
-        build_kl(config.kl, examples=source.size("train")),
-        beta.pop("value"),
+        build("kl", config.kl, **facts),
+        config.beta.value,
         config.seed,
-        schedule=_instantiate(beta, "beta") if beta else None,
-        objective=_instantiate(_in_steps(config.objective, "ramp", steps), "objective"),
-        prior=_instantiate(config.prior, "prior"),
+        schedule=build("beta", schedule, **facts) if schedule else None,
+        objective=build("objective", config.objective, **facts),
+        prior=build("prior", config.prior, **facts),
     )
-    _check_together(model)
-    optimizer = _instantiate(config.optimizer, "optimizer")
+    _check_together(model, ", ".join(f"{name}={_name_of(config[name])}" for name in ("kl", "latent", "prior")))
+    optimizer = build("optimizer", config.optimizer, **facts)
     model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer)
     return model
 
 
-def build_kl(config: DictConfig, option: str = "kl", examples: int | None = None) -> Any:
-    """The regularizer that a node of the configuration names.
-
-    Args:
-        config: the node.
-        option: what it is called.
-        examples: the number of training images, for a regularizer whose `dataset_size` is not given.
-
-    Raises:
-        UserError: where there is no such class, it does not take these options or it does not follow the contract.
-    """
-    from vae.kl import KLRegularizer
-
-    options = _options(config)
-    if "dataset_size" in options and options["dataset_size"] is None:
-        options["dataset_size"] = examples
-    regularizer = _instantiate(options, option)
-    if not isinstance(regularizer, KLRegularizer):
-        raise UserError(f"{option}._target_={config._target_}: must be a subclass of vae.kl.KLRegularizer")
-    return regularizer
-
-
-def build_audit(config: DictConfig, examples: int | None = None) -> dict[str, Any]:
-    """The regularizers of the group `audit`, by name; `examples` as in `build_kl`."""
-    return {str(name): build_kl(node, f"audit.{name}", examples) for name, node in config.audit.items()}
+def build_audit(config: DictConfig, data: "DataSource") -> "dict[str, KLRegularizer]":
+    """Return the regularizers of the group `audit` by name."""
+    facts = facts_of(config, data)
+    return {str(name): build(f"audit.{name}", node, **facts) for name, node in config.audit.items()}
 
 
 def build_callbacks(config: DictConfig) -> list[Any]:
-    """The further Keras callbacks of the group `callbacks`."""
-    return [_instantiate(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
+    """Return the Keras callbacks of the group `callbacks`."""
+    return [build(f"callbacks.{name}", node) for name, node in config.callbacks.items()]
 
 
-def hyperparameters(config: DictConfig) -> dict[str, bool | int | float | str]:
-    """What runs are told apart by: the choice of the main groups, and the values of the options that matter."""
-    choices = HydraConfig.get().runtime.choices
-    chosen = {group: str(choices[group]) for group in ("data", "model", "latent", "prior", "likelihood", "beta")}
-    told = ("kl.", "beta.", "latent.", "prior.", "objective.", "model.", "likelihood.", "optimizer.", "trainer.")
-    values = {
-        name: value if isinstance(value, bool | int | float | str) else str(value)
-        for name, value in flat(plain(config)).items()
-        if name.startswith((*told, "data.binarization", "seed")) and not name.endswith("_target_")
-    }
-    return {"kl": kl_name(config), **chosen, **values}
-
-
-def kl_name(config: DictConfig) -> str:
-    """What the trained regularizer is called in files: the group's option, or the class where the user named one."""
-    choice = HydraConfig.get().runtime.choices.kl
-    target = str(config.kl._target_)
-    return str(choice) if target.startswith("vae.") else target
-
-
-def _options(node: DictConfig) -> dict[str, Any]:
-    """What a node holds, its interpolations resolved, in plain containers."""
-    container = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(container, dict)
-    return {str(name): value for name, value in container.items()}
-
-
-def _in_steps(node: DictConfig, name: str, steps: int, argument: str | None = None) -> dict[str, Any]:
-    """A node's options, with a duration that is in epochs of so many steps brought to steps."""
-    options = _options(node)
-    if (unit := options.pop("unit", None)) is not None:
-        options[argument or name] = options.pop(name) * (steps if unit == "epochs" else 1)
-    return options
-
-
-def _check_together(model: "VAE") -> None:
-    """Computes the objective once, on made-up posteriors, so that what does not go together is found at once.
+def import_classes(config: DictConfig) -> None:
+    """Import every class that a configuration names, so that Keras can load a model that has them.
 
     Raises:
-        UserError: naming the groups.
+        UserError: if one cannot be imported.
     """
-    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    chosen = ", ".join(f"{group}={choices[group]}" for group in ("kl", "latent", "prior") if group in choices)
-    posterior = model.latent.probe(2, 1.0)
-    prior = model.prior_distribution()
+    for option, target, base in _classes(config):
+        _class(option, target, base)
+
+
+def facts_of(config: DictConfig, data: "DataSource") -> dict[str, int]:
+    """Return the arguments that a class takes from the data if the user gives none."""
+    count = data.size("train")
+    return {"dataset_size": count, "steps_per_epoch": build_options(config).steps_per_epoch(count)}
+
+
+def hyperparameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
+    """Return what tells runs apart: the options of the main groups and their values, as TensorBoard's HParams takes it.
+
+    Args:
+        config: the composed configuration.
+        choices: the option that was chosen of each group.
+    """
+    values = {
+        name: value if isinstance(value, bool | int | float | str) else str(value)
+        for name, value in flatten(plain(config)).items()
+        if name.startswith(_HYPERPARAMETERS) and not name.endswith("_target_")
+    }
+    return {"kl": kl_name(config, choices), **{group: str(choices[group]) for group in _GROUPS_OF_MODEL}, **values}
+
+
+def kl_name(config: DictConfig, choices: Mapping[str, Any]) -> str:
+    """Return the name of the trained regularizer in files: the option of the group, or a user's class."""
+    target = str(config.kl._target_)
+    return str(choices["kl"]) if target.startswith("vae.") else target
+
+
+def build(option: str, node: Mapping[str, Any] | DictConfig, **facts: int) -> Any:
+    """Return the object that a node of the configuration describes.
+
+    Args:
+        option: what the node is called, such as "kl" or "audit.histogram".
+        node: the class in `_target_`, and its arguments.
+        **facts: arguments that are filled in if the class takes them and the node leaves them open.
+
+    Raises:
+        UserError: if there is no such class, it is not one of its group's, or it refuses its arguments.
+    """
+    values = plain(node) if isinstance(node, DictConfig) else dict(node)
+    for place, target, base in _classes({option.partition(".")[0]: values}, within=option):
+        _class(place, target, base)
     try:
-        term = model.objective.term(model.kl, posterior, prior, posterior.mean, None, 0)
+        return instantiate(_filled(values, facts), _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        reason = " ".join(str(cause).split())
+        raise UserError(f"{option}.{reason}" if isinstance(cause, UserError) else f"{option}: {reason}") from error
+
+
+def _classes(config: Any, within: str | None = None) -> Iterator[tuple[str, str, str | None]]:
+    """Yield every class that a configuration names: its option, the class and the base that it must have."""
+    for name, group in GROUPS.items():
+        node = config.get(name)
+        nodes = {within or name: node}
+        if group.many and within is None:
+            nodes = {f"{name}.{key}": value for key, value in (node or {}).items()}
+        for option, each in nodes.items():
+            yield from _targets(option, each, group.base)
+
+
+def _targets(option: str, node: Any, base: str | None) -> Iterator[tuple[str, str, str | None]]:
+    if isinstance(node, Mapping | DictConfig):
+        if "_target_" in node:
+            yield option, str(node["_target_"]), base
+        for key, value in node.items():
+            yield from _targets(f"{option}.{key}", value, None)
+
+
+def _class(option: str, target: str, base: str | None) -> type:
+    """Import a class and check its base, before anything of it is called."""
+    try:
+        found: type = get_class(target)
+    except Exception as error:  # a module of the user's may fail in any way
+        raise UserError(f"{option}._target_={target}: {str(error).splitlines()[0]}") from error
+    if base is not None and not issubclass(found, get_class(base)):
+        raise UserError(f"{option}._target_={target}: must be a subclass of {base}")
+    return found
+
+
+def _filled(node: Any, facts: Mapping[str, int]) -> Any:
+    if not isinstance(node, Mapping):
+        return node
+    filled = {name: _filled(value, facts) for name, value in node.items()}
+    known = options_of(str(node["_target_"])) if "_target_" in node else {}
+    return filled | {name: fact for name, fact in facts.items() if name in known and filled.get(name) is None}
+
+
+def _name_of(node: DictConfig) -> str:
+    return str(node._target_).rpartition(".")[2]
+
+
+def _check_together(model: "VAE", chosen: str) -> None:
+    """Compute the objective once on artificial posteriors, so that parts that do not go together are found at once."""
+    from vae.random import Stream, key
+
+    posterior, prior = model.latent.probe(2, 1.0), model.prior_distribution()
+    try:
+        term = model.objective.term(
+            model.kl, posterior, prior, posterior.mean, key=key(0, Stream.PROBE, 0), sample_weight=None, step=0
+        )
     except UserError as error:
         raise UserError(f"{chosen} do not go together: {error}") from None
     except Exception as error:  # a class of the user's may fail in any way
@@ -151,13 +213,3 @@ def _check_together(model: "VAE") -> None:
     if getattr(term, "shape", None) != ():
         shape = getattr(term, "shape", type(term).__name__)
         raise UserError(f"{chosen}: {type(model.kl).__name__} must return a scalar, not {shape}")
-
-
-def _instantiate(node: Any, option: str) -> Any:
-    try:
-        return instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise UserError(f"{option}: {reason}") from error

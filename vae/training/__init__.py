@@ -1,19 +1,5 @@
-"""What happens around the optimizer's steps: the audit, what a run records, checkpoints, the progress bar."""
+"""Training: the loop, its options, and the callbacks that measure and record a run. Names resolve lazily."""
 
-from vae.cli.outcome import show_outcome
-from vae.distributed.strategies import build_strategy
-from vae.training.checkpoints import Progress, checkpoints, latest_checkpoint, save_model, trained_model
-from vae.training.loop import fit
-from vae.training.record import RunRecord
+import lazy_loader
 
-__all__ = [
-    "Progress",
-    "RunRecord",
-    "build_strategy",
-    "checkpoints",
-    "fit",
-    "latest_checkpoint",
-    "save_model",
-    "show_outcome",
-    "trained_model",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,6 @@
-"""Checkpoints: all that an exact resume needs, written as a whole or not at all."""
+"""Checkpoints: everything that an exact resume needs, written whole or not at all."""
 
+import contextlib
 import io
 import time
 import warnings
@@ -7,16 +8,21 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from vae import compat
 from vae.errors import UserError
-from vae.runs.files import replaced
+from vae.runs.files import atomic_path
+from vae.runs.paths import RunDirectory
+from vae.training.non_finite import NonFiniteError
+from vae.training.record import RunRecord
+from vae.training.signals import stop_requests
 
-KEPT = 2
+RETAINED = 2
 SECONDS_BETWEEN = 300.0
 _PROGRESS = "progress.npz"
 
@@ -25,14 +31,14 @@ State = dict[str, NDArray[Any]]
 
 @dataclass
 class Progress:
-    """What a checkpoint holds beside the model, its optimizer and its counters.
+    """The content of a checkpoint besides the model, its optimizer and its counters.
 
-    Order, binarization and noise are functions of the seed and of counters, so nothing of them is in it.
+    Order, binarization and noise are functions of the seed and of counters, so a checkpoint does not hold them.
 
     Args:
-        steps: how many training steps lie behind.
-        stopped: whether a callback ended training, such as `EarlyStopping`.
-        state: the running means of an epoch that is not over, and what the callbacks remember.
+        steps: training steps so far.
+        stopped: True if a callback such as `EarlyStopping` ended the training.
+        state: the running means of an epoch that is not over, and the state of the callbacks.
     """
 
     steps: int = 0
@@ -41,71 +47,79 @@ class Progress:
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the model and its progress after every epoch and, in long ones, every five minutes; the last two are kept.
+    """Saves the model and its progress after every epoch and, in long ones, every five minutes.
 
-    It comes after all other callbacks, so that it sees what they did. On a resume it gives them back what they
-    remembered, once they have all begun.
+    The last two checkpoints stay. The callback comes after all others, so that it sees what they did; in a resumed run
+    it gives them back their state once all have begun. As a context manager around `fit` it takes Ctrl-C and SIGTERM
+    as requests to stop after the running chunk, and saves the model as it was before a step that made a quantity NaN.
 
     Args:
-        directory: where `step-00000010.keras` and so on go; None, where another worker saves them.
-        callbacks: those whose memory is saved.
+        record: the record of the run, into whose directory `checkpoints/step-00000010.keras` and so on are written if
+            it writes.
+        callbacks: the callbacks whose state is saved.
         steps_per_epoch: training steps in an epoch.
-        interrupted: whether someone asked to stop; after the next chunk everything is saved, and training ends.
-        resumed: where the run goes on.
+        start: the point at which a resumed run goes on.
 
     Raises:
-        KeyboardInterrupt: after saving, where someone asked to stop.
+        KeyboardInterrupt: after saving, if a stop was requested.
     """
 
     def __init__(
         self,
-        directory: Path | None,
+        record: RunRecord,
         callbacks: Sequence[keras.callbacks.Callback],
         steps_per_epoch: int,
-        interrupted: Callable[[], bool],
-        resumed: Progress,
+        start: Progress,
     ) -> None:
         super().__init__()
-        self._directory = directory
+        self._directory = record.directory.checkpoints if record.writes else None
         self._callbacks = callbacks
         self._steps = steps_per_epoch
-        self._interrupted = interrupted
-        self._resumed = resumed
+        self._start = start
+        self._stop_requested: Callable[[], bool] = lambda: False
         self._saved = time.monotonic()
-        if directory:
-            directory.mkdir(parents=True, exist_ok=True)
-            for left in directory.glob(".step-*"):
-                left.unlink()  # a killed process was writing it
+        if self._directory:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            for unfinished in self._directory.glob(".step-*"):
+                unfinished.unlink()  # a killed process was writing it
+
+    def __enter__(self) -> Self:
+        self._stack = contextlib.ExitStack()
+        self._stop_requested = self._stack.enter_context(stop_requests())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is not None and issubclass(kind, NonFiniteError):
+            self._save_within_epoch()
+        self._stack.close()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Gives the callbacks back what they remembered."""
+        """Give the callbacks their state back."""
         for owner, callback in self._owners():
-            vars(callback).update(_unpacked(self._resumed.state, owner))
+            compat.restore_callback_state(callback, _unpacked(self._start.state, owner))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Gives the model back the running means of the epoch that it goes on with."""
-        if self._resumed.steps % self._steps and epoch == self._resumed.steps // self._steps:
-            for variable, value in zip(
-                self.model.metrics_variables, _unpacked(self._resumed.state, "metrics")["values"], strict=True
-            ):
+        """Give the model the running means of an epoch that was interrupted."""
+        if self._start.steps % self._steps and epoch == self._start.steps // self._steps:
+            means = _unpacked(self._start.state, "metrics")["values"]
+            for variable, value in zip(self.model.metrics_variables, means, strict=True):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves in the midst of an epoch, where someone asked to stop or it has been long."""
-        if self._interrupted() or time.monotonic() - self._saved > SECONDS_BETWEEN:
-            self.save_in_the_midst()
+        """Save within an epoch if a stop was requested or the last checkpoint is old."""
+        if self._stop_requested() or time.monotonic() - self._saved > SECONDS_BETWEEN:
+            self._save_within_epoch()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves after an epoch."""
+        """Save after an epoch."""
         self._save({})
 
-    def save_in_the_midst(self) -> None:
-        """Saves, whatever the clock says, where an epoch is not over."""
+    def _save_within_epoch(self) -> None:
         if int(self.model.batches_seen.numpy()) % self._steps:
             self._save({"values": [variable.numpy() for variable in self.model.metrics_variables]})
 
     def _owners(self) -> Iterator[tuple[str, keras.callbacks.Callback]]:
-        """The callbacks whose memory is saved, each with its name in the checkpoint."""
+        """Yield the callbacks whose state is saved, each with its name in the checkpoint."""
         for number, callback in enumerate(self._callbacks):
             yield f"{number}-{type(callback).__name__}", callback
 
@@ -114,57 +128,55 @@ class Checkpoints(keras.callbacks.Callback):
             steps = int(self.model.batches_seen.numpy())
             state = _packed(metrics, "metrics")
             for owner, callback in self._owners():
-                state |= _packed(vars(callback), owner)
+                state |= _packed(compat.callback_state(callback), owner)
             progress = Progress(steps, bool(self.model.stop_training), state)
             save_model(self.model, self._directory / f"step-{steps:08d}.keras", progress)
-            for old in checkpoints(self._directory)[KEPT:]:
+            for old in checkpoints_in(self._directory)[RETAINED:]:
                 old.unlink()
         self._saved = time.monotonic()
-        if self._interrupted():
+        if self._stop_requested():
             raise KeyboardInterrupt
 
 
-def checkpoints(directory: Path) -> list[Path]:
-    """The checkpoints in a directory, the newest first."""
+def checkpoints_in(directory: Path) -> list[Path]:
+    """Return the checkpoints in a directory, the newest first."""
     return sorted(directory.glob("step-*.keras"), key=steps_of, reverse=True)
 
 
 def steps_of(checkpoint: Path) -> int:
-    """How many training steps a checkpoint has behind it."""
+    """Return the number of training steps of a checkpoint, from its name."""
     return int(checkpoint.stem.removeprefix("step-"))
 
 
 def latest_checkpoint(directory: Path, option: str) -> tuple[keras.Model, Progress]:
-    """The newest checkpoint that is whole: its model and its progress.
+    """Return the model and the progress of the newest checkpoint that is whole.
 
     Raises:
-        UserError: where there is none; `option` is the one that named the run.
+        UserError: if there is none; `option` is the one that named the run.
     """
-    error = UserError(f"{option}: has neither model.keras nor a checkpoint; it was stopped before its first")
-    for checkpoint in checkpoints(directory):
+    error = UserError(f"{option}: has neither model.keras nor a checkpoint; it stopped before its first")
+    for checkpoint in checkpoints_in(directory):
         try:
             return load_model(checkpoint, option), _load_progress(checkpoint, option)
         except UserError as damage:
-            warnings.warn(f"{damage}; taking the checkpoint before it", stacklevel=2)
+            warnings.warn(f"{damage}; using the checkpoint before it", stacklevel=2)
             error = damage
     raise error
 
 
 def trained_model(directory: Path, option: str) -> keras.Model:
-    """The model of a run: model.keras where it finished, its newest checkpoint where it did not.
+    """Return the model of a run: model.keras if it finished, otherwise its newest checkpoint.
 
     Raises:
-        UserError: where neither is there or whole; `option` is the one that named the run.
+        UserError: if neither exists and is whole; `option` is the one that named the run.
     """
-    finished = directory / "model.keras"
-    return (
-        load_model(finished, option) if finished.exists() else latest_checkpoint(directory / "checkpoints", option)[0]
-    )
+    run = RunDirectory(directory)
+    return load_model(run.model, option) if run.model.exists() else latest_checkpoint(run.checkpoints, option)[0]
 
 
 def save_model(model: keras.Model, path: Path, progress: Progress | None = None) -> None:
-    """Writes a model, and its progress as one more member of the same archive, as a whole or not at all."""
-    with replaced(path) as temporary:
+    """Write a model, with its progress as one more member of the same archive, whole or not at all."""
+    with atomic_path(path) as temporary:
         model.save(temporary)
         if progress is not None:
             content = io.BytesIO()
@@ -175,10 +187,10 @@ def save_model(model: keras.Model, path: Path, progress: Progress | None = None)
 
 
 def load_model(path: Path, option: str) -> keras.Model:
-    """A saved VAE. A regularizer from outside the package must have been imported before.
+    """Return a saved VAE. Classes from outside the package must have been imported before.
 
     Raises:
-        UserError: where the file is missing or damaged; `option` is the one that named it.
+        UserError: if the file is missing or damaged; `option` is the one that named it.
     """
     import vae.model  # noqa: F401  (registers the class)
 
@@ -203,7 +215,7 @@ def _damage(path: Path, option: str, error: Exception) -> UserError:
 
 
 def _packed(attributes: dict[str, Any], prefix: str) -> State:
-    """What of an object's attributes is plain (numbers, words, arrays, lists of them), as named arrays."""
+    """Return the plain attributes of an object (numbers, words, arrays, lists of arrays) as named arrays."""
     return {f"{prefix}/{name}": array for key, value in attributes.items() for name, array in _arrays(key, value)}
 
 
@@ -215,7 +227,7 @@ def _arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def _unpacked(state: State, prefix: str) -> dict[str, Any]:
-    """The attributes that `_packed` made arrays of."""
+    """Return the attributes of which `_packed` made arrays."""
     attributes: dict[str, Any] = {}
     for key in sorted(state):
         owner, name, *place = key.split("/")

@@ -1,140 +1,141 @@
-"""Training: Keras's own `fit`, with everything that a run records."""
+"""The training loop: many steps in one call, under Keras's own `fit` and `evaluate`.
 
-import math
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+`fit` gives Keras a function that trains on a chunk of batches (`vae.data.Chunk`) where Keras would train on one. The
+loop over the steps is in `_over_steps`, inside one program: a step gathers its batch by index, scales and binarizes
+the uint8 images, and is then Keras's own `train_step`, whose loss is `VAE.compute_loss`. Keras's callbacks are called
+at the borders of chunks and epochs.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
-from vae.data import LONGEST_CHUNK, ImageSource, evaluation_batches, evaluation_chunks, training_chunks
-from vae.diagnosis import diagnose
+from vae.data import Chunk, DataSource, evaluation_chunks, scaled_images, training_chunks, training_images
+from vae.distributed.strategies import distributed_step, losing_nobody
 from vae.errors import UserError
-from vae.evaluation.pictures import save_figures
-from vae.kl import KLRegularizer
 from vae.model import VAE
+from vae.networks import are_faster_compiled
 from vae.random import Stream
-from vae.training.audit import TRAINED, Audit
-from vae.training.checkpoints import Checkpoints, Progress
-from vae.training.engine import chosen_engine, test_function, train_function
-from vae.training.non_finite import NotFiniteError
-from vae.training.progress_bar import ProgressBar
-from vae.training.record import History, RunRecord
-from vae.training.recorder import Quantities, Recorder
-from vae.training.signals import on_request
-from vae.training.tensorboard import POINTS, TensorBoardLog
+from vae.training.checkpoints import Progress
+from vae.training.non_finite import NonFiniteWatch
+from vae.training.options import TrainingOptions
 
-SCALE_TOLERANCE = 0.05
+Means = dict[str, tf.Tensor]
+Step = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], None]
 
 
 def fit(
     model: VAE,
-    source: ImageSource,
-    record: RunRecord,
+    data: DataSource,
+    callbacks: Sequence[keras.callbacks.Callback],
+    options: TrainingOptions,
     *,
-    epochs: int,
-    batch_size: int,
-    binarization: str,
-    engine: str = "auto",
+    start: Progress | None = None,
     strategy: tf.distribute.Strategy | None = None,
-    chunk: int = LONGEST_CHUNK,
-    progress: Progress | None = None,
-    audit: Mapping[str, KLRegularizer],
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    options: Mapping[str, Any],
-    configuration: str,
 ) -> None:
-    """Trains a compiled model and keeps the run's directory up to date.
+    """Train a compiled model.
 
     Args:
         model: the compiled model.
-        source: the images.
-        record: the run's; where it does not write, nothing else does either.
-        epochs: how many in all.
-        batch_size: images a step.
-        binarization: "none", "threshold" or "dynamic".
-        engine: "compiled", "keras" or "auto" (`vae.training.engine`).
-        strategy: between whose replicas every batch is divided (`vae.distributed.strategies`).
-        chunk: how many steps one call of the compiled program has at most.
-        progress: where a resumed run goes on.
-        audit: the regularizers to audit, by name.
-        callbacks: further ones.
-        options: the configuration's options by name, for HParams.
-        configuration: the composed configuration as YAML.
+        data: the data set.
+        callbacks: Keras callbacks, called at the borders of chunks and epochs.
+        options: epochs, batch size, and how to compute them.
+        start: the point at which a resumed run goes on; None for the beginning.
+        strategy: divides every batch between its replicas (`vae.distributed.strategies`); None for one device.
 
     Raises:
-        UserError: where images are weighed under a strategy.
-        NotFiniteError: when a quantity becomes NaN or infinite.
-        WorkerLostError: when another worker is gone.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM, once all is saved.
+        UserError: if images have weights under a strategy.
+        NonFiniteError: if a quantity becomes NaN or infinite.
+        WorkerLostError: if another worker is gone.
     """
-    batch_size = min(batch_size, len(source.train))
-    steps = math.ceil(len(source.train) / batch_size)
-    progress = progress or Progress()
-    first_epoch = progress.steps // steps
-    if strategy is not None and source.weights is not None:
-        raise UserError("data.weights: only trainer.strategy=single weighs examples")
-    engine = chosen_engine(engine, model)
-    compiled = engine == "compiled"
-    training, calls = training_chunks(
-        source.train, batch_size, model.seed, chunk if compiled else 1, progress.steps, source.weights
+    if strategy is not None and data.weights is not None:
+        raise UserError("data.weights: needs trainer.strategy=single")
+    start = start or Progress()
+    compiled = chosen_engine(options.engine, model) == "compiled"
+    batch_size = min(options.batch_size, data.size("train"))
+    first_epoch = start.steps // options.steps_per_epoch(data.size("train"))
+    chunks, chunks_per_epoch = training_chunks(
+        data.train, batch_size, model.seed, options.chunk if compiled else 1, start.steps, data.weights
     )
-    evaluated = (source.validation, batch_size, binarization, model.seed, Stream.VALIDATION_BINARIZATION)
-    shown = list(evaluation_batches(*evaluated).take(max(1, POINTS // batch_size)))
-    scale = model.regularizer_scale(batch_size)
-    warn_of_scale(model, scale, batch_size)
-    record.update(engine=engine)
-    bar = ProgressBar(epochs, calls, first_epoch)
-    auditing = Audit({**audit, TRAINED: model.kl} if audit else {}, shown[0])
-    kept: list[keras.callbacks.Callback] = []
-    if record.writes:
-        history = History(record.directory / "history.csv", first_epoch)
-        board = record.directory / "tensorboard"
-        labels = source.labels("validation", sum(map(len, shown)))
-        kept = [
-            Recorder(record, history, steps),
-            TensorBoardLog(board, shown, labels, epochs, options, configuration, first_epoch),
-            bar,
-        ]
-    checkpoints = record.directory / "checkpoints" if record.writes else None
+    validation = evaluation_chunks(
+        data.validation, batch_size, data.binarization, model.seed, Stream.VALIDATION_BINARIZATION, options.chunk
+    )
     if not model.optimizer.built:  # a second time would reset a LossScaleOptimizer
         model.optimizer.build(model.trainable_variables)
-    model.train_function = train_function(model, binarization, compiled=compiled, strategy=strategy)
+    model.train_function = train_function(model, data.binarization, compiled=compiled, strategy=strategy)
     model.test_function = test_function(model, compiled=compiled)
     try:
-        with on_request() as interrupted:
-            saving = Checkpoints(checkpoints, callbacks, steps, interrupted, progress)
-            try:
-                model.fit(
-                    training,
-                    epochs=first_epoch if progress.stopped else epochs,
-                    initial_epoch=first_epoch,
-                    steps_per_epoch=calls,
-                    shuffle=False,  # what comes is shuffled, by seed and epoch
-                    validation_data=evaluation_chunks(*evaluated, longest=chunk),
-                    verbose=0,
-                    callbacks=[Quantities(scale), auditing, *kept, *callbacks, saving],
-                )
-            except NotFiniteError:
-                saving.save_in_the_midst()  # the model as it was before that step
-                raise
-    finally:
-        model.train_function = model.test_function = None  # Keras makes its own where the model is used further
-        bar.close()
-    if record.writes:
-        findings = diagnose(record.summary, {**options, "latent.size": model.latent.size})
-        record.update(diagnosis=[asdict(finding) for finding in findings])
-        save_figures(model, shown[0], record.directory, model.seed)
-
-
-def warn_of_scale(model: VAE, scale: float, batch_size: int) -> None:
-    """One warning where effective beta is far from beta: by which factor, why, and what would make it canonical."""
-    if abs(scale - 1.0) > SCALE_TOLERANCE:
-        beta = float(model.beta.numpy())  # what a schedule, where there is one, multiplies
-        warnings.warn(
-            f"effective beta is {beta * scale:.4g}, not {beta:.4g}: the regularizer is {scale:.4g} times the canonical "
-            f"KL. {model.kl.explain_scale(batch_size, model.latent.size)}",
-            stacklevel=2,
+        model.fit(
+            chunks,
+            epochs=first_epoch if start.stopped else options.epochs,
+            initial_epoch=first_epoch,
+            steps_per_epoch=chunks_per_epoch,
+            shuffle=False,  # the chunks are shuffled, by seed and epoch
+            validation_data=validation,
+            verbose=0,
+            callbacks=list(callbacks),
         )
+    finally:
+        model.train_function = model.test_function = None  # Keras makes its own if the model is used further
+
+
+def chosen_engine(engine: str, model: VAE) -> str:
+    """Return "compiled" or "keras": for "auto", the one that is faster for this model on this machine.
+
+    "compiled" runs a chunk as one XLA program. "keras" runs a step a call with TensorFlow's kernels, as Keras does by
+    default.
+    """
+    if engine != "auto":
+        return engine
+    return "compiled" if are_faster_compiled(model.encoder, model.decoder) else "keras"
+
+
+def train_function(
+    model: VAE, binarization: str, *, compiled: bool, strategy: tf.distribute.Strategy | None = None
+) -> Callable[[Iterator[Chunk]], Means]:
+    """Return the function that `fit` calls with an iterator over `training_chunks`.
+
+    It trains on the next chunk and returns the running means of the metrics.
+
+    Args:
+        model: a compiled model whose optimizer is built.
+        binarization: as in `vae.data.training_images`.
+        compiled: True to run the chunk as one XLA program; under a strategy, each replica's part of a step.
+        strategy: divides every batch between its replicas; None for one device.
+
+    Raises:
+        NonFiniteError: by the function, if a quantity becomes NaN or infinite.
+        WorkerLostError: by the function, if another worker is gone.
+    """
+    if strategy is not None:
+        step = distributed_step(model, binarization, strategy, compiled=compiled)
+        return losing_nobody()(NonFiniteWatch(model, _over_steps(model, step, compiled=False)))
+
+    def train_step(images: tf.Tensor, number: tf.Tensor, weights: tf.Tensor | None) -> None:
+        model.train_step((training_images(images, binarization, model.seed, number), None, weights))
+
+    return NonFiniteWatch(model, _over_steps(model, train_step, compiled=compiled))
+
+
+def test_function(model: VAE, *, compiled: bool) -> Callable[[Iterator[Chunk]], Means]:
+    """Return the function that `evaluate` calls with an iterator over `evaluation_chunks`."""
+
+    def test_step(images: tf.Tensor, *_: tf.Tensor | None) -> None:
+        model.test_step((scaled_images(images),))
+
+    run = _over_steps(model, test_step, compiled=compiled)
+    return lambda chunks: run(next(chunks))
+
+
+def _over_steps(model: VAE, step: Step, *, compiled: bool) -> Callable[[Chunk], Means]:
+    """Return a function that runs a step on every batch of a chunk: the loop over steps."""
+
+    @tf.function(jit_compile=compiled)
+    def run(chunk: Chunk) -> Means:
+        for place in tf.range(chunk.length):
+            batch = tf.gather(chunk.images, chunk.indices[place])
+            step(batch, chunk.first_step + place, None if chunk.weights is None else chunk.weights[place])
+        return model.get_metrics_result()
+
+    return run

@@ -1,4 +1,4 @@
-"""NaN and infinity, found at the step where they first appear."""
+"""NaN and infinity, found at the step at which they first appear."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,20 +7,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from vae.data import Chunk
 from vae.errors import UserError
 from vae.model import VAE
 
-STEPS_BETWEEN = 50  # snapshots, where a call is one step
-
-Run = Callable[..., dict[str, tf.Tensor]]  # of what a chunk of `vae.data.training_chunks` holds
+STEPS_BETWEEN_SNAPSHOTS = 50  # if a call is one step
 
 
-class NotFiniteError(UserError):
+class NonFiniteError(UserError):
     """A quantity became NaN or infinite.
 
     Args:
         message: one line for the user.
-        facts: for summary.json.
+        facts: entries for summary.json.
     """
 
     def __init__(self, message: str, **facts: Any) -> None:
@@ -28,58 +27,55 @@ class NotFiniteError(UserError):
         self.facts = facts
 
 
-class Watched:
-    """A chunk function whose figures are looked at after every call.
+class NonFiniteWatch:
+    """A function that trains on a chunk and checks the metrics afterwards.
 
-    Steps are a function of state and number, so the first bad one is found by going through the last chunk again, a
-    step at a time, from a snapshot of the weights that is taken before it; as long as all is well it costs next to
-    nothing. The model is left as it was before that step.
+    A step is a function of the model's state and its number. The first bad step is therefore found by repeating the
+    last chunk one step at a time, from a snapshot of the weights taken before it; as long as all metrics are finite
+    the watch costs next to nothing. The model is left as it was before the bad step.
 
     Args:
-        model: whose weights `run` changes.
-        run: trains on a chunk (`vae.data.training_chunks`) and returns the metrics' running means.
+        model: the model that is trained.
+        run: trains on a chunk and returns the running means of the metrics.
 
     Raises:
-        NotFiniteError: by the call, with the step, the quantity and the last finite figures.
+        NonFiniteError: by the call, with the step, the quantity and the last finite values.
     """
 
-    def __init__(self, model: VAE, run: Run) -> None:
+    def __init__(self, model: VAE, run: Callable[[Chunk], dict[str, tf.Tensor]]) -> None:
         self._model = model
         self._run = run
         self._snapshot: list[tf.Tensor] = []
-        self._chunks: list[Any] = []  # since the snapshot
+        self._chunks: list[Chunk] = []  # since the snapshot
         self._steps = 0
 
-    def __call__(self, iterator: Iterator[Any]) -> dict[str, tf.Tensor]:
-        """Trains on the next chunk."""
-        chunk = next(iterator)
-        if not self._chunks or self._steps >= STEPS_BETWEEN:
+    def __call__(self, chunks: Iterator[Chunk]) -> dict[str, tf.Tensor]:
+        """Train on the next chunk and return the running means of the metrics."""
+        chunk = next(chunks)
+        if not self._chunks or self._steps >= STEPS_BETWEEN_SNAPSHOTS:
             self._snapshot, self._chunks, self._steps = self._state(), [], 0
         self._chunks.append(chunk)
-        self._steps += int(chunk[3])
-        figures = self._run(*chunk)
-        if _not_finite(figures):
+        self._steps += int(chunk.length)
+        means = self._run(chunk)
+        if _first_non_finite(means):
             self._restore(self._snapshot)
-            self._find()
-        return figures
+            self._raise_at_first_bad_step()
+        return means
 
-    def _find(self) -> None:
-        """Goes through the chunks a step at a time, up to the first bad one."""
+    def _raise_at_first_bad_step(self) -> None:
         last: dict[str, float] = {}
-        for images, indices, first, length, *weights in self._chunks:
-            for place in range(int(length)):
+        for chunk in self._chunks:
+            for place in range(int(chunk.length)):
                 before = self._state()
                 self._model.reset_metrics()
-                rows = [values[place : place + 1] for values in weights]
-                figures = self._run(images, indices[place : place + 1], first + place, tf.ones_like(length), *rows)
-                bad = _not_finite(figures) or self._bad_weights()
-                if bad:
+                means = self._run(_one_step(chunk, place))
+                if bad := _first_non_finite(means) or self._first_non_finite_weight():
                     self._restore(before)
-                    raise _error(bad, int(first) + place, {**last})
-                last = {name: float(value) for name, value in figures.items()}
-        raise _error("a metric", self._steps, last)  # the sum of finite figures was not
+                    raise _error(bad, int(chunk.first_step) + place, last)
+                last = {name: float(value) for name, value in means.items()}
+        raise _error("a metric", self._steps, last)  # the sum of finite values overflowed
 
-    def _bad_weights(self) -> str | None:
+    def _first_non_finite_weight(self) -> str | None:
         for variable in self._model.trainable_variables:
             if not np.isfinite(variable.numpy()).all():
                 return f"the weight {variable.path}"
@@ -96,16 +92,26 @@ class Watched:
             variable.assign(value)
 
 
-def _not_finite(figures: dict[str, Any]) -> str | None:
-    """The first quantity that is not finite, causes before their consequences."""
+def _one_step(chunk: Chunk, place: int) -> Chunk:
+    """Return the chunk that has a single step of another one."""
+    return chunk._replace(
+        indices=chunk.indices[place : place + 1],
+        first_step=chunk.first_step + place,
+        length=tf.ones_like(chunk.length),
+        weights=None if chunk.weights is None else chunk.weights[place : place + 1],
+    )
+
+
+def _first_non_finite(means: dict[str, Any]) -> str | None:
+    """Return the first quantity that is not finite, causes before their consequences."""
     order = ("kl", "reconstruction", "regularizer", "elbo", "loss")
-    return next((name for name in order if name in figures and not math.isfinite(float(figures[name]))), None)
+    return next((name for name in order if name in means and not math.isfinite(float(means[name]))), None)
 
 
-def _error(quantity: str, step: int, last: dict[str, float]) -> NotFiniteError:
-    shown = ", ".join(f"{name} {value:.6g}" for name, value in last.items()) or "none: it was the first step"
-    return NotFiniteError(
-        f"{quantity} became NaN or infinite in training step {step + 1}; the last finite figures: {shown}; "
-        "try a smaller optimizer.learning_rate, or +optimizer.clipnorm=1",
+def _error(quantity: str, step: int, last: dict[str, float]) -> NonFiniteError:
+    values = ", ".join(f"{name} {value:.6g}" for name, value in last.items()) or "none: it was the first step"
+    return NonFiniteError(
+        f"{quantity} became NaN or infinite in training step {step + 1}; the last finite values: {values}; "
+        "try a smaller optimizer.learning_rate, or optimizer.clipnorm=1",
         diverged={"quantity": quantity, "step": step + 1, "last": last},
     )

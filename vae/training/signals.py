@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, heard where training can stop without losing anything."""
+"""Ctrl-C and SIGTERM, handled at points at which training can stop without a loss."""
 
 import contextlib
 import signal
@@ -12,15 +12,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def at_once() -> Iterator[None]:
-    """Inside, SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
-    with _handled({signal.SIGTERM: signal.default_int_handler}):
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt inside, as Ctrl-C does."""
+    with _handlers({signal.SIGTERM: signal.default_int_handler}):
         yield
 
 
 @contextlib.contextmanager
-def on_request() -> Iterator[Callable[[], bool]]:
-    """Inside, the first signal is a request, which the function that comes says; a second one stops at once.
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Take the first signal inside as a request to stop; a second one stops at once.
+
+    Yields:
+        A function that returns True once a stop was requested.
 
     Raises:
         KeyboardInterrupt: at the second signal.
@@ -32,15 +35,15 @@ def on_request() -> Iterator[Callable[[], bool]]:
         requests += 1
         if requests > 1:
             raise KeyboardInterrupt
-        print("\nstopping after this chunk of steps; once more stops at once", file=sys.stderr)
+        print("\nstopping after this chunk of steps; a second signal stops at once", file=sys.stderr)
 
-    with _handled(dict.fromkeys(SIGNALS, handle)):
+    with _handlers(dict.fromkeys(SIGNALS, handle)):
         yield lambda: requests > 0
 
 
 @contextlib.contextmanager
-def _handled(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # Python allows it nowhere else
+def _handlers(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers nowhere else
         yield
         return
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

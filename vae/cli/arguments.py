@@ -1,0 +1,89 @@
+"""The command line as Hydra is to see it: short forms written out, paths quoted, the overrides of a run to resume."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from vae.cli.config_source import CONFIGS, CompletedSearchPath
+from vae.config.groups import GROUPS
+from vae.config.stored import stored_config
+from vae.errors import UserError
+from vae.runs.identity import DATA_PLACES
+
+_PATHS = {"resume", "run", "hydra.run.dir", "hydra.sweep.dir", *DATA_PLACES}
+_CLASS_OF_GROUP = re.compile(rf"({'|'.join(GROUPS)})\._target_=(.+)")
+_OPTION_OF_CLASS = re.compile(rf"\+?((?:{'|'.join(GROUPS)})\.[\w.]+=.*)", re.DOTALL)
+_OPTION_OF_KERAS_CLASS = re.compile(r"(?:optimizer\.(?!learning_rate=)|callbacks\.)")
+
+
+def prepared(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a script in the form that Hydra takes.
+
+    - `resume=DIR` is preceded by the overrides of that run.
+    - `kl._target_=my_module.MyKL` chooses the class as if it were an option of the group: `kl=my_module.MyKL`.
+    - Options that a class has and no YAML file lists, such as `optimizer.clipnorm=1`, need no `+`.
+    - Paths that Hydra's grammar would not take are quoted.
+
+    Raises:
+        UserError: if `resume` names no run, or is given with `-m`.
+    """
+    CompletedSearchPath.folders = [CONFIGS, *_config_folders(arguments)]
+    arguments = [*_overrides_to_replay(arguments), *arguments]
+    chosen = {argument.partition("=")[0] for argument in arguments}
+    return [_quoted(_written_out(argument, chosen)) for argument in arguments]
+
+
+def named_modules(arguments: Sequence[str]) -> set[str]:
+    """Return the modules whose classes the command line itself names, and so trusts."""
+    values = [value for name, _, value in (argument.partition("=") for argument in arguments) if _names_class(name)]
+    return {target.partition(".")[0] for value in values for target in value.split(",") if "." in target}
+
+
+def _names_class(name: str) -> bool:
+    return name in GROUPS or name.endswith("._target_")
+
+
+def _overrides_to_replay(arguments: Sequence[str]) -> list[str]:
+    """Return the overrides of the run that is resumed, without those that the command line gives itself."""
+    given = dict(argument.partition("=")[::2] for argument in arguments)
+    directory = given.get("resume", "null")
+    if directory in ("null", ""):
+        return []
+    if {"-m", "--multirun"} & {*arguments}:
+        raise UserError(f"resume={directory}: is for a single run; a sweep goes on by hydra.sweep.dir=DIR")
+    stored_config(directory, "resume", {*given.get("trust", "").strip("[]").split(","), *named_modules(arguments)})
+    overrides = [str(override) for override in OmegaConf.load(Path(directory) / ".hydra" / "overrides.yaml")]
+    replayed = [
+        override
+        for override in overrides
+        # Hydra's own options never come from a run's folder: some name classes that Hydra would build
+        if not override.lstrip("+~").startswith("hydra") and override.partition("=")[0].lstrip("+") not in given
+    ]
+    return [*replayed, f"hydra.run.dir={directory}", "hydra.output_subdir=null"]
+
+
+def _config_folders(arguments: Sequence[str]) -> list[Path]:
+    """Return the folders that `--config-dir DIR` names."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    named = [after for before, after in pairs if before in ("--config-dir", "-cd")]
+    named += [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
+    return [Path(folder).absolute() for folder in named if folder]
+
+
+def _written_out(argument: str, chosen: set[str]) -> str:
+    argument = argument.replace("+experiment=", "experiment=", 1)  # the defaults list it as null: either form chooses
+    if (match := _CLASS_OF_GROUP.fullmatch(argument)) and match[1] not in chosen and "." in match[2]:
+        return f"{match[1]}={match[2]}"
+    if match := _OPTION_OF_CLASS.fullmatch(argument):
+        return f"++{match[1]}" if argument[0] == "+" or _OPTION_OF_KERAS_CLASS.match(match[1]) else argument
+    return argument
+
+
+def _quoted(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    if name not in _PATHS or not re.search(r"[ '\"=(){}\[\]]", value) or value[0] in "'\"" or "${" in value:
+        return argument
+    escaped = value.replace("'", "\\'")
+    return f"{name}{equals}'{escaped}'"

@@ -1,0 +1,93 @@
+"""Where Hydra finds the options of a group: YAML files, completed by the defaults of the class that each names.
+
+A class states its defaults once, in its constructor. A YAML file needs only `_target_` and the values that differ, and
+`kl=my_module.MyKL` chooses a class without any file.
+"""
+
+import re
+from pathlib import Path
+from typing import ClassVar
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+
+import vae
+from vae.config.groups import GROUPS
+
+CONFIGS = Path(vae.__file__).parents[1] / "configs"
+_CLASS = re.compile(r"(?P<group>\w+)/(?P<target>[^\W\d]\w*(\.[^\W\d]\w*)+)")
+
+
+class CompletedFiles(ConfigSource):
+    """A folder of YAML files, each completed by the defaults of its class."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Return the scheme of a search path that leads here."""
+        return "completed"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return the content of a file, or of a class that stands in place of one, with its defaults."""
+        file = self._file(config_path)
+        if file.is_file():
+            text = file.read_text(encoding="utf-8")
+            config, header = OmegaConf.create(text), self._get_header_dict(text)
+        elif target := self._target(config_path):
+            config, header = OmegaConf.create({"_target_": target}), {"package": None}
+        else:
+            raise ConfigLoadError(f"Config not found: {file}")
+        group = GROUPS.get(config_path.partition("/")[0])
+        target = config.get("_target_", group and group.target)
+        if group and (target or self._target(config_path)) and not group.many:
+            config = OmegaConf.merge(OmegaConf.create(group.defaults(target)), config)
+        return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
+
+    def available(self) -> bool:
+        """Return True if the folder exists."""
+        return Path(self.path).is_dir()
+
+    def is_group(self, config_path: str) -> bool:
+        """Return True if the path is a folder."""
+        return (Path(self.path) / config_path).is_dir()
+
+    def is_config(self, config_path: str) -> bool:
+        """Return True if the path is a file, or a group with a class in place of an option's name."""
+        return self._file(config_path).is_file() or self._target(config_path) is not None
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Return the options and the groups of a folder."""
+        names: list[str] = []
+        folder = Path(self.path) / config_path
+        for path in folder.iterdir() if folder.is_dir() else ():
+            self._list_add_result(names, f"{config_path}/{path.name}".lstrip("/"), path.name, results_filter)
+        return sorted(set(names))
+
+    def _file(self, config_path: str) -> Path:
+        return Path(self.path) / self._normalize_file_name(config_path)
+
+    @staticmethod
+    def _target(config_path: str) -> str | None:
+        match = _CLASS.fullmatch(config_path)
+        is_class = match and match["group"] in GROUPS and not match["target"].endswith(".yaml")
+        return match["target"] if match and is_class else None
+
+
+class CompletedSearchPath(SearchPathPlugin):
+    """Puts the completed files before Hydra's own search path."""
+
+    folders: ClassVar[list[Path]] = [CONFIGS]
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Prepend every folder."""
+        for folder in self.folders:
+            search_path.prepend("vae", f"{CompletedFiles.scheme()}://{folder}")
+
+
+def register() -> None:
+    """Register the source and the search path with Hydra."""
+    Plugins.instance().register(CompletedFiles)
+    Plugins.instance().register(CompletedSearchPath)

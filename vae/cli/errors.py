@@ -1,0 +1,105 @@
+"""A user's mistake as one line on stderr; anything else as one line and a file with the traceback."""
+
+import contextlib
+import difflib
+import signal
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae import compat
+from vae.cli.config_source import CONFIGS
+from vae.errors import UserError
+from vae.runs.identity import flatten
+
+INTERRUPTED = 128 + signal.SIGINT  # what a shell shows after Ctrl-C
+
+
+@contextlib.contextmanager
+def one_line_errors(script: str, arguments: Sequence[str] = ()) -> Iterator[None]:
+    """Turn a user's mistake inside into one line on stderr and exit status 1.
+
+    Args:
+        script: the name of the script, which the line opens with.
+        arguments: its command line, from which an unknown option's neighbours are found.
+
+    Raises:
+        SystemExit: with the line, or with the status of an interrupted program.
+    """
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
+        if cause := _user_error_behind(error):
+            raise SystemExit(f"{script}: {cause}") from None
+        if isinstance(error, HydraException | OmegaConfBaseException) or compat.is_group_given_a_value(error):
+            raise SystemExit(f"{script}: {explained(error, Path(script).stem, arguments)}") from None
+        raise
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+
+
+def explained(error: Exception, script: str, arguments: Sequence[str]) -> str:
+    """Return the message of an error of Hydra's in one line: what is wrong, and what would be right."""
+    if compat.is_group_given_a_value(error):
+        return "a group takes one of its options, by name; --help lists them"
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        more = "; pip install '.[sweep]' brings more" if group in ("hydra/launcher", "hydra/sweeper") else ""
+        return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}{more}"
+    if isinstance(error, ConfigCompositionException) and (name := compat.unknown_override(error)):
+        near = difflib.get_close_matches(name, _known_options(script, arguments), n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"{name}: there is no such option here; {hint}--help lists them all"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: Hydra's grammar does not take this ({first_line(error)}); quote it: NAME='VALUE'"
+    return first_line(error)
+
+
+def unexpected_error(error: BaseException, directory: Path) -> str:
+    """Return one line about an error that is not the user's mistake, and write its traceback to a file.
+
+    Args:
+        error: the error.
+        directory: the folder of the file, `traceback.txt`.
+    """
+    choices = HydraConfig.get().runtime.choices
+    chosen = ", ".join(f"{group}={choices[group]}" for group in ("model", "latent", "kl", "data") if group in choices)
+    path = directory / "traceback.txt"
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    reason = " ".join(str(error).split())[:200]
+    return f"{chosen or 'failed'}: {type(error).__name__}: {reason}; the traceback is in {path}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type if it has none."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _user_error_behind(error: BaseException | None) -> UserError | None:
+    """Return the user's mistake that led to an error of another library's."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _known_options(script: str, arguments: Sequence[str]) -> list[str]:
+    """Return every option and group that the command line has, without the values that it overrides."""
+    groups = [argument for argument in arguments if (CONFIGS / argument.partition("=")[0]).is_dir()]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        try:
+            config = compose(script, groups)
+        except HydraException:
+            config = compose(script)
+    container = OmegaConf.to_container(config)
+    assert isinstance(container, dict)
+    options = {str(key): value for key, value in container.items()}
+    return [*options, *flatten(options)]

@@ -1,0 +1,88 @@
+"""A script as a command: it can be called from a shell or, as a function, from another program."""
+
+import contextlib
+import inspect
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from vae.cli import config_source, help
+from vae.cli.arguments import prepared
+from vae.cli.errors import one_line_errors
+
+
+def main(task: Callable[[], Any]) -> None:
+    """Run a script's Hydra task on the arguments of the shell.
+
+    With `HYDRA_FULL_ERROR=1` in the environment, errors keep their tracebacks.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, or a launcher's processes would stay
+    shorten_warnings()
+    _run(task, sys.argv[0], sys.argv[1:])
+
+
+def call(task: Callable[[], Any], arguments: Sequence[str]) -> int:
+    """Run a script's Hydra task in this process, and leave the process as it was.
+
+    Args:
+        task: the function that `hydra.main` decorates, such as `train.train`.
+        arguments: the arguments as in a shell.
+
+    Returns:
+        The exit status. A user's mistake is printed to stderr in one line and gives 1.
+    """
+    with _restored():
+        shorten_warnings()
+        try:
+            _run(task, inspect.unwrap(task).__code__.co_filename, arguments)
+        except SystemExit as error:
+            if isinstance(error.code, str):
+                print(error.code, file=sys.stderr)
+                return 1
+            return error.code or 0
+    return 0
+
+
+def current_arguments() -> list[str]:
+    """Return the arguments of the command that is running."""
+    return sys.argv[1:]
+
+
+def shorten_warnings() -> None:
+    """Print warnings in one line, without the source of the line that warns."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+
+
+def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None:
+    config_source.register()
+    help.register()
+    shows_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, in several lines
+    with contextlib.nullcontext() if shows_tracebacks else one_line_errors(Path(script).name, arguments):
+        sys.argv = [script, *prepared(arguments)]
+        task()
+
+
+@contextlib.contextmanager
+def _restored() -> Iterator[None]:
+    """Restore what Hydra and a script change in their process: Hydra's singletons, arguments, signals and warnings."""
+    hydra, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    full_error = os.environ.get("HYDRA_FULL_ERROR")
+    arguments, terminate, format_warning = sys.argv, signal.getsignal(signal.SIGTERM), warnings.formatwarning
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = hydra, config
+        sys.argv, warnings.formatwarning = arguments, format_warning
+        signal.signal(signal.SIGTERM, terminate)
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error

@@ -1,0 +1,117 @@
+"""The checks of a command before Hydra writes anything, as a Hydra callback."""
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, open_dict, read_write
+
+from vae.cli.errors import one_line_errors
+from vae.cli.main import shorten_warnings
+from vae.cli.resume import check_resume
+from vae.cli.sweeps import (
+    begin_run,
+    failures,
+    is_one_of_several,
+    is_planned,
+    runs_of_search,
+    show_sweep,
+    start_search,
+    start_sweep,
+)
+from vae.config.stored import plain, stored_config, trusted_modules
+from vae.config.validation import check_evaluate, check_train
+from vae.distributed.cluster import check_multi_worker, is_chief
+from vae.errors import UserError
+
+
+class Preflight(Callback):
+    """Refuses a command that cannot succeed before Hydra writes anything, and prepares and closes a sweep.
+
+    Hydra turns an exception in a callback into a warning, but lets SystemExit through.
+    """
+
+    def __init__(self) -> None:
+        self._directories: list[Path] = []
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check the configuration, and that no earlier run would be written over."""
+        HydraConfig.instance().set_config(config)  # hydra.run.dir refers to it
+        with one_line_errors(f"{config.hydra.job.name}.py"):
+            if "run" in config:
+                check_evaluate(plain(config))
+                stored_config(config.run, "run", trusted_modules(config))
+            else:
+                _check_training(config)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Find the runs of a sweep that are left to do, and check that no earlier run would be written over."""
+        with one_line_errors(f"{config.hydra.job.name}.py"):
+            directory = Path(config.hydra.sweep.dir)
+            check_writable(directory, "hydra.sweep.dir")
+            if is_planned(config.hydra):
+                self._directories = start_sweep(config)
+            elif is_one_of_several(config.hydra):
+                start_search(config)
+            elif directory.is_dir() and any(directory.iterdir()):
+                raise UserError(f"hydra.sweep.dir={directory}: is not empty, and no run is written over")
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Prepare the process in which a launcher runs a job."""
+        shorten_warnings()
+        if is_planned(config.hydra):
+            begin_run(config)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Compare the runs of a sweep, and name those that failed."""
+        directory = Path(config.hydra.sweep.dir)
+        runs = self._directories or (runs_of_search(directory) if is_one_of_several(config.hydra) else [])
+        if len(runs) > 1:
+            show_sweep(directory)
+        if failed := failures(runs):
+            raise SystemExit("\n".join(f"{config.hydra.job.name}.py: {line}" for line in failed))
+
+
+def check_writable(directory: str | Path, option: str) -> None:
+    """Write a little into a run's directory, or into the folder in which it would be made.
+
+    Raises:
+        UserError: if that fails; `option` is the one that named the directory.
+    """
+    path = Path(directory).absolute()
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"0" * 65_536)
+    except OSError as error:
+        raise UserError(f"{option}={directory}: cannot be written ({error.strerror}); name another folder") from None
+
+
+def _check_training(config: DictConfig) -> None:
+    check_train(plain(config))
+    if config.hydra.sweeper.params:
+        experiment = config.hydra.runtime.choices.experiment
+        raise UserError(f"experiment={experiment}: consists of several runs; add -m")
+    if config.trainer.strategy == "multi_worker":
+        check_multi_worker()
+    if config.resume:
+        check_resume(config)
+    directory = Path(config.hydra.run.dir)
+    if not is_chief(config.trainer.strategy):
+        _write_to_temporary_directory(config)
+        return
+    check_writable(directory, "resume" if config.resume else "hydra.run.dir")
+    if not config.resume and any((directory / name).exists() for name in (".hydra", "summary.json")):
+        raise UserError(f"hydra.run.dir={directory}: holds a run already, which is never written over")
+
+
+def _write_to_temporary_directory(config: DictConfig) -> None:
+    """Give a worker that is not the chief a directory of its own, which is removed when it ends."""
+    directory = tempfile.mkdtemp(prefix="vae-worker-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.run.dir, config.hydra.output_subdir = directory, None

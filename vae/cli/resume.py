@@ -1,0 +1,52 @@
+"""The run that a command resumes or measures: its configuration, and which options may differ from it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae.cli.arguments import named_modules
+from vae.cli.main import current_arguments
+from vae.config.groups import DATA_OF_EVALUATE
+from vae.config.stored import plain, stored_config, trusted_modules
+from vae.errors import UserError
+from vae.runs.identity import DATA_PLACES, differing_options, flatten
+from vae.runs.summary import read_summary
+
+
+def check_resume(config: DictConfig) -> None:
+    """Compare a configuration with that of the run it resumes.
+
+    Raises:
+        UserError: naming the options that differ and must not; or if the run has all of its epochs already.
+    """
+    trusted = {*trusted_modules(config), *named_modules(current_arguments())}
+    differing = differing_options(plain(stored_config(config.resume, "resume", trusted)), plain(config))
+    if refused := [name for name in differing if name != "trainer.epochs"]:
+        raise UserError(
+            f"resume={config.resume}: {', '.join(refused)} cannot change; "
+            "trainer.epochs, trainer.threads and the paths of the data can"
+        )
+    summary = read_summary(config.resume)
+    if summary.get("status") == "finished" and summary.get("epochs", 0) >= config.trainer.epochs:
+        raise UserError(f"resume={config.resume}: has its {summary['epochs']} epochs; trainer.epochs=N trains longer")
+
+
+def measured_run(config: DictConfig) -> DictConfig:
+    """Return the configuration of the run that `evaluate.py` measures, with the paths that the command line replaces.
+
+    Raises:
+        UserError: if there is no such run, or its configuration names a class that is not trusted.
+    """
+    run = stored_config(config.run, "run", trusted_modules(config))
+    for name in DATA_OF_EVALUATE:
+        if config.data[name] is not None:
+            OmegaConf.update(run, f"data.{name}", config.data[name], force_add=True)
+    return run
+
+
+def shared_facts(config: DictConfig, checkpoints: Iterable[Path]) -> dict[str, Any]:
+    """Return what must be the same on all workers of a run: every option but the paths of data, and the checkpoints."""
+    options = {name: value for name, value in flatten(plain(config)).items() if name not in DATA_PLACES}
+    return {**options, "checkpoints": [path.name for path in checkpoints]}

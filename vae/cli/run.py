@@ -1,0 +1,91 @@
+"""The run that a script is in: its directory, its facts, and the end that a mistake or a fault puts to it."""
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from vae.cli.errors import unexpected_error
+from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
+from vae.config.build import hyperparameters, kl_name
+from vae.config.stored import foreign_modules, trusted_modules
+from vae.distributed.cluster import is_chief
+from vae.errors import UserError
+from vae.runs.summary import is_finished
+
+if TYPE_CHECKING:
+    from vae.training import Description
+
+
+def run_directory() -> Path:
+    """Return the directory that Hydra made for this run."""
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    return directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
+
+
+def is_finished_run_of_sweep(directory: Path) -> bool:
+    """Return True for a run that a sweep, started again, finds finished."""
+    return is_planned(HydraConfig.get()) and is_finished(directory)
+
+
+def facts_of_run(config: DictConfig) -> dict[str, Any]:
+    """Return the facts of a run that its record holds, as arguments of `vae.training.RunRecord`."""
+    return {
+        "writes": is_chief(config.trainer.strategy),
+        "trust": modules_to_trust(config),
+        "seed": config.seed,
+        "kl": kl_name(config, HydraConfig.get().runtime.choices),
+    }
+
+
+def modules_to_trust(config: DictConfig) -> list[str]:
+    """Return the modules of a user's classes that a run is built from, which a resume must be told to trust."""
+    return sorted({*trusted_modules(config), *foreign_modules(config)})
+
+
+def description_of_run(config: DictConfig) -> "Description":
+    """Return a run's configuration as TensorBoard shows it."""
+    from vae.training import Description
+
+    options = hyperparameters(config, HydraConfig.get().runtime.choices)
+    return Description(options, OmegaConf.to_yaml(config))
+
+
+@contextlib.contextmanager
+def reported_errors(directory: Path | None = None) -> Iterator[None]:
+    """End a script in one line if the user made a mistake, or if something unexpected fails.
+
+    The traceback of an unexpected error is written into the run's directory, or into the current one.
+
+    Args:
+        directory: the directory that Hydra made for the run. It is removed if only Hydra's files are in it by then.
+    """
+    hydra = HydraConfig.get()
+    if directory is not None and is_one_of_several(hydra):
+        with contained_failure(directory):
+            yield
+        return
+    try:
+        yield
+    except UserError as error:
+        if directory is not None and [path.name for path in directory.iterdir()] == [".hydra"]:
+            shutil.rmtree(directory)
+            _remove_empty_parents(directory)
+        if hydra.mode == RunMode.MULTIRUN:
+            raise  # Hydra goes on with the next job, and names this one at the end
+        sys.exit(f"{hydra.job.name}.py: {error}")
+    except Exception as error:
+        sys.exit(f"{hydra.job.name}.py: {unexpected_error(error, directory or Path())}")
+
+
+def _remove_empty_parents(directory: Path) -> None:
+    for parent in directory.absolute().parents:
+        if Path.cwd() not in parent.parents or any(parent.iterdir()):
+            return
+        parent.rmdir()

@@ -1,0 +1,86 @@
+"""The groups of a configuration: the base class of each group's options, and the options that are not a class's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vae.config.signatures import REQUIRED, Option, options_of
+from vae.options import NonNegativeFloat, PositiveFloat, PositiveInt, Seed
+
+Quantity = Literal["elbo", "reconstruction", "kl", "loss", "regularizer"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of the configuration, such as `kl`.
+
+    Args:
+        base: the class that every option of the group derives from.
+        own: options by name that are the group's and not its class's, or that another library's class does not type.
+        many: True if the group holds any number of named objects, as `callbacks` does.
+        target: the class of a group that always builds the same one.
+    """
+
+    base: str
+    own: Mapping[str, Option] = field(default_factory=dict)
+    many: bool = False
+    target: str | None = None
+
+    def options(self, target: str | None) -> dict[str, Option]:
+        """Return the options of the group if it builds a class, by name."""
+        return {**(options_of(target) if target else {}), **self.own}
+
+    def defaults(self, target: str | None) -> dict[str, Any]:
+        """Return the defaults that a configuration shows; `???` for an option without one.
+
+        Keras's own classes have many options that few people change: only those that the group types are shown.
+        """
+        options = self.options(target)
+        names = [name for name in options if name in self.own or not (target or "keras").startswith("keras.")]
+        stated = {**options, **(options_of(target) if target else {})}
+        values = {name: stated[name].default for name in names}
+        return {name: "???" if value is REQUIRED else value for name, value in values.items()}
+
+
+_BETA = Option("value", NonNegativeFloat, 1.0, "weight of the regularizer; a schedule multiplies it")
+_LEARNING_RATE = Option("learning_rate", PositiveFloat, REQUIRED, "step size; or a schedule of it, by its `_target_`")
+
+GROUPS = {
+    "data": Group("vae.data.DataSource"),
+    "model": Group("vae.networks.Networks"),
+    "latent": Group("vae.latents.LatentFamily"),
+    "prior": Group("vae.latents.Prior"),
+    "likelihood": Group("vae.likelihoods.Likelihood"),
+    "kl": Group("vae.kl.KLRegularizer"),
+    "beta": Group("keras.optimizers.schedules.LearningRateSchedule", own={"value": _BETA}),
+    "objective": Group("vae.objectives.Objective"),
+    "optimizer": Group("keras.optimizers.Optimizer", own={"learning_rate": _LEARNING_RATE}),
+    "trainer": Group("vae.training.options.TrainingOptions", target="vae.training.options.TrainingOptions"),
+    "audit": Group("vae.kl.KLRegularizer", many=True),
+    "callbacks": Group("keras.callbacks.Callback", many=True),
+}
+
+_TRUST = Option("trust", str | list[str] | None, None, "modules whose classes may be loaded from a run's own folder")
+TRAIN = {
+    option.name: option
+    for option in (
+        Option("seed", Seed, 0, "seed of initialization, order, binarization and noise"),
+        Option("resume", str | None, None, "a run directory: go on where that run stopped"),
+        Option("metric", Quantity | list[Quantity], "elbo", "validation quantity, or several, that a search optimizes"),
+        _TRUST,
+    )
+}
+EVALUATE = {
+    option.name: option
+    for option in (
+        Option("run", str, REQUIRED, "the directory of a finished or interrupted run"),
+        Option("split", Literal["train", "validation", "test"], "test", "the split to measure"),
+        Option("seed", Seed | None, None, "seed of binarization and all noise; null for the run's own"),
+        Option("batch_size", PositiveInt, 250, "images at a time"),
+        Option("nll_samples", PositiveInt, 500, "importance samples an image; papers print 5000"),
+        Option("take", PositiveInt | None, None, "largest number of images to measure; null for all"),
+        _TRUST,
+    )
+}
+#: The paths of a run's data that evaluate.py may replace, such as those of a data set that has moved
+DATA_OF_EVALUATE = ("dir", "manual_dir", "unpacked_dir")

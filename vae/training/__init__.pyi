@@ -1,0 +1,13 @@
+from .callbacks import Description as Description
+from .callbacks import recording_callbacks as recording_callbacks
+from .callbacks import save_results as save_results
+from .callbacks import warn_of_effective_beta as warn_of_effective_beta
+from .checkpoints import Checkpoints as Checkpoints
+from .checkpoints import Progress as Progress
+from .checkpoints import checkpoints_in as checkpoints_in
+from .checkpoints import latest_checkpoint as latest_checkpoint
+from .checkpoints import save_model as save_model
+from .checkpoints import trained_model as trained_model
+from .loop import fit as fit
+from .options import TrainingOptions as TrainingOptions
+from .record import RunRecord as RunRecord

@@ -1,0 +1,96 @@
+"""The callbacks of a run, and its results after the last epoch."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+
+from vae.data import DataSource, evaluation_batches
+from vae.diagnosis import diagnose
+from vae.evaluation.pictures import save_pictures
+from vae.kl import KLRegularizer
+from vae.model import VAE
+from vae.random import Stream
+from vae.runs.quantities import TRAINED
+from vae.training.audit import Audit
+from vae.training.checkpoints import save_model
+from vae.training.options import TrainingOptions
+from vae.training.progress_bar import ProgressBar
+from vae.training.record import EpochRecorder, OptimizationQuantities, RunRecord
+from vae.training.tensorboard import POINTS, TensorBoardLog
+
+SCALE_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Description:
+    """The configuration of a run, as TensorBoard shows it.
+
+    Args:
+        hyperparameters: the options that tell runs apart, by name.
+        configuration: the composed configuration as YAML.
+    """
+
+    hyperparameters: Mapping[str, Any]
+    configuration: str
+
+
+def recording_callbacks(
+    model: VAE,
+    data: DataSource,
+    record: RunRecord,
+    options: TrainingOptions,
+    audit: Mapping[str, KLRegularizer],
+    description: Description,
+) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that measure and record a run, in their order.
+
+    Args:
+        model: the model.
+        data: the data set.
+        record: the record of the run; if it does not write, the callbacks only measure.
+        options: the options of the training.
+        audit: the regularizers to audit by name; empty for no audit.
+        description: the configuration, for TensorBoard.
+    """
+    batch_size = min(options.batch_size, data.size("train"))
+    batches = evaluation_batches(
+        data.validation, batch_size, data.binarization, model.seed, Stream.VALIDATION_BINARIZATION
+    )
+    batches = list(batches.take(max(1, POINTS // batch_size)))
+    measuring = [
+        OptimizationQuantities(model.regularizer_scale(batch_size)),
+        Audit({**audit, TRAINED: model.kl} if audit else {}, batches[0]),
+    ]
+    if not record.writes:
+        return measuring
+    labels = data.labels("validation", sum(map(len, batches)))
+    board = TensorBoardLog(
+        record.directory.tensorboard, batches, labels, description.hyperparameters, description.configuration
+    )
+    return [*measuring, EpochRecorder(record), board, ProgressBar()]
+
+
+def warn_of_effective_beta(model: VAE, batch_size: int) -> None:
+    """Warn if effective beta is far from beta: by which factor, why, and which option would make it canonical."""
+    scale = model.regularizer_scale(batch_size)
+    if abs(scale - 1.0) > SCALE_TOLERANCE:
+        beta = float(model.beta.numpy())  # a schedule multiplies it
+        warnings.warn(
+            f"effective beta is {beta * scale:.4g}, not {beta:.4g}: the regularizer is {scale:.4g} times the canonical "
+            f"KL. {model.kl.explain_scale(batch_size, model.latent.size)}",
+            stacklevel=2,
+        )
+
+
+def save_results(model: VAE, data: DataSource, record: RunRecord, description: Description) -> None:
+    """Write the diagnosis, the pictures and the model of a finished training into the run's directory."""
+    if not record.writes:
+        return
+    findings = diagnose(record.summary, {**description.hyperparameters, "latent.size": model.latent.size})
+    record.update(diagnosis=[asdict(finding) for finding in findings])
+    batches = evaluation_batches(data.validation, 50, data.binarization, model.seed, Stream.VALIDATION_BINARIZATION)
+    save_pictures(model, next(iter(batches)), record.directory.path, model.seed)
+    save_model(model, record.directory.model)

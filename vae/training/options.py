@@ -1,0 +1,36 @@
+"""The options of a training, in one object. Needs no TensorFlow."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from vae.options import PositiveInt
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How long to train, in batches of which size, and how to compute it: the group `trainer`.
+
+    Args:
+        epochs: number of epochs in all, those before a resume included.
+        batch_size: images in a training step.
+        engine: "compiled" runs many steps as one XLA program, "keras" one step a call; "auto" takes the faster one for
+            the model.
+        chunk: largest number of steps in one call of the compiled program; callbacks and signals are heard between
+            calls.
+        precision: precision of the networks' hidden layers; KL, likelihood and metrics stay in float32.
+        strategy: "mirrored" trains on all GPUs of this machine, "multi_worker" on several machines (TF_CONFIG or Slurm).
+        threads: CPU threads; null for all of them, or for a run's share if a launcher runs several at a time.
+    """
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    engine: Literal["auto", "compiled", "keras"] = "auto"
+    chunk: PositiveInt = 200
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    strategy: Literal["single", "mirrored", "multi_worker"] = "single"
+    threads: PositiveInt | None = None
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Return the number of training steps in an epoch over so many images."""
+        return math.ceil(images / min(self.batch_size, images))
