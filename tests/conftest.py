@@ -1,10 +1,9 @@
 """What several tests need: the repository, the scripts as a user runs them, tiny models, real runs."""
 
 import contextlib
+import importlib
 import io
 import os
-import runpy
-import signal
 import socket
 import subprocess
 import sys
@@ -20,11 +19,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from numpy.typing import NDArray
 
-from vae import VAE
+from vae import VAE, cli
 from vae.kl import Analytic, KLRegularizer
 from vae.latents import GaussianLatent, LatentFamily
 from vae.likelihoods import BernoulliLikelihood, Likelihood
@@ -79,37 +76,23 @@ def run_script(script: str, *arguments: str, cwd: Path, **environment: str) -> O
 
 
 def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Outcome:
-    """As `run_script`, but in this process, which has TensorFlow already: for what needs no process of its own."""
-    status: int | str | None = 0
+    """Run a script as `run_script` does, but in this process, which has loaded TensorFlow already."""
+    name = Path(script).stem
+    task = getattr(importlib.import_module(name), name)
     out, err = io.StringIO(), io.StringIO()
-    terminated = signal.getsignal(signal.SIGTERM)
-    hydra, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     handler = absl.logging.get_absl_handler().python_handler
-    handler.setStream(sys.__stderr__)  # or Hydra's set-up of logs would have it close pytest's
+    handler.setStream(sys.__stderr__)  # or Hydra, which sets up logging anew, closes pytest's stream
     with (
         contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        mock.patch.object(sys, "argv", [str(REPOSITORY / script), *arguments]),
         mock.patch.dict(os.environ, environment),
-        mock.patch.object(warnings, "formatwarning"),
-        mock.patch("vae.compat.load_tensorflow"),  # it is, and on as many threads as another test may have chosen
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("default")
-        warnings.simplefilter("ignore", DeprecationWarning)  # as Python itself has it
-        GlobalHydra.instance().clear()
-        try:
-            runpy.run_path(sys.argv[0], run_name="__main__")
-        except SystemExit as error:
-            status = error.code
-        finally:
-            signal.signal(signal.SIGTERM, terminated)
-            GlobalHydra.instance().hydra, HydraConfig.instance().cfg = hydra, config
-    if isinstance(status, str):
-        err.write(f"{status}\n")
-        status = 1
-    return Outcome(status or 0, out.getvalue(), err.getvalue())
+        warnings.simplefilter("ignore", DeprecationWarning)  # as Python's own default
+        status = cli.call(task, arguments)
+    return Outcome(status, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")

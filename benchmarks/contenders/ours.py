@@ -1,36 +1,36 @@
-"""The `fit` of this project, with all that a run leaves: audit, TensorBoard, checkpoints, history."""
+"""The `fit` of this project with everything that a run records: audit, TensorBoard, checkpoints, history."""
 
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from contenders import HandIn, Task
 from contenders.keras_model import EPOCHS, HandingIn, new_model
 from vae import training
+from vae.data import DataSource
 from vae.kl import Analytic, Backend, KerasLoss
 
 
+class TaskImages(DataSource):
+    """The images of a task."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__("dynamic")
+        self._task = task
+
+    def read_split(self, split: str) -> Any:
+        """Return the images of a split."""
+        return self._task.training_images() if split == "train" else self._task.validation_images()
+
+
 def fit(task: Task, hand_in: HandIn, engine: str) -> None:
-    """The time of a step is the run's own, which leaves validation out; that of the epoch has everything in it."""
-    source: Any = SimpleNamespace(
-        train=task.training_images(),
-        validation=task.validation_images(),
-        weights=None,
-        labels=lambda split, count: None,
-    )
-    directory = Path(tempfile.mkdtemp(dir=task.directory))
-    with training.RunRecord(directory, seed=0, kl="analytic") as record:
-        training.fit(
-            new_model(task.model),
-            source,
-            record,
-            epochs=EPOCHS,
-            batch_size=task.batch,
-            binarization="dynamic",
-            engine=engine,
-            audit={"analytic": Analytic(), "backend": Backend(), "keras_loss": KerasLoss()},
-            callbacks=[HandingIn(task, hand_in)],
-            options={},
-            configuration="",
-        )
+    """Train. The time of a step is the run's own, without validation; the time of an epoch includes everything."""
+    model, data = new_model(task.model), TaskImages(task)
+    options = training.TrainingOptions(epochs=EPOCHS, batch_size=task.batch, engine=engine)
+    audit = {"analytic": Analytic(), "backend": Backend(), "keras_loss": KerasLoss()}
+    with training.RunRecord(Path(tempfile.mkdtemp(dir=task.directory)), seed=0, kl="analytic") as record:
+        recording = training.recording_callbacks(model, data, record, options, audit, training.Description({}, ""))
+        handing_in = [HandingIn(task, hand_in)]
+        steps = options.steps_per_epoch(data.size("train"))
+        with training.Checkpoints(record, handing_in, steps, training.Progress()) as saver:
+            training.fit(model, data, [*recording, *handing_in, saver], options)

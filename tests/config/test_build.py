@@ -111,8 +111,8 @@ TOGETHER = [
     (["prior=vamp", "kl=keras_loss"], "has no closed form", "kl=monte_carlo estimates it"),
     (["kl=mmd", "objective.free_bits=0.1"], "objective.free_bits=0.1: MaximumMeanDiscrepancy", "kl=analytic has"),
     (["objective.free_bits=0.1", "objective.group_size=3"], "objective.group_size=3", "does not divide 16"),
-    (["kl._target_=tests.kl.mistaken.Vector"], "Vector must return a scalar", "(2,)"),
-    (["kl._target_=tests.kl.mistaken.Failing"], "Failing failed", "AttributeError"),
+    (["kl._target_=tests.config.mistaken.Vector"], "Vector must return a scalar", "(2,)"),
+    (["kl._target_=tests.config.mistaken.Failing"], "Failing failed", "AttributeError"),
 ]
 
 

@@ -21,7 +21,7 @@ from vae.kl import KerasLoss
 from vae.latents import GaussianLatent
 from vae.likelihoods import BernoulliLikelihood
 from vae.networks import MLP
-from vae.training.engine import train_function
+from vae.training.loop import train_function
 
 BATCH_SIZE = 20
 EPOCHS = 10

@@ -14,7 +14,6 @@ from tests.reading import summary_of
 NAN_KL = '''
 import tensorflow as tf
 from vae.kl import Analytic
-from vae.random import own_key
 
 
 class Breaking(Analytic):
@@ -25,10 +24,10 @@ class Breaking(Analytic):
         self.breaks_at = breaks_at
         self.gradient_only = gradient_only
 
-    def per_latent(self, posterior, prior, z):
-        values = super().per_latent(posterior, prior, z)
-        key = own_key()  # of a training step: (seed and stream, step); of validation: one for each image
-        broken = key.shape.rank == 1 and key[1] == self.breaks_at
+    def per_latent(self, posterior, prior, z, *, key):
+        values = super().per_latent(posterior, prior, z, key=key)
+        # A training step's key is (seed and stream, step); validation has a key for each image
+        broken = key.value.shape.rank == 1 and key.value[1] == self.breaks_at
         if self.gradient_only:
             whole = 1.0 - tf.cast(broken, tf.float32)
             return values + tf.sqrt(whole + 0.0 * posterior.mu) - whole  # whose value is 0 either way
@@ -43,8 +42,8 @@ def test_the_step_and_the_quantity_are_named(engine: str, gradient_only: str, qu
     (tmp_path / "breaking.py").write_text(NAN_KL)
     options = [
         "kl._target_=breaking.Breaking",
-        "+kl.breaks_at=16",
-        f"+kl.gradient_only={gradient_only}",
+        "kl.breaks_at=16",
+        f"kl.gradient_only={gradient_only}",
         f"trainer.engine={engine}",
         "trainer.chunk=4",
         "trainer.epochs=4",
@@ -56,7 +55,7 @@ def test_the_step_and_the_quantity_are_named(engine: str, gradient_only: str, qu
     assert ended.status == 1
     assert ended.stderr.count("\n") == 1
     assert f"{quantity}" in ended.stderr
-    assert "became NaN or infinite in training step 17; the last finite figures: " in ended.stderr
+    assert "became NaN or infinite in training step 17; the last finite values: " in ended.stderr
     summary = summary_of(tmp_path / "run")
     assert summary["status"] == "diverged"
     assert summary["diverged"]["step"] == 17
@@ -77,7 +76,7 @@ def test_what_is_kept_is_the_model_before_that_step(tmp_path: Path) -> None:
         "kl._target_=breaking.Breaking",
     ]
     for name, breaks_at in (("broken", 15), ("whole", 100)):
-        options = [*common, "kl._target_=breaking.Breaking", f"+kl.breaks_at={breaks_at}", f"hydra.run.dir={name}"]
+        options = [*common, "kl._target_=breaking.Breaking", f"kl.breaks_at={breaks_at}", f"hydra.run.dir={name}"]
         run_script("train.py", *options, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert summary_of(tmp_path / "whole")["status"] == "finished"
     sys.path.insert(0, str(tmp_path))

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
 
-from vae import VAE, training
+from tests.training.fitting import Arrays, fit_and_record, grey_images
+from vae import VAE
 from vae.training.checkpoints import latest_checkpoint
 
 MakeVAE = Callable[..., VAE]
@@ -22,20 +21,7 @@ def policy(request: pytest.FixtureRequest) -> Iterator[str]:
     keras.config.set_dtype_policy("float32")
 
 
-def fit(vae: VAE, directory: Path, **options: Any) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (120, 8, 8, 1), dtype=np.uint8)
-    source: Any = SimpleNamespace(
-        train=images[:80], validation=images[80:], weights=None, labels=lambda split, count: None
-    )
-    with training.RunRecord(directory, seed=0, kl="analytic") as record:
-        training.fit(
-            vae,
-            source,
-            record,
-            **{"epochs": 2, "batch_size": 20, "binarization": "dynamic", "audit": {}, "options": {}, **options},
-            engine="keras",
-            configuration="",
-        )
+DATA = Arrays(grey_images(120)[:80], grey_images(120)[80:])
 
 
 def test_what_is_rounded_and_what_is_not(policy: str, make_vae: MakeVAE, images: Any) -> None:
@@ -44,7 +30,7 @@ def test_what_is_rounded_and_what_is_not(policy: str, make_vae: MakeVAE, images:
     assert vae.encoder.get_layer("dense").compute_dtype == policy.removeprefix("mixed_")
     assert all(weight.dtype == "float32" for weight in vae.trainable_weights)
     outputs = vae(images, training=True)
-    assert {tensor.dtype.name for tensor in outputs.values()} == {"float32"}
+    assert {outputs[name].dtype.name for name in ("posterior", "z", "likelihood")} == {"float32"}
     keras.config.set_dtype_policy("float32")
     exact = make_vae()
     exact.set_weights(vae.get_weights())
@@ -59,8 +45,8 @@ def test_float16_s_scale_goes_on_where_it_was(make_vae: MakeVAE, tmp_path: Path)
     vae.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3)))
     vae.optimizer.build(vae.trainable_variables)
     vae.optimizer.dynamic_scale.assign(512.0)
-    fit(vae, tmp_path)
+    fit_and_record(vae, tmp_path, DATA, epochs=2, engine="keras")
     model, progress = latest_checkpoint(tmp_path / "checkpoints", "resume")
-    fit(model, tmp_path, epochs=3, progress=progress)
+    fit_and_record(model, tmp_path, DATA, epochs=3, engine="keras", start=progress)
     assert float(model.optimizer.dynamic_scale.numpy()) == 512.0
     assert int(model.optimizer.step_counter.numpy()) == int(model.batches_seen.numpy()) == 12

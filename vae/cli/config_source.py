@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 import vae
 from vae.config.groups import GROUPS
+from vae.errors import UserError
 
 CONFIGS = Path(vae.__file__).parents[1] / "configs"
 _CLASS = re.compile(r"(?P<group>\w+)/(?P<target>[^\W\d]\w*(\.[^\W\d]\w*)+)")
@@ -40,10 +41,15 @@ class CompletedFiles(ConfigSource):
             config, header = OmegaConf.create({"_target_": target}), {"package": None}
         else:
             raise ConfigLoadError(f"Config not found: {file}")
-        group = GROUPS.get(config_path.partition("/")[0])
-        target = config.get("_target_", group and group.target)
-        if group and (target or self._target(config_path)) and not group.many:
-            config = OmegaConf.merge(OmegaConf.create(group.defaults(target)), config)
+        name = config_path.partition("/")[0]
+        if (group := GROUPS.get(name)) and not group.many:
+            target = config.get("_target_", group.target)
+            if target or self._target(config_path):
+                try:
+                    defaults = {"_target_": target} if "_target_" in config else {}
+                    config = OmegaConf.merge(defaults | group.defaults(target), config)
+                except UserError as error:
+                    raise UserError(f"{name}={error}") from None
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
 
     def available(self) -> bool:

@@ -16,6 +16,7 @@ from vae.random import Stream
 from vae.runs.quantities import TRAINED
 from vae.training.audit import Audit
 from vae.training.checkpoints import save_model
+from vae.training.loop import chosen_engine
 from vae.training.options import TrainingOptions
 from vae.training.progress_bar import ProgressBar
 from vae.training.record import EpochRecorder, OptimizationQuantities, RunRecord
@@ -66,6 +67,7 @@ def recording_callbacks(
     ]
     if not record.writes:
         return measuring
+    record.update(engine=chosen_engine(options.engine, model))
     labels = data.labels("validation", sum(map(len, batches)))
     board = TensorBoardLog(
         record.directory.tensorboard, batches, labels, description.hyperparameters, description.configuration

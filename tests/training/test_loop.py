@@ -1,9 +1,8 @@
-"""The engine against Keras's own `fit`: one seed, one trajectory."""
+"""The training loop against Keras's own `fit`: one seed, one trajectory."""
 
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -12,53 +11,40 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from vae import VAE, training
+from tests.training.fitting import Arrays, fit_and_record, grey_images
+from vae import VAE
 from vae.data import StoredImages, epoch_order, training_images
 from vae.kl import Backend, KerasLoss
 from vae.networks import Conv
-from vae.training.engine import chosen_engine
+from vae.training.loop import chosen_engine
 
 MakeVAE = Callable[..., VAE]
-
-
-def grey_images(count: int) -> NDArray[np.uint8]:
-    return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
 
 
 def trained(
     vae: VAE, directory: Path, engine: str, count: int = 80, images: Any = None, weights: Any = None, **options: Any
 ) -> list[dict[str, str]]:
-    """Trains on images in batches of 20, and gives the rows of the history."""
+    """Train on images in batches of 20, and return the rows of the history."""
     directory.mkdir()
     images = grey_images(120) if images is None else images
-    source: Any = SimpleNamespace(
-        train=images[:count], validation=images[count:], weights=weights, labels=lambda split, count: None
-    )
-    with training.RunRecord(directory, seed=0, kl="analytic") as record:
-        training.fit(
-            vae,
-            source,
-            record,
-            **{"epochs": 20, "batch_size": 20, "binarization": "dynamic", "audit": {}, "options": {}, **options},
-            engine=engine,
-            configuration="",
-        )
+    data = Arrays(images[:count], images[count:], weights)
+    record = fit_and_record(vae, directory, data, engine=engine, **options)
     assert record.summary["engine"] == engine
     with (directory / "history.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-FIGURES = [f"{split}/{name}" for split in ("train", "validation") for name in ("loss", "elbo", "kl", "reconstruction")]
+QUANTITIES = [f"{split}/{name}" for split in ("train", "validation") for name in ("loss", "elbo", "kl", "reconstruction")]
 
 
-def figures(rows: list[dict[str, str]]) -> NDArray[np.float64]:
-    return np.array([[float(row[name]) for name in FIGURES] for row in rows])
+def quantities(rows: list[dict[str, str]]) -> NDArray[np.float64]:
+    return np.array([[float(row[name]) for name in QUANTITIES] for row in rows])
 
 
 def fitted_by_keras(
     vae: VAE, images: NDArray[np.uint8], epochs: int, weights: NDArray[np.float32] | None = None
 ) -> list[dict[str, float]]:
-    """Keras's own steps, fed with batches that are cut here from each epoch's order; the mean figures of each epoch."""
+    """Take Keras's own steps on batches cut here from each epoch's order, and return the means of each epoch."""
     means = []
     for epoch in range(epochs):
         order = epoch_order(len(images), 0, epoch).numpy()
@@ -75,7 +61,7 @@ def fitted_by_keras(
 
 @pytest.mark.parametrize("engine", ["compiled", "keras"])
 @pytest.mark.parametrize("kl", [None, KerasLoss("symmetric", calibrate=True)], ids=["analytic", "keras_loss"])
-def test_a_hundred_steps_are_keras_s_to_rounding(kl: Any, engine: str, make_vae: MakeVAE, tmp_path: Path) -> None:
+def test_a_hundred_steps_equal_keras_s_to_rounding(kl: Any, engine: str, make_vae: MakeVAE, tmp_path: Path) -> None:
     """Five steps an epoch, the last on a smaller batch; twenty epochs."""
     ours, stock = make_vae(kl), make_vae(kl)
     rows = trained(ours, tmp_path / "run", engine, count=90)
@@ -89,13 +75,13 @@ def test_a_hundred_steps_are_keras_s_to_rounding(kl: Any, engine: str, make_vae:
 
 
 @pytest.mark.parametrize("engine", ["compiled", "keras"])
-def test_weights_of_examples_reach_every_figure(engine: str, make_vae: MakeVAE, tmp_path: Path) -> None:
+def test_weights_of_examples_reach_every_quantity(engine: str, make_vae: MakeVAE, tmp_path: Path) -> None:
     """Held against Keras's own `sample_weight`; some weights are 0, and batches differ in their sums."""
     weights = np.random.default_rng(5).uniform(0, 2, 90).astype(np.float32) * (np.arange(90) % 3 > 0)
     ours, stock = make_vae(Backend()), make_vae(Backend())
     rows = trained(ours, tmp_path / "run", engine, count=90, weights=weights, epochs=5)
     logs = fitted_by_keras(stock, grey_images(120)[:90], epochs=5, weights=weights)
-    for name in ("elbo", "kl", "reconstruction", "regularizer"):
+    for name in ("loss", "elbo", "kl", "reconstruction", "regularizer"):
         assert [float(row[f"train/{name}"]) for row in rows] == pytest.approx([log[name] for log in logs], rel=2e-5)
     for left, right in zip(ours.trainable_weights, stock.trainable_weights, strict=True):
         assert np.allclose(left, right, atol=2e-4)
@@ -108,7 +94,7 @@ def test_the_chunk_changes_nothing(chunk: int, make_vae: MakeVAE, tmp_path: Path
     rows = [trained(whole, tmp_path / "a", "compiled", epochs=3)]
     rows.append(trained(cut, tmp_path / "b", "compiled", epochs=3, chunk=chunk))
     assert all(np.array_equal(*pair) for pair in zip(whole.get_weights(), cut.get_weights(), strict=True))
-    assert np.array_equal(*map(figures, rows))
+    assert np.array_equal(*map(quantities, rows))
 
 
 def test_images_on_disk_change_nothing(make_vae: MakeVAE, tmp_path: Path) -> None:
@@ -118,7 +104,7 @@ def test_images_on_disk_change_nothing(make_vae: MakeVAE, tmp_path: Path) -> Non
     rows = [trained(resident, tmp_path / "a", "compiled", epochs=3)]
     rows.append(trained(streamed, tmp_path / "b", "compiled", epochs=3, images=stored))
     assert all(np.array_equal(*pair) for pair in zip(resident.get_weights(), streamed.get_weights(), strict=True))
-    assert np.array_equal(*map(figures, rows))
+    assert np.array_equal(*map(quantities, rows))
 
 
 def test_one_seed_twice_is_the_same_to_the_bit(make_vae: MakeVAE, tmp_path: Path) -> None:
@@ -151,7 +137,7 @@ def test_the_model_is_a_plain_keras_model_afterwards(make_vae: MakeVAE, tmp_path
     assert int(vae.batches_seen.numpy()) == before + 4
 
 
-def test_auto_takes_the_library_s_convolutions_on_the_cpu(make_vae: MakeVAE) -> None:
+def test_auto_runs_convolutions_by_tensorflow_s_kernels_on_a_cpu(make_vae: MakeVAE) -> None:
     dense, convolutional = make_vae(), make_vae(network=Conv((4,), 8))
     assert chosen_engine("auto", dense) == "compiled"
     assert chosen_engine("auto", convolutional) == "keras"

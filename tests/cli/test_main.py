@@ -1,0 +1,81 @@
+"""The command line called in this process, which it leaves as it was."""
+
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+import evaluate
+import train
+from vae import cli
+
+
+def state() -> list[object]:
+    """Everything that Hydra and the scripts change in a process."""
+    hydra, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    return [hydra, config, list(sys.argv), handlers, warnings.formatwarning, dict(os.environ), Path.cwd()]
+
+
+@pytest.mark.parametrize("arguments", [["--cfg", "job"], ["nonsense=1"], ["--help"], ["kl.direction=sideways"]])
+def test_the_process_is_left_as_it_was(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = state()
+    cli.call(train.train, arguments)
+    assert state() == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_status_and_the_line_of_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.call(train.train, ["--cfg", "job"]) == 0
+    capsys.readouterr()
+    assert cli.call(train.train, ["trainer.epochs=0"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("train.py: trainer.epochs=0: ")
+    assert cli.call(evaluate.evaluate, []) == 1
+    assert capsys.readouterr().err.startswith("evaluate.py: run: must be given")
+
+
+def test_the_composed_configuration_shows_every_option_of_a_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.call(train.train, ["kl=keras_loss", "kl.points=8", "--cfg", "job", "--package", "kl"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "# @package kl",
+        "_target_: vae.kl.KerasLoss",
+        "direction: forward",
+        "support: quadrature",
+        "points: 8",
+        "reduction: sum_over_batch_size",
+        "calibrate: false",
+    ]
+
+
+def test_help_lists_the_options_of_the_classes_with_their_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.call(train.train, ["--help"]) == 0
+    text = capsys.readouterr().out
+    for words in (
+        "kl.direction=forward|reverse|symmetric",
+        "kl.reduction=sum_over_batch_size|mean|mean_with_sample_weight|sum|none",
+        "model.hidden=[N,...]",
+        "trainer.engine=auto|compiled|keras",
+        "beta.value=NUMBER",
+        "resume=TEXT",
+        "data.binarization=none|threshold|dynamic",
+    ):
+        assert words in text

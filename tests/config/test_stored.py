@@ -1,0 +1,81 @@
+"""The configuration that a run left, and the classes that may be loaded from it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY, run_here
+from vae.config.stored import plain, stored_config
+from vae.errors import UserError
+
+OLD_RUNS = sorted((REPOSITORY / "tests" / "runs" / "of_0_1_0").glob("*/.hydra"))
+
+
+def write_config(directory: Path, config: object) -> Path:
+    (directory / ".hydra").mkdir(parents=True)
+    (directory / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
+    (directory / ".hydra" / "overrides.yaml").write_text("[]\n")
+    return directory
+
+
+@pytest.mark.parametrize("hydra", OLD_RUNS, ids=lambda path: path.parent.name)
+def test_a_run_of_0_1_0_is_completed_by_the_options_that_came_later(hydra: Path) -> None:
+    stored = yaml.safe_load((hydra / "config.yaml").read_text())
+    config = plain(stored_config(hydra.parent, "run"))
+    assert config["objective"]["_target_"] == "vae.objectives.ELBO"
+    assert config["objective"]["steps_per_epoch"] is None
+    for group in ("kl", "latent", "data", "model", "trainer", "beta"):
+        assert stored[group].items() <= config[group].items()
+
+
+@pytest.mark.parametrize(
+    ("config", "module"),
+    [
+        ({"kl": {"_target_": "shutil.copyfile", "src": "a", "dst": "b"}}, "shutil"),
+        ({"callbacks": {"mine": {"_target_": "os.system", "command": "true"}}}, "os"),
+        ({"optimizer": {"_target_": "keras.optimizers.Adam", "learning_rate": {"_target_": "my.Rate"}}}, "my"),
+        ({"model": {"layers": [{"_target_": "my_layers.Layer"}]}}, "my_layers"),
+    ],
+)
+def test_a_foreign_class_is_refused_unless_it_is_trusted(config: object, module: str, tmp_path: Path) -> None:
+    run = write_config(tmp_path / "run", config)
+    with pytest.raises(UserError, match=rf"run=.*{module}.*trust={module}") as caught:
+        stored_config(run, "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_trusted_class_is_taken(tmp_path: Path) -> None:
+    run = write_config(tmp_path / "run", {"kl": {"_target_": "tests.config.custom.Power"}})
+    assert stored_config(run, "run", ["tests"]).kl.form == "plain"
+
+
+def test_evaluate_calls_nothing_that_a_folder_names(trained_run: Path, tmp_path: Path) -> None:
+    """Version 0.1.0 copied the file before it complained."""
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    source.write_text("secret")
+    config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text())
+    config["kl"] = {"_target_": "shutil.copyfile", "src": str(source), "dst": str(copy)}
+    (run / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
+    # Without a word it is refused for its module; with one for its base
+    for trust, reason in ((), "trust=shutil"), (("trust=shutil",), "vae.kl.KLRegularizer"):
+        for script, option in (("evaluate.py", "run"), ("train.py", "resume")):
+            ended = run_here(script, f"{option}={run}", *trust, cwd=tmp_path)
+            assert ended.status == 1
+            assert ended.stderr.count("\n") == 1, ended.stderr
+            assert reason in ended.stderr or "cannot change" in ended.stderr
+            assert not copy.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "not the directory of a run"), ("a: [", "damaged"), ("- 1\n", "damaged")]
+)
+def test_a_folder_that_holds_no_run_is_named(content: str | None, reason: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / ".hydra").mkdir()
+        (tmp_path / ".hydra" / "config.yaml").write_text(content)
+    with pytest.raises(UserError, match=reason):
+        stored_config(tmp_path, "run")
