@@ -36,7 +36,7 @@ def build_model(config: DictConfig, source: "ImageSource") -> "VAE":
     precision = config.trainer.precision
     keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
     steps = math.ceil(source.size("train") / config.trainer.batch_size)
-    latent = _instantiate(_in_steps(config.latent, "annealing", steps, "annealing_steps"), "latent")
+    latent = _instantiate(_with_steps(config.latent, steps), "latent")
     likelihood = _instantiate(config.likelihood, "likelihood")
     networks = _instantiate(config.model, "model")
     try:
@@ -45,7 +45,7 @@ def build_model(config: DictConfig, source: "ImageSource") -> "VAE":
     except ValueError as error:
         raise UserError(f"model: {str(error).splitlines()[0]}") from error
     set_output_bias(decoder, likelihood.initial_parameters(source.mean_image()))
-    beta = _in_steps(config.beta, "length", steps)
+    beta = _with_steps(config.beta, steps)
     model = VAE(
         encoder,
         decoder,
@@ -55,7 +55,7 @@ def build_model(config: DictConfig, source: "ImageSource") -> "VAE":
         beta.pop("value"),
         config.seed,
         schedule=_instantiate(beta, "beta") if beta else None,
-        objective=_instantiate(_in_steps(config.objective, "ramp", steps), "objective"),
+        objective=_instantiate(_with_steps(config.objective, steps), "objective"),
         prior=_instantiate(config.prior, "prior"),
     )
     _check_together(model)
@@ -123,12 +123,10 @@ def _options(node: DictConfig) -> dict[str, Any]:
     return {str(name): value for name, value in container.items()}
 
 
-def _in_steps(node: DictConfig, name: str, steps: int, argument: str | None = None) -> dict[str, Any]:
-    """A node's options, with a duration that is in epochs of so many steps brought to steps."""
+def _with_steps(node: DictConfig, steps: int) -> dict[str, Any]:
+    """A node's options, with the number of steps in an epoch if a duration is among them."""
     options = _options(node)
-    if (unit := options.pop("unit", None)) is not None:
-        options[argument or name] = options.pop(name) * (steps if unit == "epochs" else 1)
-    return options
+    return {**options, "steps_per_epoch": steps} if "unit" in options else options
 
 
 def _check_together(model: "VAE") -> None:
@@ -137,12 +135,17 @@ def _check_together(model: "VAE") -> None:
     Raises:
         UserError: naming the groups.
     """
+    from vae.kl.base import check_signature
+    from vae.random import Stream, key
+
+    check_signature(model.kl)
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     chosen = ", ".join(f"{group}={choices[group]}" for group in ("kl", "latent", "prior") if group in choices)
     posterior = model.latent.probe(2, 1.0)
     prior = model.prior_distribution()
     try:
-        term = model.objective.term(model.kl, posterior, prior, posterior.mean, None, 0)
+        draw = key(model.seed, Stream.PROBE, 0)
+        term = model.objective.term(model.kl, posterior, prior, posterior.mean, key=draw, step=0)
     except UserError as error:
         raise UserError(f"{chosen} do not go together: {error}") from None
     except Exception as error:  # a class of the user's may fail in any way

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from vae.data import scaled_images, training_images
-from vae.distributed.strategies import distributed_step, losing_nobody
+from vae.distributed.strategies import detecting_lost_workers, distributed_step
 from vae.model import VAE
 from vae.networks import are_faster_compiled
 from vae.training.non_finite import Run, Watched
@@ -48,7 +48,7 @@ def train_function(
     """
     if strategy is not None:
         distributed = distributed_step(model, binarization, strategy, compiled=compiled)
-        return losing_nobody()(Watched(model, _chunk_function(model, distributed, compiled=False)))
+        return detecting_lost_workers()(Watched(model, _chunk_function(model, distributed, compiled=False)))
 
     def step(images: tf.Tensor, number: tf.Tensor, weights: tf.Tensor | None) -> None:
         model.train_step((training_images(images, binarization, model.seed, number), None, weights))
