@@ -84,6 +84,7 @@ def _checked(constructor: Callable[..., None]) -> Callable[..., None]:
                 check_option(name, kinds[name], value)
         constructor(self, *args, **kwargs)
 
+    checked.__signature__ = signature  # type: ignore[attr-defined]  # Keras's layers read it without unwrapping
     return checked
 
 
