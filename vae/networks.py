@@ -1,13 +1,7 @@
-"""Encoders and decoders as functional Keras models.
-
-An encoder maps images `(batch, height, width, channels)` in [0, 1] to the posterior's parameters
-`(batch, parameter_count)`; a decoder maps z `(batch, latents)` to the likelihood's parameters in the images' shape.
-The last layer of each computes in float32 whatever the precision policy.
-"""
+"""Encoders and decoders as functional Keras models."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 
 import keras
 import numpy as np
@@ -15,23 +9,53 @@ import tensorflow as tf
 from keras import layers
 from numpy.typing import NDArray
 
+from vae.errors import UserError
+from vae.options import PositiveInt, Units
+from vae.saving import Configurable
+
 ImageShape = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class MLP:
+class Networks(Configurable, ABC):
+    """Base class of the choices of the group `model`: a subclass builds an encoder and a decoder.
+
+    The last layer of each model has `dtype="float32"`, whatever the precision policy. `set_output_bias` needs the
+    decoder's last layer with a bias to be named "likelihood".
+    """
+
+    @abstractmethod
+    def encoder(self, image_shape: ImageShape, parameter_count: int) -> keras.Model:
+        """Return a model from images to the posterior's parameters.
+
+        Args:
+            image_shape: (height, width, channels) of the images, which are in [0, 1].
+            parameter_count: the numbers that the model gives for an example: its output is `(batch, parameter_count)`.
+        """
+
+    @abstractmethod
+    def decoder(self, latents: int, image_shape: ImageShape) -> keras.Model:
+        """Return a model from z to the likelihood's parameters, in the images' shape.
+
+        Args:
+            latents: the numbers in z: the model's input is `(batch, latents)`.
+            image_shape: (height, width, channels) of the images.
+        """
+
+
+class MLP(Networks):
     """Fully connected networks (Burda, Grosse and Salakhutdinov 2016, section 5: 200-200 tanh).
 
     Args:
-        hidden: units of the encoder's hidden layers, from the image on; the decoder has them in reverse.
-        activation: of the hidden layers, by its Keras name.
+        hidden: units of the encoder's hidden layers, first layer first; the decoder has them in reverse.
+        activation: the activation of the hidden layers, by its Keras name.
     """
 
-    hidden: Sequence[int] = (200, 200)
-    activation: str = "tanh"
+    def __init__(self, hidden: Units = (200, 200), activation: str = "tanh") -> None:
+        self.hidden = hidden
+        self.activation = activation
 
     def encoder(self, image_shape: ImageShape, parameter_count: int) -> keras.Model:
-        """Images to the posterior's parameters."""
+        """Return a model from images to the posterior's parameters, `(batch, parameter_count)`."""
         images = keras.Input(image_shape, name="images")
         x = layers.Flatten()(images)
         for units in self.hidden:
@@ -40,7 +64,7 @@ class MLP:
         return keras.Model(images, parameters, name="encoder")
 
     def decoder(self, latents: int, image_shape: ImageShape) -> keras.Model:
-        """Z to the likelihood's parameters."""
+        """Return a model from z, `(batch, latents)`, to the likelihood's parameters, in the images' shape."""
         z = keras.Input((latents,), name="z")
         x = z
         for units in reversed(self.hidden):
@@ -49,24 +73,24 @@ class MLP:
         return keras.Model(z, layers.Reshape(image_shape, dtype="float32")(x), name="decoder")
 
 
-@dataclass(frozen=True)
-class Conv:
-    """Convolutions of stride 2, and their transposes, around one fully connected layer on either side.
+class Conv(Networks):
+    """Convolutions of stride 2, and their transposes, around one fully connected layer in each network.
 
-    Any height and width will do: where halving rounds up, the decoder crops what it made too much.
+    Images may have any height and width: the decoder crops its output if a halving rounded up.
 
     Args:
-        filters: channels of the encoder's convolutions, from the image on; the decoder has them in reverse.
+        filters: channels of the encoder's convolutions, first layer first; the decoder has them in reverse.
         hidden: units of the fully connected layer between convolutions and latent variables.
-        activation: of the hidden layers, by its Keras name.
+        activation: the activation of the hidden layers, by its Keras name.
     """
 
-    filters: Sequence[int] = (32, 64)
-    hidden: int = 128
-    activation: str = "relu"
+    def __init__(self, filters: Units = (32, 64), hidden: PositiveInt = 128, activation: str = "relu") -> None:
+        self.filters = filters
+        self.hidden = hidden
+        self.activation = activation
 
     def encoder(self, image_shape: ImageShape, parameter_count: int) -> keras.Model:
-        """Images to the posterior's parameters."""
+        """Return a model from images to the posterior's parameters, `(batch, parameter_count)`."""
         images = keras.Input(image_shape, name="images")
         x = images
         for channels in self.filters:
@@ -76,7 +100,7 @@ class Conv:
         return keras.Model(images, parameters, name="encoder")
 
     def decoder(self, latents: int, image_shape: ImageShape) -> keras.Model:
-        """Z to the likelihood's parameters."""
+        """Return a model from z, `(batch, latents)`, to the likelihood's parameters, in the images' shape."""
         height, width, channels = image_shape
         halvings = 2 ** len(self.filters)
         small = (math.ceil(height / halvings), math.ceil(width / halvings), self.filters[-1])
@@ -93,9 +117,9 @@ class Conv:
 
 
 def are_faster_compiled(*networks: keras.Model) -> bool:
-    """Whether XLA runs these networks faster than the library's kernels: all but convolutions on a CPU.
+    """Return True if XLA runs these networks faster than TensorFlow's kernels: all but convolutions on a CPU.
 
-    There XLA's convolutions lose by far; docs/engine.md has the figures.
+    On a CPU, XLA's convolutions are many times slower; docs/engine.md has the numbers.
     """
     convolutions = layers.Conv2D | layers.Conv2DTranspose
     convolutional = any(isinstance(layer, convolutions) for network in networks for layer in network.layers)
@@ -103,13 +127,18 @@ def are_faster_compiled(*networks: keras.Model) -> bool:
 
 
 def set_output_bias(decoder: keras.Model, parameters: NDArray[np.float32]) -> None:
-    """Starts a decoder at a constant output, such as the data's mean: sets the bias of its layer "likelihood".
+    """Set the bias of a decoder's layer "likelihood", so that training starts at a constant output.
 
     Args:
-        decoder: a decoder of this module.
-        parameters: the likelihood's parameters, `(height, width, channels)`; averaged over pixels where the layer has
-            one bias per channel only.
+        decoder: a decoder built by a `Networks` class.
+        parameters: the likelihood's parameters, `(height, width, channels)`, such as those of the mean image. They are
+            averaged over pixels if the layer has one bias per channel.
+
+    Raises:
+        UserError: if the decoder has no layer "likelihood" with a bias.
     """
-    bias = decoder.get_layer("likelihood").bias
+    bias = next((getattr(layer, "bias", None) for layer in decoder.layers if layer.name == "likelihood"), None)
+    if bias is None:
+        raise UserError('model: the last layer of the decoder must have a bias and the name "likelihood"')
     per_pixel = bias.shape[0] == parameters.size
     bias.assign(parameters.reshape(-1) if per_pixel else parameters.mean(axis=(0, 1)))

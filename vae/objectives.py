@@ -1,78 +1,114 @@
-"""What stands around a regularizer: free bits and capacity. A regularizer knows nothing of them."""
+"""Objectives: the changes to a regularizer from outside, such as free bits and capacity. No regularizer knows them."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import tensorflow as tf
 
 from vae.errors import UserError
 from vae.kl import KLRegularizer, PerLatentRegularizer
+from vae.options import NonNegativeFloat, PositiveFloat, PositiveInt, Unit
+from vae.random import Key
 from vae.saving import Configurable
 from vae.schedules import Linear
 
 
-class ELBO(Configurable):
-    """The objective `reconstruction + beta * term(regularizer)`; without options the term is the regularizer itself.
+class Objective(Configurable, ABC):
+    """Base class of all objectives, `reconstruction + beta * term(regularizer)`: a subclass defines the term."""
+
+    @abstractmethod
+    def term(
+        self,
+        kl: KLRegularizer,
+        posterior: Any,
+        prior: Any,
+        z: tf.Tensor,
+        *,
+        key: Key,
+        step: Any,
+        sample_weight: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Return the term that training adds to the reconstruction, before beta: a float32 scalar in nats.
+
+        Args:
+            kl: the regularizer.
+            posterior: q(z|x), a distribution over `(batch, latents)`.
+            prior: p(z), a distribution that broadcasts against the posterior.
+            z: a sample of the posterior, `(batch, z_size)`.
+            key: the key of the regularizer's own samples.
+            step: the number of the training step, counted from 0.
+            sample_weight: weights of the examples, `(batch,)`, or None for ones.
+        """
+
+
+class ELBO(Objective):
+    """The negative ELBO, weighted by beta; without options the term is the regularizer itself.
 
     Args:
-        free_bits: nats that each group of latent variables has for nothing: of a group whose values, averaged over the
-            batch, come to less, the term has this number, and no gradient. Kingma et al. 2016, "Improved variational
-            inference with inverse autoregressive flow", equation 15. 0 for none.
-        group_size: how many latent variables a group has, one after the other; they must divide the latent variables.
-        capacity: C, in nats: the term is then `|regularizer - C|`, with C rising from 0. Burgess et al. 2018,
-            "Understanding disentangling in beta-VAE", equation 8, where beta is their gamma. None for none.
-        ramp: over how many steps C rises to its value.
+        free_bits: nats that each group of latent variables has for free: if the values of a group, averaged over the
+            batch, sum to less, the term is this number and has no gradient. Kingma et al. 2016, "Improved variational
+            inference with inverse autoregressive flow", equation 15.
+        group_size: the number of consecutive latent variables in a group. It must divide their number.
+        capacity: C, in nats: the term becomes `|regularizer - C|`, and C rises from 0. Burgess et al. 2018,
+            "Understanding disentangling in beta-VAE", equation 8, whose gamma is beta here. None for no capacity.
+        ramp: the duration of the rise of C, in `unit`.
+        unit: "steps" or "epochs", the unit of `ramp`.
+        steps_per_epoch: the number of steps in an epoch, for `unit="epochs"`. `train.py` fills it in.
 
     Raises:
-        ValueError: for a number below 0, or a ramp or group of less than 1.
+        UserError: if the unit is "epochs" and `steps_per_epoch` is None.
     """
 
     def __init__(
-        self, free_bits: float = 0.0, group_size: int = 1, capacity: float | None = None, ramp: float = 1.0
+        self,
+        free_bits: NonNegativeFloat = 0.0,
+        group_size: PositiveInt = 1,
+        capacity: NonNegativeFloat | None = None,
+        ramp: PositiveFloat = 1.0,
+        unit: Unit = "steps",
+        steps_per_epoch: PositiveInt | None = None,
     ) -> None:
-        for name, value, least in (("free_bits", free_bits, 0), ("group_size", group_size, 1), ("ramp", ramp, 1)):
-            if value < least:
-                raise ValueError(f"objective.{name}={value}: must be {least} or more")
-        if capacity is not None and capacity < 0:
-            raise ValueError(f"objective.capacity={capacity}: must be 0 or more")
         self.free_bits = free_bits
         self.group_size = group_size
         self.capacity = capacity
         self.ramp = ramp
+        self.unit = unit
+        self.steps_per_epoch = steps_per_epoch
+        self._risen = None if capacity is None else Linear(ramp, 0.0, capacity, unit, steps_per_epoch)
 
     def term(
-        self, kl: KLRegularizer, posterior: Any, prior: Any, z: tf.Tensor, sample_weight: tf.Tensor | None, step: Any
+        self,
+        kl: KLRegularizer,
+        posterior: Any,
+        prior: Any,
+        z: tf.Tensor,
+        *,
+        key: Key,
+        step: Any,
+        sample_weight: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """What training adds to the reconstruction, before beta: a float32 scalar in nats.
-
-        Args:
-            kl: the regularizer.
-            posterior: its argument, and so are the next three.
-            prior: p(z).
-            z: a sample of the posterior.
-            sample_weight: weights of the examples, or None.
-            step: the number of the training step.
+        """Return the regularizer, with free bits and capacity if they are set: a float32 scalar in nats.
 
         Raises:
-            UserError: for free bits where the regularizer has no values for each latent variable, or the groups do
-                not divide those.
+            UserError: if free bits are set and the regularizer has no values per latent variable, or the groups do not
+                divide the latent variables.
         """
         if self.free_bits:
-            value = self._with_free_bits(kl, posterior, prior, z, sample_weight)
+            value = self._with_free_bits(kl, posterior, prior, z, key, sample_weight)
         else:
-            value = kl(posterior, prior, z, sample_weight)
-        if self.capacity is not None:
-            value = tf.abs(value - Linear(self.ramp, 0.0, self.capacity)(step))
-        return value
+            value = kl(posterior, prior, z, key=key, sample_weight=sample_weight)
+        return value if self._risen is None else tf.abs(value - self._risen(step))
 
     def _with_free_bits(
-        self, kl: KLRegularizer, posterior: Any, prior: Any, z: tf.Tensor, sample_weight: tf.Tensor | None
+        self, kl: KLRegularizer, posterior: Any, prior: Any, z: tf.Tensor, key: Key, sample_weight: tf.Tensor | None
     ) -> tf.Tensor:
+        """Return the regularizer of which every group below its free bits is a constant."""
         if not isinstance(kl, PerLatentRegularizer):
             raise UserError(
-                f"objective.free_bits={self.free_bits}: {type(kl).__name__} has no value for each latent variable to "
-                "leave free; kl=analytic has"
+                f"objective.free_bits={self.free_bits}: {type(kl).__name__} has no values per latent variable; "
+                "kl=analytic has"
             )
-        values = kl.per_latent(posterior, prior, z)
+        values = kl.per_latent(posterior, prior, z, key=key)
         latents = values.shape[1]
         if latents % self.group_size:
             raise UserError(f"objective.group_size={self.group_size}: does not divide {latents} latent variables")
@@ -82,5 +118,5 @@ class ELBO(Configurable):
             weight = tf.cast(sample_weight, tf.float32)
             means = tf.math.divide_no_nan(tf.linalg.matvec(values, weight, transpose_a=True), tf.reduce_sum(weight))
         groups = tf.reduce_sum(tf.reshape(means, [-1, self.group_size]), axis=1)
-        spent = tf.repeat(groups < self.free_bits, self.group_size)
-        return kl.reduce(tf.where(spent, self.free_bits / self.group_size, values), sample_weight)
+        below = tf.repeat(groups < self.free_bits, self.group_size)
+        return kl.reduce(tf.where(below, self.free_bits / self.group_size, values), sample_weight)

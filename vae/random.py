@@ -1,21 +1,24 @@
 """Random numbers that are a pure function of a seed, a stream and a counter.
 
-Nothing here holds state: the same arguments give the same bits, in whichever process, order or graph they are asked
-for. The generator is Threefry (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), which TensorFlow
-has on the CPU only under XLA; there it is eight times as fast as the default, Philox.
+Nothing here holds state: the same key gives the same bits in every process, order and graph. The generator is Threefry
+(Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). On the CPU TensorFlow has it only under XLA, where
+it is eight times as fast as the default, Philox.
 """
 
-import contextlib
 import enum
-from collections.abc import Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 
 class Stream(enum.IntEnum):
-    """What a random number is for. Two streams of one seed are independent."""
+    """The purpose of a random number. Two streams of one seed are independent.
+
+    The numbers are fixed: a new stream takes a new one, and the draws of all others stay the same.
+    """
 
     TRAINING_POSTERIOR = 0
     EVALUATION_POSTERIOR = 1
@@ -27,84 +30,104 @@ class Stream(enum.IntEnum):
     PRIOR_SAMPLES = 7
     TRAINING_REGULARIZER = 8
     EVALUATION_REGULARIZER = 9
+    AUDIT_POSTERIOR = 10
+    AUDIT_REGULARIZER = 11
+    PROBE = 12
 
 
-def key(seed: int, stream: Stream, counter: Any) -> tf.Tensor:
-    """The generator's key for draw number `counter` (an integer or a scalar tensor) of a stream: shape (2,), int64."""
-    return tf.stack([tf.constant(seed * len(Stream) + stream, tf.int64), tf.cast(counter, tf.int64)])
-
-
-def keys(seed: int, stream: Stream, first: Any, count: Any) -> tf.Tensor:
-    """The keys of `count` draws from number `first` on: shape (count, 2), int64."""
-    counters = tf.cast(first, tf.int64) + tf.range(tf.cast(count, tf.int64))
-    return tf.stack([tf.fill(tf.shape(counters), tf.constant(seed * len(Stream) + stream, tf.int64)), counters], axis=1)
-
-
-@contextlib.contextmanager
-def rows_of(whole: int, first: int) -> Iterator[None]:
-    """Inside, a batch is the rows of a larger one, from row `first` on, and has their draws of the larger one's noise.
-
-    So what several devices draw for their parts of a batch is what one device draws for the whole. It concerns
-    `normal_like` and `uniform_like`.
+@dataclass(frozen=True)
+class Rows:
+    """The place of a batch in a larger batch, of which it is a part.
 
     Args:
-        whole: how many rows the larger batch has.
-        first: which of them is the smaller one's first.
+        first: the row of the larger batch that is the first one here.
+        whole: the number of rows of the larger batch.
     """
-    token = _ROWS_OF.set((whole, first))
-    try:
-        yield
-    finally:
-        _ROWS_OF.reset(token)
+
+    first: int
+    whole: int
 
 
-_ROWS_OF: ContextVar[tuple[int, int] | None] = ContextVar("rows_of", default=None)
-
-
-def normal_like(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Independent standard normal float32 numbers in the shape of `tensor`.
+@dataclass(frozen=True, eq=False)
+class Key:
+    """A key of the generator: the argument that determines a draw.
 
     Args:
-        tensor: whose shape counts.
-        key: one key, `(2,)`; or one for each row of the tensor, `(rows, 2)`: a row's draw is then a function of its own
-            key, whatever rows stand around it.
+        value: one key, `(2,)`, for a whole tensor; or a key for each row of it, `(rows, 2)`, so that a row's draw
+            does not depend on the other rows. int64, of which Threefry reads the low 32 bits.
+        rows: the rows of a larger batch that are drawn, or None for all. Several devices that draw their parts of a
+            batch so get the numbers that one device draws for the whole batch.
+    """
+
+    value: tf.Tensor
+    rows: Rows | None = None
+
+
+def key(seed: int, stream: Stream, counter: Any, rows: Rows | None = None) -> Key:
+    """Return the key of draw number `counter` of a stream.
+
+    Args:
+        seed: the seed, 0 or more.
+        stream: the purpose of the draw.
+        counter: an integer or a scalar integer tensor.
+        rows: the place of the batch in a larger one, or None.
+    """
+    return Key(tf.stack([_first_word(seed, stream), tf.cast(counter, tf.int64)]), rows)
+
+
+def row_keys(seed: int, stream: Stream, first: Any, count: Any) -> Key:
+    """Return a key for each of `count` rows, those of the draws `first`, `first + 1`, ... of a stream."""
+    counters = tf.cast(first, tf.int64) + tf.range(tf.cast(count, tf.int64))
+    return Key(tf.stack([tf.fill(tf.shape(counters), _first_word(seed, stream)), counters], axis=1))
+
+
+def fold_in(key: Key, data: Any) -> Key:
+    """Return a new key, a function of a key and a number; keys of different numbers are independent.
+
+    Each row key is folded by itself. The semantics are those of `tf.random.experimental.stateless_fold_in`.
+
+    Args:
+        key: a key, or a key for each row.
+        data: an integer or a scalar integer tensor.
+    """
+    fold = _fold_rows if key.value.shape.rank == 2 else _fold
+    return Key(fold(key.value, tf.cast(data, tf.int64)), key.rows)
+
+
+def normal_like(tensor: tf.Tensor, key: Key) -> tf.Tensor:
+    """Return independent standard normal float32 numbers in the shape of a tensor.
+
+    Args:
+        tensor: the tensor, of which only the shape counts.
+        key: the key of the draw; row keys are one for each row of the tensor.
     """
     return _like(_normal, _normal_rows, tensor, key)
 
 
-def uniform_like(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Independent float32 numbers, uniform on [0, 1), in the shape of `tensor`; `key` as in `normal_like`."""
+def uniform_like(tensor: tf.Tensor, key: Key) -> tf.Tensor:
+    """Return independent float32 numbers, uniform on [0, 1), in the shape of a tensor.
+
+    Args:
+        tensor: the tensor, of which only the shape counts.
+        key: the key of the draw; row keys are one for each row of the tensor.
+    """
     return _like(_uniform, _uniform_rows, tensor, key)
 
 
-@contextlib.contextmanager
-def regularizer_key(key: tf.Tensor) -> Iterator[None]:
-    """Inside, a regularizer that draws samples of its own draws them by this key."""
-    token = _REGULARIZER_KEY.set(key)
-    try:
-        yield
-    finally:
-        _REGULARIZER_KEY.reset(token)
+def _first_word(seed: int, stream: Stream) -> tf.Tensor:
+    # A seed has 31 bits and Threefry's word 32, so that seed and stream have to be mixed into one
+    word = np.random.SeedSequence(seed, spawn_key=(int(stream),)).generate_state(1)[0]
+    return tf.constant(int(word), tf.int64)
 
 
-def own_key() -> tf.Tensor:
-    """The key by which a regularizer draws: a function of seed and step inside a model, the same one outside."""
-    given = _REGULARIZER_KEY.get()
-    return key(0, Stream.TRAINING_REGULARIZER, 0) if given is None else given
-
-
-_REGULARIZER_KEY: ContextVar[Any] = ContextVar("regularizer_key", default=None)
-
-
-def _like(draw: Any, draw_rows: Any, tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    part = _ROWS_OF.get()
-    if key.shape.rank == 2:
-        drawn = draw_rows(tensor, key)
-    elif part is None:
-        drawn = draw(tensor, key)
+def _like(draw: Callable[..., Any], draw_rows: Callable[..., Any], tensor: tf.Tensor, key: Key) -> tf.Tensor:
+    if key.value.shape.rank == 2:
+        drawn = draw_rows(tensor, key.value)
+    elif key.rows is None:
+        drawn = draw(tensor, key.value)
     else:
-        whole, first = part
-        drawn = draw(tf.zeros([whole, *tensor.shape[1:]]), key)[first : first + tensor.shape[0]]
+        first, whole = key.rows.first, tf.zeros([key.rows.whole, *tensor.shape[1:]])
+        drawn = draw(whole, key.value)[first : first + tensor.shape[0]]
     return tf.ensure_shape(drawn, tensor.shape)
 
 
@@ -119,6 +142,11 @@ def _uniform(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
 
 
 @tf.function(jit_compile=True)
+def _fold(key: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(key, data, alg="threefry")
+
+
+@tf.function(jit_compile=True)
 def _normal_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     return tf.map_fn(lambda key: _normal(tensor[0], key), keys, fn_output_signature=tf.float32)
 
@@ -126,3 +154,8 @@ def _normal_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
 @tf.function(jit_compile=True)
 def _uniform_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     return tf.map_fn(lambda key: _uniform(tensor[0], key), keys, fn_output_signature=tf.float32)
+
+
+@tf.function(jit_compile=True)
+def _fold_rows(keys: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
+    return tf.map_fn(lambda key: _fold(key, data), keys, fn_output_signature=tf.int64)

@@ -3,11 +3,36 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Self, get_type_hints
+from typing import Any, Self, TypeVar, get_type_hints
 
 import keras
 
 from vae.options import check_option
+
+Class = TypeVar("Class", bound=type)
+
+#: The packages that classes were registered under in version 0.1.0, by name of the class. Its models still load.
+_PACKAGES_OF_0_1_0 = {
+    "Analytic": "vae.kl.analytic",
+    "Backend": "vae.kl.backend",
+    "BernoulliLatent": "vae.latents.discrete",
+    "BernoulliLikelihood": "vae.likelihoods",
+    "CategoricalLatent": "vae.latents.discrete",
+    "Cosine": "vae.schedules",
+    "Cyclical": "vae.schedules",
+    "ELBO": "vae.objective",
+    "Exponential": "vae.schedules",
+    "GaussianLatent": "vae.latents.gaussian",
+    "GaussianLikelihood": "vae.likelihoods",
+    "JensenShannon": "vae.kl.divergences",
+    "KerasLoss": "vae.kl.keras_loss",
+    "Linear": "vae.schedules",
+    "MaximumMeanDiscrepancy": "vae.kl.batch",
+    "MonteCarlo": "vae.kl.monte_carlo",
+    "Raw": "vae.kl.raw",
+    "Renyi": "vae.kl.divergences",
+    "TotalCorrelation": "vae.kl.batch",
+}
 
 
 class Configurable:
@@ -31,26 +56,40 @@ class Configurable:
         return cls(**config)
 
 
-def register(cls: type) -> None:
-    """Register a class with Keras, and let its constructor check its arguments.
+def register(cls: Class) -> Class:
+    """Register a class with Keras, let its constructor check its arguments, and return the class.
 
-    A class of this project is registered as `vae>Name` wherever it lives, another one as `its.module>Name`.
+    A class of this project is registered as `vae>Name` wherever it lives, any other class as `its.module>Name`.
     """
     if "__init__" in vars(cls):
         cls.__init__ = _checked(vars(cls)["__init__"])  # type: ignore[misc]
-    package = "vae" if cls.__module__.split(".")[0] == "vae" else cls.__module__
-    keras.saving.register_keras_serializable(package=package)(cls)
+    ours = cls.__module__.split(".")[0] == "vae"
+    keras.saving.register_keras_serializable(package="vae" if ours else cls.__module__)(cls)
+    if ours and cls.__name__ in _PACKAGES_OF_0_1_0:
+        keras.saving.get_custom_objects()[f"{_PACKAGES_OF_0_1_0[cls.__name__]}>{cls.__name__}"] = cls
+    return cls
 
 
 def _checked(constructor: Callable[..., None]) -> Callable[..., None]:
+    """Return a constructor that checks its arguments against their annotations before it runs."""
     signature = inspect.signature(constructor)
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    single = {name for name, parameter in signature.parameters.items() if parameter.kind not in variadic}
 
     @functools.wraps(constructor)
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
-        given = signature.bind(self, *args, **kwargs).arguments
-        for name, kind in get_type_hints(constructor, include_extras=True).items():
-            if name in given and name not in ("return", "kwargs"):
-                check_option(name, kind, given[name])
+        kinds = _type_hints(constructor)
+        for name, value in signature.bind(self, *args, **kwargs).arguments.items():
+            if name in kinds and name in single:
+                check_option(name, kinds[name], value)
         constructor(self, *args, **kwargs)
 
+    checked.__signature__ = signature  # type: ignore[attr-defined]  # Keras's layers read it without unwrapping
     return checked
+
+
+def _type_hints(constructor: Callable[..., None]) -> dict[str, Any]:
+    try:
+        return get_type_hints(constructor, include_extras=True)
+    except NameError:  # a user's annotation may name what only a type checker imports
+        return {}

@@ -1,73 +1,106 @@
-"""Numbers that change while training goes on, as functions of the step: nothing of them needs to be saved."""
+"""Numbers that change during training, as functions of the step: a saved model needs no state for them.
 
-import math
-from abc import ABC, abstractmethod
+They are Keras schedules: each can be a learning rate's, and any Keras schedule can be beta's.
+"""
+
 from typing import Any
 
 import tensorflow as tf
+from keras.optimizers import schedules
 
+from vae.errors import UserError
+from vae.options import Fraction, PositiveFloat, PositiveInt, Unit
 from vae.saving import Configurable
 
 
-class Schedule(Configurable, ABC):
-    """A function of the training step, usable inside a compiled program."""
+class Schedule(Configurable, schedules.LearningRateSchedule):
+    """Base class of this project's schedules: from `start` to `end` in `length` steps or epochs.
 
-    @abstractmethod
-    def __call__(self, step: Any) -> tf.Tensor:
-        """The value at a step (an integer or an integer scalar, counted from 0): a float32 scalar."""
+    A subclass defines `__call__(step)`. `steps` is the length in steps.
+
+    Args:
+        length: the duration of the change, in `unit`.
+        start: the value at step 0.
+        end: the value at the end of the change.
+        unit: "steps" or "epochs", the unit of `length`.
+        steps_per_epoch: the number of steps in an epoch, for `unit="epochs"`. `train.py` fills it in.
+
+    Raises:
+        UserError: if the unit is "epochs" and `steps_per_epoch` is None.
+    """
+
+    def __init__(
+        self,
+        length: PositiveFloat,
+        start: float = 0.0,
+        end: float = 1.0,
+        unit: Unit = "steps",
+        steps_per_epoch: PositiveInt | None = None,
+    ) -> None:
+        self.length = length
+        self.start = start
+        self.end = end
+        self.unit = unit
+        self.steps_per_epoch = steps_per_epoch
+        if unit == "epochs" and steps_per_epoch is None:
+            raise UserError("unit=epochs: needs steps_per_epoch; unit=steps does not")
+        self.steps = length * (steps_per_epoch or 1) if unit == "epochs" else length
 
 
 class Linear(Schedule):
-    """From `start` to `end` along a line, and `end` from then on.
+    """A line from `start` to `end`, and `end` from then on.
 
     Bowman et al. 2016, "Generating sentences from a continuous space", section 3.1, anneal the KL's weight so.
 
     >>> [float(Linear(8)(step)) for step in (0, 2, 4, 8, 100)]
     [0.0, 0.25, 0.5, 1.0, 1.0]
+    """
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """Return the value at a step, counted from 0: a float32 scalar."""
+        return schedules.PolynomialDecay(self.start, self.steps, self.end)(step)
+
+
+class Cosine(Schedule):
+    """Half a cosine from `start` to `end`, slow at both ends, and `end` from then on."""
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """Return the value at a step, counted from 0: a float32 scalar."""
+        # Keras's decays to a multiple of its start, which may be 0 here: the distance from the end decays to 0
+        return self.end + schedules.CosineDecay(self.start - self.end, self.steps)(step)
+
+
+class Exponential(Schedule):
+    """A change from `start` to `end` by the same factor in each step, such as the annealing of a temperature.
+
+    Jang, Gu and Poole 2017, "Categorical reparameterization with Gumbel-softmax", section 4.2.
 
     Args:
-        length: over how many steps.
-        start: the value at step 0.
-        end: the value from step `length` on.
-
-    Raises:
-        ValueError: for a length below 1.
+        length: the duration of the change, in `unit`.
+        start: the value at step 0, above 0.
+        end: the value at the end of the change, above 0.
+        unit: "steps" or "epochs", the unit of `length`.
+        steps_per_epoch: the number of steps in an epoch, for `unit="epochs"`. `train.py` fills it in.
     """
 
-    def __init__(self, length: float, start: float = 0.0, end: float = 1.0) -> None:
-        self.length = _positive(length, "length")
-        self.start = start
-        self.end = end
+    def __init__(
+        self,
+        length: PositiveFloat,
+        start: PositiveFloat,
+        end: PositiveFloat = 1.0,
+        unit: Unit = "steps",
+        steps_per_epoch: PositiveInt | None = None,
+    ) -> None:
+        super().__init__(length, start, end, unit, steps_per_epoch)
 
     def __call__(self, step: Any) -> tf.Tensor:
-        """The value at a step."""
-        return self.start + (self.end - self.start) * self._risen(_share(step, self.length))
-
-    def _risen(self, share: tf.Tensor) -> tf.Tensor:
-        return share
-
-
-class Cosine(Linear):
-    """From `start` to `end` along half a cosine, slow at both ends. Arguments as for `Linear`."""
-
-    def _risen(self, share: tf.Tensor) -> tf.Tensor:
-        return 0.5 * (1.0 - tf.cos(math.pi * share))
-
-
-class Exponential(Linear):
-    """From `start` to `end` by the same factor each step, such as a temperature that is annealed.
-
-    Jang, Gu and Poole 2017, "Categorical reparameterization with Gumbel-softmax", section 4.2. Arguments as for
-    `Linear`; both values above 0.
-    """
-
-    def __call__(self, step: Any) -> tf.Tensor:
-        """The value at a step."""
-        return self.start * tf.pow(self.end / self.start, _share(step, self.length))
+        """Return the value at a step, counted from 0: a float32 scalar."""
+        decay = schedules.ExponentialDecay(self.start, self.steps, self.end / self.start)
+        return decay(tf.minimum(tf.cast(step, tf.float32), self.steps))  # Keras's does not stop
 
 
 class Cyclical(Schedule):
-    """Again and again from `start` to `end` along a line, and `end` for the rest of the cycle.
+    """Cycles: a line from `start` to `end`, and `end` for the rest of the cycle.
 
     Fu et al. 2019, "Cyclical annealing schedule: a simple approach to mitigating KL vanishing", equation 6.
 
@@ -75,34 +108,27 @@ class Cyclical(Schedule):
     [0.0, 0.5, 1.0, 1.0, 0.0, 0.5]
 
     Args:
-        length: of a cycle, in steps.
-        start: the value at a cycle's beginning.
-        end: the value that it rises to.
-        rising: the share of a cycle in which it rises, above 0 and at most 1.
-
-    Raises:
-        ValueError: for a length below 1 or another share.
+        length: the duration of a cycle, in `unit`.
+        start: the value at the beginning of a cycle.
+        end: the value from the end of the line to the end of the cycle.
+        rising: the part of a cycle that the line takes.
+        unit: "steps" or "epochs", the unit of `length`.
+        steps_per_epoch: the number of steps in an epoch, for `unit="epochs"`. `train.py` fills it in.
     """
 
-    def __init__(self, length: float, start: float = 0.0, end: float = 1.0, rising: float = 0.5) -> None:
-        if not 0.0 < rising <= 1.0:
-            raise ValueError(f"rising={rising}: must be above 0 and at most 1")
-        self.length = _positive(length, "length")
-        self.start = start
-        self.end = end
+    def __init__(
+        self,
+        length: PositiveFloat,
+        start: float = 0.0,
+        end: float = 1.0,
+        rising: Fraction = 0.5,
+        unit: Unit = "steps",
+        steps_per_epoch: PositiveInt | None = None,
+    ) -> None:
+        super().__init__(length, start, end, unit, steps_per_epoch)
         self.rising = rising
 
     def __call__(self, step: Any) -> tf.Tensor:
-        """The value at a step."""
-        within = tf.math.floormod(tf.cast(step, tf.float32), self.length)
-        return self.start + (self.end - self.start) * _share(within, self.rising * self.length)
-
-
-def _share(step: Any, length: float) -> tf.Tensor:
-    return tf.clip_by_value(tf.cast(step, tf.float32) / length, 0.0, 1.0)
-
-
-def _positive(length: float, name: str) -> float:
-    if length < 1:
-        raise ValueError(f"{name}={length}: must be 1 step or more")
-    return length
+        """Return the value at a step, counted from 0: a float32 scalar."""
+        within = tf.math.floormod(tf.cast(step, tf.float32), self.steps)
+        return schedules.PolynomialDecay(self.start, self.rising * self.steps, self.end)(within)

@@ -198,12 +198,14 @@ def _name_of(node: DictConfig) -> str:
 
 def _check_together(model: "VAE", chosen: str) -> None:
     """Compute the objective once on artificial posteriors, so that parts that do not go together are found at once."""
+    from vae.kl.base import check_signature
     from vae.random import Stream, key
 
+    check_signature(model.kl)
     posterior, prior = model.latent.probe(2, 1.0), model.prior_distribution()
     try:
         term = model.objective.term(
-            model.kl, posterior, prior, posterior.mean, key=key(0, Stream.PROBE, 0), sample_weight=None, step=0
+            model.kl, posterior, prior, posterior.mean, key=key(model.seed, Stream.PROBE, 0), step=0
         )
     except UserError as error:
         raise UserError(f"{chosen} do not go together: {error}") from None

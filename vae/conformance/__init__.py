@@ -1,4 +1,7 @@
-"""The conformance suite: holds a KL regularizer, ours or a user's, against the contract of `vae.kl.KLRegularizer`."""
+"""The conformance suite: a comparison of a KL regularizer, ours or a user's, with the contract of `vae.kl`.
+
+`import vae.conformance` alone is light: a name is resolved, and TensorFlow loaded, on first use.
+"""
 
 import lazy_loader
 

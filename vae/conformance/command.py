@@ -1,13 +1,13 @@
-"""Holds a KL regularizer, ours or yours, against the contract.
+"""A comparison of a KL regularizer, ours or yours, with the contract: the command and the functions for tests.
 
 On the command line::
 
     python -m vae.kl.check my_module.MyKL direction=reverse
 
-What follows the class are arguments of its constructor. Every check is printed with what was measured and what was
-expected, and for one that fails, the mistake that is probably behind it. The exit status is 0 where all pass, else 1.
+The words after the class are arguments of its constructor. The command prints the measured and the expected result of
+every check, and for a failed one the probable mistake. The exit status is 0 if all checks pass, else 1.
 
-The same in a test, all checks at once, in every direction::
+In a test, all checks at once, in every direction::
 
     import pytest
     from my_module import MyKL
@@ -25,7 +25,7 @@ or each check as a test of its own::
     def test_my_kl(result):
         assert result.passed is not False, result.advice
 
-An approximation may fail on purpose, as `vae.kl.Backend` does where Keras clips: what fails is what it costs.
+An approximation may fail on purpose, as `vae.kl.Backend` does because Keras clips: the failures are its cost.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from vae.compat import load_tensorflow
 from vae.errors import UserError
 
 if TYPE_CHECKING:
-    from vae.conformance.checks import CheckResult
+    from vae.conformance.suite import CheckResult
     from vae.kl.base import KLRegularizer
 
 _YAML_WORDS = {"true": True, "false": False, "null": None}
@@ -51,57 +51,61 @@ _OUTCOMES = {True: "pass", False: "FAIL", None: "skipped"}
 
 
 def run_checks(regularizer: "KLRegularizer") -> "list[CheckResult]":
-    """What every check found of a regularizer, in a fixed order; the same each time.
+    """Return the results of all checks on a regularizer, in a fixed order and the same in each call.
 
-    The posteriors are Gaussian, the prior is N(0, 1), values are in nats. A class whose `estimates_kl` is False skips
-    what compares with the KL itself.
+    The posteriors are Gaussian, the prior is N(0, 1), and values are in nats. A class whose `estimates_kl` is False
+    skips the comparisons with the KL.
+
+    Raises:
+        UserError: if the regularizer does not take the contract's arguments.
     """
-    from vae.conformance.checks import run
+    from vae.conformance.suite import run
 
     return run(regularizer)
 
 
 def assert_conforms(regularizer: "KLRegularizer") -> None:
-    """Holds a regularizer against every check.
+    """Run all checks on a regularizer.
 
     Raises:
-        AssertionError: naming the checks that fail, each with the mistake that is probably behind it.
+        AssertionError: if checks fail, with each of them and its probable mistake.
+        UserError: if the regularizer does not take the contract's arguments.
     """
-    failures = [failure(result) for result in run_checks(regularizer) if result.passed is False]
+    failures = [describe_failure(result) for result in run_checks(regularizer) if result.passed is False]
     if failures:
         raise AssertionError("\n".join([f"{type(regularizer).__name__} does not conform:", *failures]))
 
 
-def failure(result: "CheckResult") -> str:
-    """A check that failed, in a line."""
+def describe_failure(result: "CheckResult") -> str:
+    """Return a failed check in one line."""
     return f"{result.name}: measured {result.measured}, expected {result.expected}: {result.advice}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: what it prints, and its exit status."""
-    parser = _Parser("python -m vae.kl.check", description="Holds a KL regularizer against the contract.")
+    """Run the command: print the results of all checks, and return the exit status."""
+    parser = _Parser("python -m vae.kl.check", description="Compare a KL regularizer with the contract.")
     parser.add_argument("target", metavar="MODULE.CLASS", help="a subclass of vae.kl.KLRegularizer, as vae.kl.Analytic")
     parser.add_argument("arguments", metavar="NAME=VALUE", nargs="*", default=[], help="an argument of its constructor")
     try:
         given = parser.parse_args(arguments)
         regularizer = _build(given.target, dict(_argument(text) for text in given.arguments))
+        with Console().status("checking"):
+            results = run_checks(regularizer)
     except UserError as error:
         print(f"vae.kl.check: {error}", file=sys.stderr)
         return 1
-    with Console().status("checking"):
-        results = run_checks(regularizer)
     _show(given.target, results)
     return int(any(result.passed is False for result in results))
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Raises a UserError, where argparse would print its usage and exit."""
+        """Raise a UserError instead of printing the usage and exiting."""
         raise UserError(f"{message}; --help shows the usage")
 
 
 def _argument(text: str) -> tuple[str, Any]:
-    """Name and value of `name=value`; the value a Python literal, one of YAML's true, false and null, or a string."""
+    """Return name and value of `name=value`: a Python literal, one of YAML's true, false and null, or a string."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise UserError(f"{text}: give an argument of the constructor as NAME=VALUE")
@@ -112,7 +116,7 @@ def _argument(text: str) -> tuple[str, Any]:
 
 
 def _build(target: str, arguments: dict[str, Any]) -> "KLRegularizer":
-    """The regularizer that the command line describes. TensorFlow is loaded here, when the module is known to exist."""
+    """Return the regularizer that the command line describes. Load TensorFlow only if its module exists."""
     module_name, _, name = target.rpartition(".")
     if not module_name or not all(part.isidentifier() for part in target.split(".")):
         raise UserError(f"{target}: give the class with its module, as my_module.MyKL")
@@ -131,6 +135,8 @@ def _build(target: str, arguments: dict[str, Any]) -> "KLRegularizer":
         raise UserError(f"{target}: {wrong}")
     try:
         return kind(**arguments)
+    except UserError as error:
+        raise UserError(f"{target}: {error}") from None
     except Exception as error:
         raise UserError(f"{target}: its constructor refuses: {_first_line(error)}") from error
 
@@ -150,7 +156,3 @@ def _show(target: str, results: "Sequence[CheckResult]") -> None:
             console.print(f"{_OUTCOMES[result.passed]}: {result.name}: {result.advice}")
     outcomes = [_OUTCOMES[result.passed] for result in results]
     console.print(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in _OUTCOMES.values()))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,50 +1,52 @@
-"""A regularizer under examination: how it is called, on which posteriors, and what it says of them on average."""
+"""A regularizer under test: its calls, the posteriors, and its values averaged over draws."""
 
 import functools
 import inspect
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from vae.conformance.mistakes import Array, Gaussians
-from vae.kl.base import DIRECTIONS, KLRegularizer
+from vae.conformance.reference import Array, Gaussians
+from vae.kl.arguments import Direction
+from vae.kl.base import KLRegularizer
 from vae.latents import Gaussian, GaussianLatent
-from vae.random import Stream, key, regularizer_key
+from vae.random import Stream, key
 
-CASES = (Gaussians.drawn(6, 5), Gaussians.drawn(4, 3), Gaussians.drawn(3, 7))  # sizes that tell reductions apart
+CASES = (Gaussians.drawn(6, 5), Gaussians.drawn(4, 3), Gaussians.drawn(3, 7))  # sizes that distinguish reductions
+FIRST_WEIGHTS = np.array([0.0, 1.0, 2.0, 0.5, 0.0, 3.0])  # sample weights of the first case's examples
 DRAWS = 400
-ERRORS = 5.0  # how many standard errors a mean may be off: once in two million by chance
+ERRORS = 5.0  # the standard errors that a mean may be off: more once in two million by chance
 
 
 class SkippedError(Exception):
-    """A check does not concern this regularizer; the message says why."""
+    """A check that cannot be applied to this regularizer; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over draws and its standard error, in nats; the error is 0 where nothing is drawn."""
+    """A mean over draws and its standard error, in nats; the error is 0 if nothing is drawn."""
 
     value: float
     error: float = 0.0
 
     def near(self, expected: float, tolerance: float, error: float = 0.0) -> bool:
-        """Whether it is the expected number, which may have an error of its own.
+        """Return True if this is the expected number, up to a tolerance and the standard errors of both.
 
-        The tolerance is relative to the number, or to one nat where that is more; standard errors come on top.
+        The tolerance is relative to the number, or to one nat if that is more.
         """
         allowed = tolerance * max(abs(expected), 1.0) + ERRORS * math.hypot(self.error, error)
-        return abs(self.value - expected) <= allowed  # False where either is not a number
+        return abs(self.value - expected) <= allowed  # False if one of them is NaN
 
     def __str__(self) -> str:
         return f"{self.value:.4g}" + (f" ± {self.error:.1g}" if self.error else "")
 
 
 class Subject:
-    """A regularizer under examination. Noise is a function of the number of the draw, so that a check can be repeated.
+    """A regularizer under test. All noise is a function of the number of the draw, so that checks can be repeated.
 
     Args:
         regularizer: the regularizer.
@@ -53,30 +55,31 @@ class Subject:
     def __init__(self, regularizer: KLRegularizer) -> None:
         self.regularizer = regularizer
         direction = getattr(regularizer, "direction", "forward")
-        self.direction = direction if direction in DIRECTIONS else "forward"
+        self.direction = direction if direction in get_args(Direction) else "forward"
         self._in_graph = tf.function(self._values)
 
     def __call__(self, posterior: Gaussian, z: tf.Tensor, weight: Any = None, draw: Any = 0) -> Any:
-        """What the regularizer returns for the prior N(0, 1); `draw` is the number of its own samples."""
-        with regularizer_key(key(0, Stream.TRAINING_REGULARIZER, draw)):
-            return self.regularizer(posterior, GaussianLatent(posterior.mu.shape[1]).prior(), z, weight)
+        """Return the regularizer's result for the prior N(0, 1); `draw` is the number of its own samples."""
+        prior = GaussianLatent(posterior.mu.shape[1]).prior()
+        own_key = key(0, Stream.TRAINING_REGULARIZER, draw)
+        return self.regularizer(posterior, prior, z, key=own_key, sample_weight=weight)
 
     def first(self, z_draw: int = 0, draw: int = 0) -> Any:
-        """What it returns for the first of `CASES`."""
+        """Return the regularizer's result for the first of `CASES`."""
         posterior = gaussian(CASES[0])
         return self(posterior, sample(posterior, z_draw), draw=draw)
 
     @functools.cached_property
     def is_usable(self) -> bool:
-        """Whether it returns one number: without that no other check means anything."""
+        """Whether the result is one number, without which no other check has a meaning."""
         try:
             return tuple(np.shape(self.first())) == ()
-        except Exception:  # whatever a class that is not ours may raise
+        except Exception:  # a user's class may raise anything
             return False
 
     @functools.cached_property
     def draws_its_own(self) -> bool:
-        """Whether the value changes with the key for samples of its own, or with nothing at all."""
+        """Whether the value changes with the key of the regularizer's own samples, or without any change."""
         return len({float(self.first(draw=draw)) for draw in (0, 0, 1, 2)}) > 1
 
     @functools.cached_property
@@ -85,7 +88,7 @@ class Subject:
         return self.draws_its_own or len({float(self.first(z_draw=draw)) for draw in (0, 1, 2)}) > 1
 
     def mean(self, case: Gaussians, draws: int = DRAWS) -> Estimate:
-        """The value for these posteriors, averaged over z and over samples of its own."""
+        """Return the value for these posteriors, averaged over z and over the regularizer's own samples."""
         return self._average(draws if self.samples else 1, case, np.arange(len(case.mu)), None)
 
     @functools.cached_property
@@ -94,19 +97,19 @@ class Subject:
         return [self.mean(case) for case in CASES]
 
     def rows(self, rows: ArrayLike, weight: ArrayLike | None = None) -> Estimate:
-        """The value for some rows of the first case with those rows of one z, averaged over samples of its own.
+        """Return the value for some rows of the first case and one z, averaged over the regularizer's own samples.
 
         Args:
-            rows: which, in their order.
+            rows: the numbers of the rows, in their order.
             weight: their sample weights, or None.
         """
         return self._average(DRAWS if self.draws_its_own else 1, CASES[0], rows, weight)
 
-    def turned(self, direction: str) -> "Subject":
-        """The same regularizer in another direction.
+    def in_direction(self, direction: str) -> "Subject":
+        """Return the same regularizer in another direction.
 
         Raises:
-            SkippedError: where the class has no such direction.
+            SkippedError: if the class does not have this direction.
         """
         if direction == self.direction:
             return self
@@ -118,7 +121,7 @@ class Subject:
             raise SkippedError(f"the class refuses this direction: {error}") from None
 
     def gradients(self, case: Gaussians) -> tuple[float, Array]:
-        """The value, and its gradients with respect to mu and log_var, `(2, batch, latents)`."""
+        """Return the value, and its gradients with respect to mu and log_var, `(2, batch, latents)`."""
         posterior = gaussian(case)
         with tf.GradientTape() as tape:
             tape.watch([posterior.mu, posterior.log_var])
@@ -135,7 +138,7 @@ class Subject:
         return Estimate(float(values.mean()), 0.0 if draws == 1 else float(values.std(ddof=1) / math.sqrt(draws)))
 
     def _values(self, draws: tf.Tensor, mu: tf.Tensor, log_var: tf.Tensor, rows: tf.Tensor, weight: Any) -> tf.Tensor:
-        """The values of so many draws, `(draws,)`, in float64."""
+        """Return the values of so many draws, `(draws,)`, in float64."""
 
         def value(draw: tf.Tensor) -> tf.Tensor:
             z = sample(Gaussian(mu, log_var), draw)
@@ -146,10 +149,10 @@ class Subject:
 
 
 def gaussian(case: Gaussians) -> Gaussian:
-    """The posteriors as a regularizer is given them, in float32."""
+    """Return the posteriors in float32, as a regularizer gets them."""
     return Gaussian(tf.constant(case.mu, tf.float32), tf.constant(case.log_var, tf.float32))
 
 
 def sample(posterior: Gaussian, draw: Any = 0) -> tf.Tensor:
-    """Draw number `draw` of z, `(batch, latents)`."""
+    """Return draw number `draw` of z, `(batch, latents)`."""
     return posterior.sample(key(0, Stream.TRAINING_POSTERIOR, draw))

@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from vae.data.stored import StoredImages
-from vae.random import Stream, key, keys, uniform_like
+from vae.random import Stream, key, row_keys, uniform_like
 
 Images = NDArray[np.uint8] | StoredImages
 
@@ -40,7 +40,7 @@ def evaluation_images(images: tf.Tensor, first: Any, binarization: str, seed: in
     """
     scaled = scaled_images(images)
     if binarization == "dynamic":
-        return _bernoulli(scaled, uniform_like(scaled, keys(seed, stream, first, tf.shape(images)[0])))
+        return _bernoulli(scaled, uniform_like(scaled, row_keys(seed, stream, first, tf.shape(images)[0])))
     return _fixed(scaled, binarization)
 
 

@@ -81,7 +81,7 @@ def evaluation_chunks(
 
 def epoch_order(count: int, seed: int, epoch: Any) -> tf.Tensor:
     """The order of `count` images in an epoch: their indices, `(count,)`, a function of seed and epoch."""
-    return tf.random.experimental.stateless_shuffle(tf.range(count), seed=key(seed, Stream.ORDER, epoch))
+    return tf.random.experimental.stateless_shuffle(tf.range(count), seed=key(seed, Stream.ORDER, epoch).value)
 
 
 def _shapes(images: Images, batch_size: int, longest: int) -> list[tuple[int, int, int]]:

@@ -1,8 +1,8 @@
-"""Several devices and machines: each replica differentiates its part of a batch, and their sum is the whole batch's.
+"""Training on several devices and machines: each replica differentiates its part of a batch, and the parts are added.
 
 The model stays an ordinary Keras model, with one set of weights in each process, so that checkpoints, callbacks and
-evaluation are what they are on one device. Only a step is distributed: TensorFlow's strategy runs it on every replica
-and adds the gradients up, and then each process applies the same sum to the same weights.
+evaluation work as on one device. Only a step is distributed: TensorFlow's strategy runs it on every replica and adds up
+the gradients, and then each process applies the same sum to the same weights.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -19,10 +20,15 @@ from vae.data import training_images
 from vae.distributed.cluster import PATIENCE, Cluster, check_multi_worker, meet, tf_config_cluster
 from vae.errors import UserError
 from vae.model import VAE
-from vae.random import Stream, key, normal_like, regularizer_key, rows_of
+from vae.random import Rows, Stream, key, normal_like
 
-#: What TensorFlow raises when a worker is gone: at once where its connection broke, after a heartbeat's 10 s otherwise.
-LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+#: TensorFlow's errors if a worker is gone: at once if its connection broke, else after a heartbeat's 10 s.
+LOST_WORKER_ERRORS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 class WorkerLostError(Exception):
@@ -32,15 +38,15 @@ class WorkerLostError(Exception):
 def build_strategy(
     name: str, facts: Mapping[str, Any] | None = None, patience: float = PATIENCE
 ) -> tf.distribute.Strategy | None:
-    """TensorFlow's strategy of a name; None for "single". Must be called before TensorFlow has been used.
+    """Return TensorFlow's strategy of a name; None for "single". Call this before TensorFlow is used.
 
     Args:
-        name: "single", "mirrored" (the devices of this machine) or "multi_worker" (those of several).
-        facts: what must be the same on all workers.
-        patience: for how many seconds to wait for the other workers.
+        name: "single", "mirrored" (the devices of this machine) or "multi_worker" (those of several machines).
+        facts: facts that must be the same on all workers.
+        patience: the seconds to wait for the other workers.
 
     Raises:
-        UserError: for a strategy without its devices, or without its workers.
+        UserError: if the strategy's devices or workers are missing.
     """
     if name == "single":
         return None
@@ -59,16 +65,16 @@ def build_strategy(
 
 
 def slurm_cluster() -> Cluster:
-    """The tasks of the Slurm step that this process belongs to, found by TensorFlow's resolver.
+    """Return the tasks of this process's Slurm step, found by TensorFlow's resolver.
 
     Raises:
-        UserError: where the resolver does not understand the environment.
+        UserError: if the resolver does not understand the environment.
     """
     first_port = 10_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20_000  # two jobs may share a node
     tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
     try:
-        # Left alone, the resolver asks nvidia-smi for GPUs, and fails where there is none. Slurm itself says which
-        # GPUs a task sees, so that here a "GPU" for each task only stands for its place.
+        # By default the resolver asks nvidia-smi for GPUs, and fails if there is none. Slurm itself decides which GPUs
+        # a task sees, so that here a "GPU" for each task only stands for its place.
         workers = (
             tf.distribute.cluster_resolver.SlurmClusterResolver(
                 port_base=first_port, gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
@@ -76,8 +82,8 @@ def slurm_cluster() -> Cluster:
             .cluster_spec()
             .job_tasks("worker")
         )
-        # The resolver sorts hosts by name (n10 before n2) and takes a task's rank for its place among them; Slurm
-        # ranks them otherwise. A task's own host and number there are what they are in either order.
+        # The resolver sorts hosts by name (n10 before n2) and takes a task's rank for its place among them, but Slurm
+        # ranks the hosts in another order. A task's host and its number on that host do not depend on the order.
         address = f"{os.environ['SLURMD_NODENAME']}:{first_port + int(os.environ['SLURM_LOCALID'])}"
         return Cluster(tuple(workers), workers.index(address))
     except (RuntimeError, ValueError) as error:
@@ -99,16 +105,18 @@ def _multi_worker_strategy(cluster: Cluster) -> tf.distribute.Strategy:
 def distributed_step(
     model: VAE, binarization: str, strategy: tf.distribute.Strategy, *, compiled: bool
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], None]:
-    """A function that trains on a batch of uint8 images, given the number of the step, as `Model.train_step` does.
+    """Return a function that trains on a batch of uint8 images, given the number of the step.
+
+    It does what `Model.train_step` does, but each replica computes a part of the batch.
 
     Args:
         model: a compiled model whose optimizer is built, with the same weights on every worker.
-        binarization: as in `vae.data.training_images`.
-        strategy: between whose replicas a batch is divided.
+        binarization: "none", "threshold" or "dynamic" (`vae.data.training_images`).
+        strategy: the strategy whose replicas share a batch.
         compiled: whether a replica's part is an XLA program.
 
     Raises:
-        UserError: where the regularizer of the parts of a batch does not tell that of the batch.
+        UserError: if the regularizer cannot be computed from parts of a batch, or the networks cannot.
     """
     check_divisible(model)
     replicas, here = strategy.num_replicas_in_sync, len(strategy.extended.worker_devices)
@@ -118,33 +126,32 @@ def distributed_step(
         assert weights is None
         arguments = (_state(model), images, number)
         signature = tf.nest.map_structure(lambda value: tf.TensorSpec(value.shape, value.dtype), arguments)
-        # Traced here, outside of the strategy: inside, Keras's losses divide themselves by the number of replicas
+        # Traced here, outside the strategy: inside, Keras's losses divide themselves by the number of replicas
         parts = {
-            replica: _part(model, binarization, images.shape[0], replica, replicas, compiled).get_concrete_function(
-                *signature
-            )
+            replica: _replica_step(
+                model, binarization, images.shape[0], replica, replicas, compiled
+            ).get_concrete_function(*signature)
             for replica in range(worker * here, (worker + 1) * here)
         }
 
         def whole_batch(*arguments: Any) -> tf.Tensor:
-            """On each replica: the whole batch's loss, gradients and metrics' sums, as one vector."""
+            """Return, on each replica, the sums of all replicas' gradients and metrics, as one vector."""
             context = tf.distribute.get_replica_context()
             replica = int(tf.get_static_value(context.replica_id_in_sync_group))
             return context.all_reduce(tf.distribute.ReduceOp.SUM, parts[replica](*arguments))
 
         sums = strategy.run(whole_batch, arguments)
-        apply(strategy.experimental_local_results(sums)[0], images.shape[0])  # all replicas have the same
+        apply(strategy.experimental_local_results(sums)[0])  # the same on all replicas
 
     @tf.function(jit_compile=True)
-    def apply(sums: tf.Tensor, count: int) -> None:
-        """On each worker: the optimizer's step, outside of the strategy, so that clipping sees the whole gradient."""
-        shapes = [(), *(variable.shape for variable in (*model.trainable_variables, *model.metrics_variables))]
+    def apply(sums: tf.Tensor) -> None:
+        """Take the optimizer's step on each worker, outside the strategy, so that clipping sees the whole gradient."""
+        shapes = [variable.shape for variable in (*model.trainable_variables, *model.metrics_variables)]
         flat = tf.split(sums, [math.prod(shape) for shape in shapes])
-        loss, *values = [tf.reshape(value, shape) for value, shape in zip(flat, shapes, strict=True)]
+        values = [tf.reshape(value, shape) for value, shape in zip(flat, shapes, strict=True)]
         gradients, metrics = values[: len(model.trainable_variables)], values[len(model.trainable_variables) :]
         for variable, value in zip(model.metrics_variables, metrics, strict=True):
             variable.assign_add(value)
-        model.metrics[0].update_state(loss, sample_weight=count)  # Keras's mean of the loss
         model.optimizer.apply(gradients, model.trainable_variables)
         model.batches_seen.assign_add(1)
 
@@ -152,16 +159,16 @@ def distributed_step(
 
 
 @contextlib.contextmanager
-def losing_nobody() -> Iterator[None]:
-    """Inside, what TensorFlow raises when a worker is gone becomes a `WorkerLostError`."""
+def detecting_lost_workers() -> Iterator[None]:
+    """Raise a `WorkerLostError` for the errors that TensorFlow raises if another worker is gone."""
     try:
         yield
-    except LOST as error:
+    except LOST_WORKER_ERRORS as error:
         raise WorkerLostError("another worker ended or does not answer any more") from error
 
 
 def _state(model: VAE) -> tuple[list[tf.Tensor], list[tf.Tensor], tf.Tensor]:
-    """What a replica needs of the model: weights, other variables, and the optimizer's scale of the loss."""
+    """Return the state of the model that a replica needs: weights, other variables, and the scale of the loss."""
     trainable, others = (
         [tf.convert_to_tensor(variable) for variable in variables]
         for variables in (model.trainable_variables, model.non_trainable_variables)
@@ -169,62 +176,67 @@ def _state(model: VAE) -> tuple[list[tf.Tensor], list[tf.Tensor], tf.Tensor]:
     return trainable, others, tf.convert_to_tensor(model.optimizer.scale_loss(tf.constant(1.0)))
 
 
-def _part(model: VAE, binarization: str, count: int, replica: int, replicas: int, compiled: bool) -> Any:
-    """A function: what a replica's rows of `count` images add to the batch's loss, gradients and metrics' sums."""
+def _replica_step(model: VAE, binarization: str, count: int, replica: int, replicas: int, compiled: bool) -> Any:
+    """Return a function that computes a replica's part of the sums over `count` images: gradients and metrics."""
     rows = range(count)[replica * count // replicas : (replica + 1) * count // replicas]
     share = len(rows) / count
-    rows = rows or range(1)  # more replicas than images: some row, which counts nothing
+    rows = rows or range(1)  # more replicas than images: some row, whose share is 0
 
     @tf.function(jit_compile=compiled)
     def part(state: Any, images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         trainable, others, scale = state
-        metrics = [tf.zeros(variable.shape, variable.dtype) for variable in model.metrics_variables]
-        with rows_of(count, rows.start), tf.GradientTape() as tape:
+        variables = [*model.trainable_variables, *model.non_trainable_variables, *model.metrics_variables]
+        zeros = [tf.zeros(variable.shape, variable.dtype) for variable in model.metrics_variables]
+        values = zip(variables, [*trainable, *others, *zeros], strict=True)
+        with keras.StatelessScope(values) as scope, tf.GradientTape() as tape:
             tape.watch(trainable)
             batch = training_images(images[rows.start : rows.stop], binarization, model.seed, number)
-            outputs, after = model.stateless_call(trainable, others, batch, training=True)
-            loss, (_, after, metrics) = model.stateless_compute_loss(
-                trainable, after, metrics, x=batch, y_pred=outputs, training=True
-            )
-            loss = share * loss
-            scaled = scale * loss
-        _check_stateless(model, others, after)
-        counted = [value if share else tf.zeros_like(value) for value in metrics]
-        sums = [loss, *tape.gradient(scaled, trainable, unconnected_gradients="zero"), *counted]
+            place = Rows(rows.start, count)
+            outputs = model(batch, training=True, rows=place)
+            loss = scale * share * model.compute_loss(batch, y_pred=outputs, training=True, rows=place)
+        _check_stateless(model, others, scope)
+        metrics = [
+            scope.get_current_value(variable) if share else value
+            for variable, value in zip(model.metrics_variables, zeros, strict=True)
+        ]
+        sums = [*tape.gradient(loss, trainable, unconnected_gradients="zero"), *metrics]
         return tf.concat([tf.reshape(value, [-1]) for value in sums], axis=0)  # one vector is one message
 
     return part
 
 
-def _check_stateless(model: VAE, before: list[tf.Tensor], after: list[tf.Tensor]) -> None:
-    for variable, old, new in zip(model.non_trainable_variables, before, after, strict=True):
-        if new is not old and variable is not model.batches_seen:
+def _check_stateless(model: VAE, before: list[tf.Tensor], scope: keras.StatelessScope) -> None:
+    """Refuse networks whose variables change with every batch, which no replica sees whole."""
+    for variable, old in zip(model.non_trainable_variables, before, strict=True):
+        if scope.get_current_value(variable) is not old and variable is not model.batches_seen:
             raise UserError(
-                f"trainer.strategy: {variable.path} changes with every batch, and no replica sees a whole one; "
+                f"trainer.strategy: {variable.path} changes with every batch, and a replica sees only a part of it; "
                 "networks without batch normalization and dropout can be trained on several devices"
             )
 
 
 def check_divisible(model: VAE) -> None:
-    """Measures whether the regularizer of a batch is the mean of the parts' ones, weighted by their sizes.
+    """Refuse regularizers that cannot be computed from parts of a batch.
+
+    The regularizer is computed for a batch and for its parts: the first must be the mean of the others, weighted by
+    their sizes.
 
     Raises:
-        UserError: where it is not.
+        UserError: if it is not.
     """
     latent, prior = model.latent, model.prior_distribution()
-    draw = key(0, Stream.PRIOR_SAMPLES, 0)
-    parameters = normal_like(tf.zeros([12, latent.parameter_count]), draw)
+    parameters = normal_like(tf.zeros([12, latent.parameter_count]), key(0, Stream.PROBE, 0))
 
     def term(first: int, last: int) -> float:
-        with rows_of(12, first), regularizer_key(draw):
-            posterior = latent.posterior(parameters[first:last])
-            z = latent.training_sample(posterior, draw, 0)
-            return float(model.objective.term(model.kl, posterior, prior, z, None, 0))
+        rows = Rows(first, 12)
+        posterior = latent.posterior(parameters[first:last])
+        z = latent.training_sample(posterior, key(0, Stream.PROBE, 1, rows), 0)
+        return float(model.objective.term(model.kl, posterior, prior, z, key=key(0, Stream.PROBE, 2, rows), step=0))
 
     whole, *parts = term(0, 12), term(0, 8), term(8, 12)
     if not np.isclose(whole, (8 * parts[0] + 4 * parts[1]) / 12, rtol=1e-4):
         raise UserError(
-            f"trainer.strategy: {type(model.kl).__name__} with these options is no mean over examples, so that no "
-            "replica can compute its part; trainer.strategy=single trains it, and so does kl.calibrate=true where the "
+            f"trainer.strategy: {type(model.kl).__name__} with these options is not a mean over examples, so a replica "
+            "cannot compute its part of it; trainer.strategy=single trains it, and so does kl.calibrate=true if the "
             "reduction is a sum"
         )

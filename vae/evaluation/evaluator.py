@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from vae.evaluation.importance_sampling import importance_weighted_nll
 from vae.evaluation.information import mutual_information
-from vae.latents import active, kl_per_example
+from vae.latents import active_units, kl_per_example
 from vae.model import VAE
 from vae.networks import are_faster_compiled
-from vae.random import Stream, keys
+from vae.random import Stream, row_keys
 
 
 def measure(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: int) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def measure(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: in
     def measure_batch(images: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
         parameters = model.encoder(images, training=False)
         posterior, prior = model.latent.posterior(parameters), model.prior_distribution()
-        z = posterior.sample(keys(seed, Stream.EVALUATION_POSTERIOR, first, tf.shape(images)[0]))
+        z = posterior.sample(row_keys(seed, Stream.EVALUATION_POSTERIOR, first, tf.shape(images)[0]))
         return {
             "parameters": parameters,
             "z": z,
@@ -60,7 +60,7 @@ def measure(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: in
         "nll": float(nll),
         "nll_samples": nll_samples,
         "bits_per_dim": float(nll / (dimensions * math.log(2)) + model.likelihood.bits_of_density),
-        "active_units": int(np.sum(active(posterior.mean.numpy(), model.latent.size))),
+        "active_units": int(np.sum(active_units(posterior.mean.numpy(), model.latent.size))),
         **mutual_information(posterior, values["z"], float(kl)),
         "kl_per_latent": values["kl_per_latent"].mean(axis=0, dtype=np.float64).tolist(),
         "images": images_seen,

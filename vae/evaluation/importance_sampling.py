@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from vae.model import VAE
-from vae.random import Stream, keys
+from vae.random import Key, Stream, row_keys
 
 SAMPLES_A_PASS = 50
 
@@ -33,8 +33,8 @@ def importance_weighted_nll(model: VAE, images: tf.Tensor, samples: int, seed: i
     first = tf.cast(first, tf.int64) * passes
 
     def log_weights(number: tf.Tensor) -> tf.Tensor:
-        places = keys(seed, Stream.IMPORTANCE_SAMPLES, first + number, batch * passes)[::passes]
-        z = posterior.sample(places, SAMPLES_A_PASS)
+        every = row_keys(seed, Stream.IMPORTANCE_SAMPLES, first + number, batch * passes)
+        z = posterior.sample(Key(every.value[::passes]), SAMPLES_A_PASS)
         log_likelihood = model.likelihood.log_prob(repeated, model.decode(tf.reshape(z, [-1, model.latent.z_size])))
         log_ratio = tf.reduce_sum(own.log_prob(z), axis=-1) - tf.reduce_sum(each.log_prob(z), axis=-1)
         return tf.reshape(log_likelihood, [batch, SAMPLES_A_PASS]) + log_ratio

@@ -14,14 +14,16 @@ class Analytic(DirectedKL):
 
     >>> import tensorflow as tf
     >>> from vae.latents import Gaussian
+    >>> from vae.random import Stream, key
     >>> posterior = Gaussian(mu=tf.constant([[1.0, 2.0]]), log_var=tf.zeros([1, 2]))
     >>> prior = Gaussian(mu=tf.zeros([1, 2]), log_var=tf.zeros([1, 2]))
-    >>> Analytic().per_latent(posterior, prior, posterior.mean).numpy().tolist()
+    >>> draw = key(seed=0, stream=Stream.TRAINING_REGULARIZER, counter=0)  # this regularizer draws nothing by it
+    >>> Analytic().per_latent(posterior, prior, posterior.mean, key=draw).numpy().tolist()
     [[0.5, 2.0]]
-    >>> float(Analytic()(posterior, prior, posterior.mean))  # summed over latent variables, averaged over examples
+    >>> float(Analytic()(posterior, prior, posterior.mean, key=draw))  # sum over latents, mean over examples
     2.5
     """
 
     def divergence(self, first: Any, second: Any) -> tf.Tensor:
-        """D[first || second] in nats, `(batch, latents)`."""
+        """Return D[first || second] in nats, `(batch, latents)`."""
         return first.kl_divergence(second)

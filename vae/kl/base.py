@@ -1,5 +1,6 @@
-"""What a KL regularizer is: the posterior, the prior and a sample in, the scalar that enters the loss out."""
+"""The contract of a KL regularizer: posterior, prior, sample and key in, the scalar that enters the loss out."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -7,81 +8,73 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from vae.errors import UserError
+from vae.kl.arguments import Direction, mean_over_pairs
 from vae.latents import Gaussian
+from vae.random import Key, Stream, key
 from vae.saving import Configurable
-
-DIRECTIONS = ("forward", "reverse", "symmetric")
 
 
 def canonical_mean(per_example: tf.Tensor, sample_weight: tf.Tensor | None = None) -> tf.Tensor:
-    """The weighted mean over examples of a `(batch,)` tensor: a scalar, 0 where every weight is 0."""
+    """Return the weighted mean over examples of a `(batch,)` tensor: a scalar, 0 if every weight is 0."""
     if sample_weight is None:
         return tf.reduce_mean(per_example)
     weight = tf.cast(sample_weight, per_example.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(weight * per_example), tf.reduce_sum(weight))
 
 
-def check_gaussian(option: str, reason: str, *distributions: Any) -> None:
-    """Raises a UserError that names the option and says why, where a distribution is no diagonal Gaussian."""
-    for distribution in distributions:
-        if not isinstance(distribution, Gaussian):
-            raise UserError(
-                f"{option} {reason}, and this is a {type(distribution).__name__}; kl=analytic is exact "
-                "for latent=categorical and latent=bernoulli, kl=monte_carlo takes any prior"
-            )
-
-
 class KLRegularizer(Configurable, ABC):
-    """The contract. Whatever follows it can be trained: `kl._target_=my_module.MyKL`.
+    """Base class of all regularizers: a subclass can be trained, by `kl._target_=my_module.MyKL`.
 
-    The arguments of a subclass's constructor are kept in attributes of the same names; the configuration that is saved
-    with a model is read from them.
+    The constructor of a subclass keeps each argument in an attribute of the same name. A saved model rebuilds the
+    regularizer from them.
     """
 
-    estimates_kl: ClassVar[bool] = True  # a class that is another divergence by intention says False
+    estimates_kl: ClassVar[bool] = True  # False in a class that computes another divergence on purpose
 
     @abstractmethod
-    def __call__(self, posterior: Any, prior: Any, z: tf.Tensor, sample_weight: tf.Tensor | None = None) -> tf.Tensor:
-        """The regularizer, in nats: a float32 scalar, before beta.
-
-        One that draws samples of its own draws them by `vae.random.own_key()`, so that a run can be repeated.
+    def __call__(
+        self, posterior: Any, prior: Any, z: tf.Tensor, *, key: Key, sample_weight: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Return the regularizer in nats: a float32 scalar, before beta.
 
         Args:
             posterior: q(z|x), a distribution over `(batch, latents)` such as `vae.latents.Gaussian`.
             prior: p(z), a distribution that broadcasts against the posterior.
-            z: a sample of the posterior, `(batch, latents)`.
+            z: a sample of the posterior, `(batch, z_size)`.
+            key: the key of all samples that the regularizer draws itself. It is not the key of z.
             sample_weight: weights of the examples, `(batch,)`, or None for ones.
         """
 
     def scale(self, near: Any, far: Any, prior: Any) -> float:
-        """How many times the canonical KL this regularizer is: 1 where it has the canonical reduction.
+        """Return the factor between this regularizer and the canonical KL: 1 if its reduction is canonical.
 
-        Effective beta is beta times this. It is measured, not declared: by how much the regularizer grows from one
-        posterior to another, against the canonical KL.
+        Effective beta is beta times this factor. The factor is measured: the growth of the regularizer from one
+        posterior to another over the growth of the canonical KL.
 
         Args:
             near: a posterior equal to the prior, `(batch, latents)`.
-            far: one further off.
+            far: a posterior farther from the prior.
             prior: p(z).
         """
-        grown = self(far, prior, far.mean) - self(near, prior, near.mean)
+        draw = key(0, Stream.PROBE, 0)
+        growth = self(far, prior, far.mean, key=draw) - self(near, prior, near.mean, key=draw)
         canonical = tf.reduce_mean(tf.reduce_sum(self.exact(far, prior), axis=-1))
-        return float(f"{float(grown / canonical):.6g}")  # float32 knows no more digits
+        return float(f"{float(growth / canonical):.6g}")  # float32 has no more digits
 
     def exact(self, posterior: Any, prior: Any) -> tf.Tensor:
-        """The closed form that `scale` holds the regularizer against: D[q || p] in nats, `(batch, latents)`."""
+        """Return the closed form that `scale` compares with: D[q || p] in nats, `(batch, latents)`."""
         return posterior.kl_divergence(prior)
 
     def function_arguments(self, posterior: Any, prior: Any) -> list[tf.Tensor]:
-        """The tensors that the Keras function clips to [1e-7, 1], where one is used: the audit counts how many are."""
+        """Return the tensors that a Keras function clips to [1e-7, 1], for the audit; empty if none is used."""
         return []
 
     def explain_scale(self, batch_size: int, latents: int) -> str:
-        """Why the scale is what it is, and the override that would make it canonical: the end of a warning."""
+        """Return the end of a warning: the reason for the scale, and the override that makes it canonical."""
         if not self.estimates_kl:
             return (
-                f"{type(self).__name__} is another divergence by intention, and further from the prior no multiple of "
-                "the KL; beta.value weighs it"
+                f"{type(self).__name__} is another divergence on purpose and, far from the prior, not a multiple of "
+                "the KL; its weight is beta.value"
             )
         return (
             f"{type(self).__name__} does not sum over the {latents} latent variables and average over the "
@@ -90,54 +83,96 @@ class KLRegularizer(Configurable, ABC):
 
 
 class PerLatentRegularizer(KLRegularizer):
-    """A regularizer that has a value for each example and latent variable, and the canonical reduction of them."""
+    """A regularizer with a value for each example and latent variable, and the canonical reduction."""
 
     @abstractmethod
-    def per_latent(self, posterior: Any, prior: Any, z: tf.Tensor) -> tf.Tensor:
-        """The values in nats, `(batch, latents)`, before any reduction. Arguments as for the call."""
+    def per_latent(self, posterior: Any, prior: Any, z: tf.Tensor, *, key: Key) -> tf.Tensor:
+        """Return the values in nats, `(batch, latents)`, before any reduction.
+
+        Args:
+            posterior: q(z|x), a distribution over `(batch, latents)`.
+            prior: p(z), a distribution that broadcasts against the posterior.
+            z: a sample of the posterior, `(batch, z_size)`.
+            key: the key of all samples that the regularizer draws itself.
+        """
 
     def reduce(self, values: tf.Tensor, sample_weight: tf.Tensor | None = None) -> tf.Tensor:
-        """The sum over latent variables of values `(batch, latents)`, averaged over examples: a float32 scalar."""
+        """Return the weighted mean over examples of the sum over latent variables: a float32 scalar in nats.
+
+        Args:
+            values: `(batch, latents)`.
+            sample_weight: weights of the examples, `(batch,)`, or None for ones.
+        """
         return canonical_mean(tf.reduce_sum(values, axis=-1), sample_weight)
 
-    def __call__(self, posterior: Any, prior: Any, z: tf.Tensor, sample_weight: tf.Tensor | None = None) -> tf.Tensor:
-        """The reduced values: a float32 scalar in nats."""
-        return self.reduce(self.per_latent(posterior, prior, z), sample_weight)
+    def __call__(
+        self, posterior: Any, prior: Any, z: tf.Tensor, *, key: Key, sample_weight: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Return the reduced values: a float32 scalar in nats."""
+        return self.reduce(self.per_latent(posterior, prior, z, key=key), sample_weight)
 
 
 class DirectedKL(PerLatentRegularizer):
-    """A divergence per example and latent variable, in a direction, with the canonical reduction.
+    """A divergence per example and latent variable in one of three directions, with the canonical reduction.
 
-    A subclass says what D[first || second] is; direction and reduction are here.
+    A subclass defines D[first || second]; direction and reduction are here.
 
     Args:
         direction: "forward", D[q || p], the ELBO's own; "reverse", D[p || q]; "symmetric", the mean of the two.
-
-    Raises:
-        ValueError: for another direction.
     """
 
-    def __init__(self, direction: str = "forward") -> None:
-        if direction not in DIRECTIONS:
-            raise ValueError(f"kl.direction={direction}: must be one of {', '.join(DIRECTIONS)}")
+    def __init__(self, direction: Direction = "forward") -> None:
         self.direction = direction
 
     @abstractmethod
     def divergence(self, first: Any, second: Any) -> tf.Tensor:
-        """D[first || second] in nats, `(batch, latents)`, before any reduction."""
+        """Return D[first || second] in nats, `(batch, latents)`, before any reduction."""
 
-    def per_latent(self, posterior: Any, prior: Any, z: tf.Tensor) -> tf.Tensor:
-        """The divergence in this regularizer's direction, in nats, `(batch, latents)`, before any reduction."""
+    def per_latent(self, posterior: Any, prior: Any, z: tf.Tensor, *, key: Key) -> tf.Tensor:
+        """Return the divergence in this regularizer's direction in nats, `(batch, latents)`."""
         return self.directed(self.divergence, posterior, prior)
 
     def exact(self, posterior: Any, prior: Any) -> tf.Tensor:
-        """The closed form in this regularizer's direction, in nats, `(batch, latents)`."""
+        """Return the closed form in this regularizer's direction in nats, `(batch, latents)`."""
         return self.directed(lambda first, second: first.kl_divergence(second), posterior, prior)
 
     def directed(self, term: Callable[[Any, Any], tf.Tensor], posterior: Any, prior: Any) -> tf.Tensor:
-        """`term(first, second)` for D[first || second], in this regularizer's direction."""
-        if self.direction == "forward":
-            return term(posterior, prior)
-        if self.direction == "reverse":
-            return term(prior, posterior)
-        return 0.5 * (term(posterior, prior) + term(prior, posterior))
+        """Return the mean of `term(first, second)` over the pairs of this regularizer's direction."""
+        return mean_over_pairs(self.direction, term, posterior, prior)
+
+
+def check_gaussian(option: str, reason: str, *distributions: Any) -> None:
+    """Refuse distributions that are not diagonal Gaussians.
+
+    Args:
+        option: the user's choice that needs Gaussians, such as "kl=raw".
+        reason: the reason, the rest of a sentence that begins with the option.
+        *distributions: the distributions to check.
+
+    Raises:
+        UserError: with option and reason, if one is not Gaussian.
+    """
+    for distribution in distributions:
+        if not isinstance(distribution, Gaussian):
+            raise UserError(
+                f"{option} {reason}, and this is a {type(distribution).__name__}; kl=analytic is exact "
+                "for latent=categorical and latent=bernoulli, kl=monte_carlo takes any prior"
+            )
+
+
+def check_signature(regularizer: KLRegularizer) -> None:
+    """Refuse a regularizer whose methods do not take the contract's arguments.
+
+    Raises:
+        UserError: with the method and the signature that it must have.
+    """
+    key_only, weighted = {"key": None}, {"key": None, "sample_weight": None}
+    methods = {"__call__": (weighted, "(self, posterior, prior, z, *, key, sample_weight=None)")}
+    if isinstance(regularizer, PerLatentRegularizer):
+        methods["per_latent"] = (key_only, "(self, posterior, prior, z, *, key)")
+    for name, (keywords, signature) in methods.items():
+        method = getattr(type(regularizer), name)
+        try:
+            inspect.signature(method).bind(regularizer, None, None, None, **keywords)
+        except TypeError as error:
+            raise UserError(f"{type(regularizer).__name__}.{name} must be {name}{signature}: {error}") from None

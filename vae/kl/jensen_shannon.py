@@ -5,10 +5,11 @@ from typing import Any
 import tensorflow as tf
 
 from vae.kl.base import PerLatentRegularizer
+from vae.random import Key
 
 
 class JensenShannon(PerLatentRegularizer):
-    """Jensen and Shannon's divergence: the mean KL of q and p to their mixture. Symmetric, and at most log 2.
+    """The Jensen-Shannon divergence: the mean KL of q and p to their mixture. Symmetric, and at most log 2.
 
     Exact for discrete latent variables; for Gaussians, which have no closed form, by quadrature with log-densities
     (`vae.latents.Gaussian.js_divergence`). Lin 1991, "Divergence measures based on the Shannon entropy", section 4.
@@ -18,6 +19,6 @@ class JensenShannon(PerLatentRegularizer):
 
     estimates_kl = False
 
-    def per_latent(self, posterior: Any, prior: Any, z: tf.Tensor) -> tf.Tensor:
-        """In nats, `(batch, latents)`, before any reduction."""
+    def per_latent(self, posterior: Any, prior: Any, z: tf.Tensor, *, key: Key) -> tf.Tensor:
+        """Return the divergence in nats, `(batch, latents)`, before any reduction."""
         return posterior.js_divergence(prior)

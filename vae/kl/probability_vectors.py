@@ -1,22 +1,18 @@
-"""Divergences of plain probability vectors, without posterior, prior or sample: each implementation by its name."""
+"""Divergences of probability vectors, without posterior, prior or sample: each implementation by its name."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from vae.kl.base import DIRECTIONS
-from vae.kl.keras_loss import REDUCTIONS
+from vae.kl.arguments import Direction, Reduction, mean_over_pairs
+from vae.options import check_option
 
-OPTIONS: dict[str, tuple[str | None, ...]] = {
-    "implementation": ("backend", "keras_loss", "analytic"),
-    "direction": (*DIRECTIONS, "jensen_shannon"),
-    "reduction": (*REDUCTIONS, None),
-}
-#: How far from 1 a row may sum, by the dtype that it came in.
+Implementation = Literal["backend", "keras_loss", "analytic"]
+
+#: The allowed difference of a row's sum from 1, by the dtype of the argument.
 TOLERANCES = {"float64": 1e-6, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 
 
@@ -24,13 +20,13 @@ def divergence(
     p: ArrayLike | tf.Tensor,
     q: ArrayLike | tf.Tensor,
     *,
-    implementation: str = "analytic",
-    direction: str = "forward",
-    reduction: str | None = "none",
+    implementation: Implementation = "analytic",
+    direction: Direction | Literal["jensen_shannon"] = "forward",
+    reduction: Reduction | None = "none",
     sample_weight: ArrayLike | tf.Tensor | None = None,
     validate: bool | None = None,
 ) -> tf.Tensor:
-    """The divergence between probability vectors, in nats; by default one value for each pair of vectors.
+    """Return the divergence between probability vectors in nats; by default a value for each pair of vectors.
 
     >>> from vae.kl import divergence
     >>> for implementation in ("backend", "keras_loss", "analytic"):
@@ -41,47 +37,48 @@ def divergence(
     >>> float(divergence([0.5, 0.5], [1.0, 0.0]))
     inf
 
-    Where one argument is float64 all is computed in float64, else in float32: half precision and integers, too.
+    The computation is in float64 if an argument is float64, else in float32, also for half precision and integers.
 
     Args:
         p: probability vectors along the last axis, `(..., classes)`. For the ELBO's own D[q(z|x) || p(z)] the posterior
-            is this one, the first.
-        q: the same shape.
+            comes first and is this argument.
+        q: probability vectors of the same shape.
         implementation: "backend", the function `keras.losses.kl_divergence`; "keras_loss", the class
             `keras.losses.KLDivergence`; or "analytic", the definition. Function and class clip both vectors to
-            [1e-7, 1]: no value exceeds 16.118 nats, and what is clipped has no gradient. The definition clips nothing:
-            0 * log(0) is 0, and the divergence is infinite where the second vector is 0 and the first is not. Its
-            gradient is that of its finite terms, also where the vectors hold zeros: with respect to a zero of the
-            first, where the slope is infinite, it is 0. Subnormal numbers, which TensorFlow flushes, count as 0.
+            [1e-7, 1]: no value exceeds 16.118 nats, and a clipped entry has no gradient. The definition clips nothing:
+            0 * log(0) is 0, and the divergence is infinite if the second vector is 0 and the first is not. Its
+            gradient is that of its finite terms, also if the vectors hold zeros: with respect to a zero of the first
+            vector, at which the slope is infinite, it is 0. Subnormal numbers, which TensorFlow flushes, count as 0.
         direction: "forward", D[p || q] = sum p * log(p / q) (Kullback and Leibler 1951, "On information and
             sufficiency"); "reverse", D[q || p]; "symmetric", the mean of the two; "jensen_shannon", the mean of
             D[p || m] and D[q || m] by the same implementation, with the mixture m = (p + q) / 2: at most log 2 (Lin
             1991, "Divergence measures based on the Shannon entropy").
-        reduction: as the class has it. "none" or None, the values, `p.shape[:-1]`, so that two vectors alone give a
-            scalar; "sum" of the values; "sum_over_batch_size" or "mean", their sum over their number, the class's own
-            default; "mean_with_sample_weight", their sum over the sum of the weights as they are given. The values are
-            those that the weights have multiplied. A single value stays as "none" leaves it. With "keras_loss" the
-            class itself does it, and so divides its means by the number of replicas inside a `tf.distribute` strategy.
+        reduction: the class's reductions of the weighted values. "none" or None, the values, `p.shape[:-1]`, so that
+            two single vectors give a scalar; "sum" of the values; "sum_over_batch_size" or "mean", their sum over their
+            number, the class's own default; "mean_with_sample_weight", their sum over the sum of the weights in the
+            shape given. A single value stays the same under every reduction. With "keras_loss" the class itself
+            reduces, and so divides its means by the number of replicas inside a `tf.distribute` strategy.
         sample_weight: weights of the pairs of vectors, which broadcast to `p.shape[:-1]` from its last axis on, as in
-            Keras: weights `(batch,)` of examples with several vectors each, `(batch, latents, classes)`, are to be
-            given as `(batch, 1)`. A weight of 0 leaves its pair out even where the divergence is infinite, except that
-            with "keras_loss" the class multiplies.
-        validate: whether to check that both have one shape of at least 2 classes, no NaN and no negative entry, and
-            that rows sum to 1, within 1e-6 in float64, 1e-4 in float32, 0.01 in float16 and 0.05 in bfloat16. None:
-            only outside a traced graph. Inside one shapes are checked while it is traced and values by
-            `tf.debugging`, which XLA leaves out. What is not checked broadcasts, or gives a number without meaning.
+            Keras: give weights `(batch,)` of examples with several vectors each, `(batch, latents, classes)`, as
+            `(batch, 1)`. A weight of 0 leaves its pair out even if the divergence is infinite, except that with
+            "keras_loss" the class multiplies.
+        validate: whether to check that both arguments have one shape of at least 2 classes, no NaN and no negative
+            entry, and that rows sum to 1, within 1e-6 in float64, 1e-4 in float32, 0.01 in float16 and 0.05 in
+            bfloat16. None checks outside a traced graph only. Inside one, shapes are checked while it is traced and
+            values by `tf.debugging`, which XLA leaves out. Unchecked arguments broadcast, or give a number without
+            meaning.
 
     Returns:
         Nats, float64 or float32: of the shape `p.shape[:-1]` for "none", else a scalar.
 
     Raises:
-        ValueError: for an unknown option, or what `validate` finds.
-        tf.errors.InvalidArgumentError: for what it finds in values when a traced graph runs.
+        UserError: if an option has an unknown value.
+        ValueError: if `validate` finds an error.
+        tf.errors.InvalidArgumentError: if it finds one in values while a traced graph runs.
     """
-    chosen = {"implementation": implementation, "direction": direction, "reduction": reduction}
-    for option, value in chosen.items():
-        if value not in OPTIONS[option]:
-            raise ValueError(f"{option}={value}: must be one of {', '.join(map(str, OPTIONS[option]))}")
+    check_option("implementation", Implementation, implementation)
+    check_option("direction", Direction | Literal["jensen_shannon"], direction)
+    check_option("reduction", Reduction | None, reduction)
 
     dtype = "float64" if "float64" in (_dtype_name(p), _dtype_name(q)) else "float32"
     first, second = (keras.ops.convert_to_tensor(vectors, dtype) for vectors in (p, q))
@@ -100,25 +97,19 @@ def divergence(
         function = keras.losses.kl_divergence if implementation == "backend" else _definition
         return _reduce(function(first, second), weight, reduction)
 
-    return _directed(term, first, second, direction)
+    if direction == "jensen_shannon":
+        # Half of the smallest normal number would be flushed to 0, and the divergence from that is infinite
+        mixture = tf.maximum(0.5 * (first + second), np.finfo(dtype).tiny)
+        return 0.5 * (term(first, mixture) + term(second, mixture))
+    return mean_over_pairs(direction, term, first, second)
 
 
 def _dtype_name(vectors: Any) -> str:
     return keras.backend.standardize_dtype(vectors.dtype) if hasattr(vectors, "dtype") else ""
 
 
-def _directed(term: Callable[..., tf.Tensor], p: tf.Tensor, q: tf.Tensor, direction: str) -> tf.Tensor:
-    if direction == "jensen_shannon":
-        # Half of the smallest normal number would be flushed to 0, and the divergence from that is infinite
-        mixture = tf.maximum(0.5 * (p + q), np.finfo(p.dtype.as_numpy_dtype).tiny)
-        pairs = [(p, mixture), (q, mixture)]
-    else:
-        pairs = {"forward": [(p, q)], "reverse": [(q, p)], "symmetric": [(p, q), (q, p)]}[direction]
-    return tf.add_n([term(*pair) for pair in pairs]) / len(pairs)
-
-
 def _definition(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """D[first || second], unclipped, `(...)` from `(..., classes)`."""
+    """Return D[first || second] in nats, unclipped, `(...)` from `(..., classes)`."""
     counts, possible = first > 0.0, second > 0.0
     both = counts & possible
     # Not log(first / second), whose gradient squares the second. The ones keep NaN out of the gradient
@@ -128,7 +119,7 @@ def _definition(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 
 def _aligned(sample_weight: Any, shape: tf.TensorShape, dtype: str) -> tf.Tensor:
-    """The weights for values of a shape; as in Keras, a last axis of length 1 that only one has does not count."""
+    """Return weights that broadcast to a shape; as in Keras, a last axis of length 1 that only one has is ignored."""
     weight = keras.ops.convert_to_tensor(sample_weight, dtype)
     if weight.shape.rank == shape.rank - 1 and shape[-1] == 1:
         return weight[..., tf.newaxis]
@@ -138,7 +129,7 @@ def _aligned(sample_weight: Any, shape: tf.TensorShape, dtype: str) -> tf.Tensor
 
 
 def _reduce(values: tf.Tensor, weight: tf.Tensor | None, reduction: str | None) -> tf.Tensor:
-    """What the class's reduction would make of the values."""
+    """Return the values as the class would reduce them."""
     weighted = values if weight is None else tf.math.multiply_no_nan(values, weight)
     if reduction in ("none", None) or weighted.shape.rank == 0:
         return weighted
@@ -163,7 +154,7 @@ def _check_shapes(p: tf.Tensor, q: tf.Tensor, weight: tf.Tensor | None) -> None:
 
 
 def _broadcasts(shape: tf.TensorShape, target: tf.TensorShape) -> bool:
-    """Whether it does, and to no more than the target."""
+    """Return True if a shape broadcasts to the target, and the target stays as it is."""
     try:
         return tf.broadcast_static_shape(shape, target).is_compatible_with(target)
     except ValueError:
@@ -171,7 +162,7 @@ def _broadcasts(shape: tf.TensorShape, target: tf.TensorShape) -> bool:
 
 
 def _check_rows(name: str, vectors: tf.Tensor, tolerance: float) -> None:
-    """Raises a ValueError that names the first bad row."""
+    """Raise a ValueError that names the first bad row."""
     entries, sums = vectors.numpy(), tf.reduce_sum(vectors, axis=-1).numpy()
     faults = {
         "must hold no NaN": np.isnan(entries).any(axis=-1),
@@ -185,7 +176,7 @@ def _check_rows(name: str, vectors: tf.Tensor, tolerance: float) -> None:
 
 
 def _assert_rows(name: str, vectors: tf.Tensor, tolerance: float) -> None:
-    """The same in a traced graph, which stops where it runs."""
+    """Assert in a traced graph that every row is a probability vector; the error is raised when the graph runs."""
     tf.debugging.assert_non_negative(vectors, f"{name}: must hold no NaN and no negative entry")
     sums = tf.reduce_sum(vectors, axis=-1)
     tf.debugging.assert_near(

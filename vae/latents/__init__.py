@@ -1,6 +1,6 @@
 """Posteriors and priors: sampling, log-densities, exact divergences, probability vectors."""
 
-from vae.latents.activity import active
+from vae.latents.activity import active_units
 from vae.latents.discrete import Bernoulli, BernoulliLatent, Categorical, CategoricalLatent
 from vae.latents.distribution import Distribution, LatentFamily, kl_per_example
 from vae.latents.gaussian import Gaussian, GaussianLatent
@@ -19,6 +19,6 @@ __all__ = [
     "MixturePrior",
     "Prior",
     "VampPrior",
-    "active",
+    "active_units",
     "kl_per_example",
 ]

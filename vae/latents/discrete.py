@@ -2,19 +2,20 @@
 
 import math
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import tensorflow as tf
 
 from vae.latents.distribution import Distribution, LatentFamily
-from vae.random import uniform_like
+from vae.options import AtLeastTwo, PositiveFloat, PositiveInt, Unit
+from vae.random import Key, uniform_like
 from vae.schedules import Exponential, Schedule
 
 _HALF_A_STEP = 2.0**-25  # keeps a uniform number of 24 bits off 0
 
 
 class Discrete(Distribution):
-    """What Categorical and Bernoulli share: everything but how logits become probabilities and draws.
+    """Base class of Categorical and Bernoulli, which define the probabilities and draws for given logits.
 
     Args:
         logits: `(batch, latents, classes)` or `(batch, latents)`, float32.
@@ -29,15 +30,15 @@ class Discrete(Distribution):
     def log_vectors(self) -> tf.Tensor:
         """The logarithms of the probabilities of every value, `(batch, latents, values)`."""
 
-    def sample(self, key: tf.Tensor, samples: int | None = None, batch: Any = None) -> tf.Tensor:
-        """True draws, of entries 0 and 1. They have no gradient."""
+    def sample(self, key: Key, samples: int | None = None, batch: Any = None) -> tf.Tensor:
+        """Return true draws, of entries 0 and 1. They have no gradient."""
         return self._flat(self._hard(self._perturbed(key, samples, batch)))
 
-    def relaxed_sample(self, key: tf.Tensor, temperature: Any, straight_through: bool) -> tf.Tensor:
-        """The draw with its step made soft, `(batch, z_size)`, differentiable by the logits.
+    def relaxed_sample(self, key: Key, temperature: Any, straight_through: bool) -> tf.Tensor:
+        """Return relaxed draws, `(batch, z_size)`, differentiable with respect to the logits.
 
-        With `straight_through` the value is the true draw and the gradient the relaxed one's (Jang, Gu and Poole 2017,
-        section 2.2).
+        With `straight_through` the value is the true draw and the gradient that of the relaxed one (Jang, Gu and Poole
+        2017, section 2.2).
         """
         perturbed = self._perturbed(key, None, None)
         relaxed = self._soft(perturbed / temperature)
@@ -46,34 +47,34 @@ class Discrete(Distribution):
         return self._flat(relaxed)
 
     @abstractmethod
-    def _perturbed(self, key: tf.Tensor, samples: int | None, batch: Any) -> tf.Tensor:
-        """The logits plus the noise that makes `_hard` of them a draw."""
+    def _perturbed(self, key: Key, samples: int | None, batch: Any) -> tf.Tensor:
+        """Return the logits plus noise, of which `_hard` gives a true draw."""
 
     @abstractmethod
     def _hard(self, perturbed: tf.Tensor) -> tf.Tensor:
-        """The true draw, in the shape of the logits."""
+        """Return the true draw, in the shape of the logits."""
 
     @abstractmethod
     def _soft(self, perturbed: tf.Tensor) -> tf.Tensor:
-        """The relaxed draw, in the shape of the logits, for perturbed logits over the temperature."""
+        """Return the relaxed draw, in the shape of the logits, for perturbed logits over the temperature."""
 
     def _flat(self, values: tf.Tensor) -> tf.Tensor:
-        """Values in the shape of the logits as z, `(..., z_size)`."""
+        """Return values in the shape of the logits as z, `(..., z_size)`."""
         return values
 
     def kl_divergence(self, other: Distribution) -> tf.Tensor:
-        """The exact D[self || other] in nats, `(batch, latents)`: the sum of q log(q / p) over the values."""
-        log_q, log_p = self.log_vectors, self._of_my_family(other).log_vectors
+        """Return the exact D[self || other] in nats, `(batch, latents)`: the sum of q log(q / p) over the values."""
+        log_q, log_p = self.log_vectors, self._same_family(other).log_vectors
         return tf.reduce_sum(tf.exp(log_q) * (log_q - log_p), axis=-1)
 
     def renyi_divergence(self, other: Distribution, alpha: float) -> tf.Tensor:
-        """Renyi's D_alpha[self || other] in nats, `(batch, latents)` (van Erven and Harremoes 2014, equation 1)."""
-        log_q, log_p = self.log_vectors, self._of_my_family(other).log_vectors
+        """Return the Renyi D_alpha[self || other] in nats, `(batch, latents)` (van Erven and Harremoes 2014, eq. 1)."""
+        log_q, log_p = self.log_vectors, self._same_family(other).log_vectors
         return tf.reduce_logsumexp(alpha * log_q + (1.0 - alpha) * log_p, axis=-1) / (alpha - 1.0)
 
     def js_divergence(self, other: Distribution) -> tf.Tensor:
-        """Jensen and Shannon's divergence in nats, `(batch, latents)`, at most log 2 (Lin 1991, section 4)."""
-        log_q, log_p = self.log_vectors, self._of_my_family(other).log_vectors
+        """Return the Jensen-Shannon divergence in nats, `(batch, latents)`, at most log 2 (Lin 1991, section 4)."""
+        log_q, log_p = self.log_vectors, self._same_family(other).log_vectors
 
         def half(one: tf.Tensor, another: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(tf.exp(one) * (math.log(2.0) - tf.nn.softplus(another - one)), axis=-1)
@@ -81,28 +82,28 @@ class Discrete(Distribution):
         return 0.5 * (half(log_q, log_p) + half(log_p, log_q))
 
     def probability_vectors(self, other: Distribution, support: str, points: int | None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Both distributions' probabilities, `(batch, latents, values)`: exact, so they need no support."""
-        log_q, log_p = self.log_vectors, self._of_my_family(other).log_vectors
+        """Return both distributions' probabilities, `(batch, latents, values)`: exact, without a support."""
+        log_q, log_p = self.log_vectors, self._same_family(other).log_vectors
         shape = tf.broadcast_dynamic_shape(tf.shape(log_q), tf.shape(log_p))
         return tf.broadcast_to(tf.exp(log_q), shape), tf.broadcast_to(tf.exp(log_p), shape)
 
     def pairwise_log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        """Log q(z_i | x_j), summed over latent variables, `(rows of z, batch)`, in float64."""
+        """Return log q(z_i | x_j), summed over latent variables, `(rows of z, batch)`, in float64."""
         values = self._indicators(tf.cast(z, tf.float64))
         log_vectors = tf.cast(self.log_vectors, tf.float64)
         return tf.einsum("ilk,jlk->ij", values, log_vectors)
 
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        """The log-probability of z, whose entries are 0 and 1, in nats, `(..., latents)`."""
+        """Return the log-probability of z, whose entries are 0 and 1, in nats, `(..., latents)`."""
         return tf.reduce_sum(self._indicators(z) * self.log_vectors, axis=-1)
 
     @abstractmethod
     def _indicators(self, z: tf.Tensor) -> tf.Tensor:
-        """Z as `(..., latents, values)`: 1 for the value that it has."""
+        """Return z as `(..., latents, values)`, with 1 for the value of each variable."""
 
 
 class Categorical(Discrete):
-    """Independent choices among classes; z has them one-hot, variable after variable, `(batch, latents * classes)`.
+    """Independent choices among classes. Z holds them one-hot, variable after variable, `(batch, latents * classes)`.
 
     A draw is the largest of logits + Gumbel noise; relaxed it is the softmax of those over the temperature (Jang, Gu
     and Poole 2017, equation 2).
@@ -121,7 +122,7 @@ class Categorical(Discrete):
         """The probabilities, `(batch, latents * classes)`."""
         return self._flat(tf.nn.softmax(self.logits))
 
-    def _perturbed(self, key: tf.Tensor, samples: int | None, batch: Any) -> tf.Tensor:
+    def _perturbed(self, key: Key, samples: int | None, batch: Any) -> tf.Tensor:
         each = self if samples is None else self.with_sample_axis()
         shape = self._sample_shape(self.logits, samples, batch)
         uniform = uniform_like(tf.zeros(shape), key) + _HALF_A_STEP
@@ -143,7 +144,7 @@ class Categorical(Discrete):
 class Bernoulli(Discrete):
     """Independent variables that are 1 with probability sigmoid(logit) and else 0.
 
-    A draw is 1 where logit + logistic noise is above 0; relaxed it is the sigmoid of that over the temperature
+    A draw is 1 if logit + logistic noise is above 0; relaxed it is the sigmoid of that over the temperature
     (Maddison, Mnih and Teh 2017, "The concrete distribution", section 3.2).
 
     Args:
@@ -160,7 +161,7 @@ class Bernoulli(Discrete):
         """The probability of 1, `(batch, latents)`."""
         return tf.sigmoid(self.logits)
 
-    def _perturbed(self, key: tf.Tensor, samples: int | None, batch: Any) -> tf.Tensor:
+    def _perturbed(self, key: Key, samples: int | None, batch: Any) -> tf.Tensor:
         each = self if samples is None else self.with_sample_axis()
         uniform = uniform_like(tf.zeros(self._sample_shape(self.logits, samples, batch)), key) + _HALF_A_STEP
         return each.logits + tf.math.log(uniform) - tf.math.log1p(-uniform)
@@ -176,43 +177,54 @@ class Bernoulli(Discrete):
 
 
 class DiscreteLatent(LatentFamily):
-    """What the two discrete families share: the temperature of the samples that training relaxes.
+    """Base class of the two discrete families: the temperature of the samples that training relaxes.
 
     Args:
         size: the number of latent variables.
-        temperature: at the first step, above 0.
-        final_temperature: after `annealing_steps`, reached by the same factor each step; None for no annealing.
-        annealing_steps: how many steps that takes.
-        straight_through: whether the decoder sees true draws and only the gradient is the relaxed ones'.
+        temperature: the temperature of the relaxed samples at the first step.
+        final_temperature: the temperature after `annealing`, reached by the same factor in each step; None for a
+            constant temperature.
+        annealing: the duration of the annealing, in `unit`.
+        straight_through: whether the decoder sees true draws, and only the gradient is that of the relaxed ones.
+        unit: "steps" or "epochs", the unit of `annealing`.
+        steps_per_epoch: the number of steps in an epoch, for `unit="epochs"`. `train.py` fills it in.
 
     Raises:
-        ValueError: for a temperature that is not above 0.
+        UserError: if the unit is "epochs" and `steps_per_epoch` is None.
     """
 
     def __init__(
         self,
-        size: int,
-        temperature: float = 1.0,
-        final_temperature: float | None = None,
-        annealing_steps: float = 1000,
+        size: PositiveInt,
+        temperature: PositiveFloat = 1.0,
+        final_temperature: PositiveFloat | None = None,
+        annealing: PositiveFloat = 1000,
         straight_through: bool = False,
+        unit: Unit = "steps",
+        steps_per_epoch: PositiveInt | None = None,
     ) -> None:
-        for name, value in (("temperature", temperature), ("final_temperature", final_temperature)):
-            if value is not None and not value > 0.0:
-                raise ValueError(f"latent.{name}={value}: must be above 0")
         self.size = size
         self.temperature = temperature
         self.final_temperature = final_temperature
-        self.annealing_steps = annealing_steps
+        self.annealing = annealing
         self.straight_through = straight_through
+        self.unit = unit
+        self.steps_per_epoch = steps_per_epoch
+        end = temperature if final_temperature is None else final_temperature
+        self._schedule = Exponential(annealing, temperature, end, unit, steps_per_epoch)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return a new family from the result of `get_config`, also from that of version 0.1.0."""
+        renamed = {"annealing_steps": "annealing"}
+        return cls(**{renamed.get(name, name): value for name, value in config.items()})
 
     def schedule(self) -> Schedule:
-        """The temperature as a function of the step."""
-        end = self.temperature if self.final_temperature is None else self.final_temperature
-        return Exponential(self.annealing_steps, self.temperature, end)
+        """Return the temperature as a function of the step."""
+        return self._schedule
 
-    def training_sample(self, posterior: Any, key: tf.Tensor, step: Any) -> tf.Tensor:
-        """The relaxed z of a training step, `(batch, z_size)`."""
+    def training_sample(self, posterior: Any, key: Key, step: Any) -> tf.Tensor:
+        """Return the relaxed z of a training step, `(batch, z_size)`."""
         return posterior.relaxed_sample(key, self.schedule()(step), self.straight_through)
 
 
@@ -221,86 +233,81 @@ class CategoricalLatent(DiscreteLatent):
 
     Args:
         size: the number of latent variables.
-        classes: how many values each has.
-        temperature, final_temperature, annealing_steps, straight_through: as for `DiscreteLatent`.
-
-    Raises:
-        ValueError: for fewer than two classes, or a temperature that is not above 0.
+        classes: the number of values of each variable.
+        temperature: the temperature of the relaxed samples at the first step.
+        final_temperature: the temperature after `annealing`, reached by the same factor in each step; None for a
+            constant temperature.
+        annealing: the duration of the annealing, in `unit`.
+        straight_through: whether the decoder sees true draws, and only the gradient is that of the relaxed ones.
+        unit: "steps" or "epochs", the unit of `annealing`.
+        steps_per_epoch: the number of steps in an epoch, for `unit="epochs"`. `train.py` fills it in.
     """
 
     def __init__(
         self,
-        size: int,
-        classes: int = 10,
-        temperature: float = 1.0,
-        final_temperature: float | None = None,
-        annealing_steps: float = 1000,
+        size: PositiveInt,
+        classes: AtLeastTwo = 10,
+        temperature: PositiveFloat = 1.0,
+        final_temperature: PositiveFloat | None = None,
+        annealing: PositiveFloat = 1000,
         straight_through: bool = False,
+        unit: Unit = "steps",
+        steps_per_epoch: PositiveInt | None = None,
     ) -> None:
-        super().__init__(size, temperature, final_temperature, annealing_steps, straight_through)
-        if classes < 2:
-            raise ValueError(f"latent.classes={classes}: must be 2 or more")
+        super().__init__(size, temperature, final_temperature, annealing, straight_through, unit, steps_per_epoch)
         self.classes = classes
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the encoder gives for one example, its logits."""
+        """The number of parameters of one example, its logits."""
         return self.size * self.classes
 
     @property
     def z_size(self) -> int:
-        """How many numbers z has."""
+        """The number of values in z."""
         return self.size * self.classes
 
     def posterior(self, parameters: tf.Tensor) -> Categorical:
-        """q(z|x) from the encoder's output `(batch, size * classes)`."""
+        """Return q(z|x) for the encoder's output `(batch, size * classes)`."""
         parameters = tf.cast(parameters, tf.float32)
         return Categorical(tf.reshape(parameters, [*_dimensions(parameters)[:-1], self.size, self.classes]))
 
     def prior(self) -> Categorical:
-        """The uniform p(z)."""
+        """Return the uniform p(z)."""
         return Categorical(tf.zeros([1, self.size, self.classes]))
 
     def probe(self, batch_size: int, distance: float) -> Categorical:
-        """A posterior whose first class has a logit larger by `distance`."""
+        """Return a posterior whose first class has a logit larger by `distance`."""
         first = tf.one_hot(tf.zeros([batch_size, self.size], tf.int32), self.classes)
         return Categorical(distance * first)
 
 
 class BernoulliLatent(DiscreteLatent):
-    """The family of binary latent variables, 0 and 1 equally probable in the prior.
-
-    Args:
-        size: the number of latent variables.
-        temperature, final_temperature, annealing_steps, straight_through: as for `DiscreteLatent`.
-
-    Raises:
-        ValueError: for a temperature that is not above 0.
-    """
+    """The family of binary latent variables; in the prior, 0 and 1 have the same probability."""
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the encoder gives for one example, its logits."""
+        """The number of parameters of one example, its logits."""
         return self.size
 
     @property
     def z_size(self) -> int:
-        """How many numbers z has."""
+        """The number of values in z."""
         return self.size
 
     def posterior(self, parameters: tf.Tensor) -> Bernoulli:
-        """q(z|x) from the encoder's output `(batch, size)`."""
+        """Return q(z|x) for the encoder's output `(batch, size)`."""
         return Bernoulli(tf.cast(parameters, tf.float32))
 
     def prior(self) -> Bernoulli:
-        """Probability 1/2."""
+        """Return p(z), of probability 1/2."""
         return Bernoulli(tf.zeros([1, self.size]))
 
     def probe(self, batch_size: int, distance: float) -> Bernoulli:
-        """A posterior whose logits are `distance`."""
+        """Return a posterior whose logits are `distance`."""
         return Bernoulli(tf.fill([batch_size, self.size], distance))
 
 
 def _dimensions(tensor: tf.Tensor) -> list[Any]:
-    """The shape, as numbers where they are known."""
+    """Return the shape, with Python numbers for the sizes that are known."""
     return [size if size is not None else tf.shape(tensor)[axis] for axis, size in enumerate(tensor.shape)]

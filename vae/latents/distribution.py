@@ -1,11 +1,12 @@
-"""What every distribution over latent variables, and every family of them, can do."""
+"""Base classes of the distributions over latent variables, and of the families of latent variables."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 
 from vae.errors import UserError
+from vae.random import Key
 from vae.saving import Configurable
 from vae.schedules import Schedule
 
@@ -14,10 +15,10 @@ class Distribution(ABC):
     """Independent distributions, one per example and latent variable.
 
     Args:
-        parameters: by the names of the constructor's arguments, `(batch, ...)` each.
+        **parameters: the arguments of the subclass's constructor by name, `(batch, ...)` each.
     """
 
-    factorized = True  # whether log_prob has a value for each latent variable
+    factorized: ClassVar[bool] = True  # whether log_prob has a value for each latent variable
 
     def __init__(self, **parameters: tf.Tensor) -> None:
         self.parameters = parameters
@@ -33,13 +34,14 @@ class Distribution(ABC):
         """The mean of z, `(batch, z_size)`."""
 
     @abstractmethod
-    def sample(self, key: tf.Tensor, samples: int | None = None, batch: Any = None) -> tf.Tensor:
-        """Draws z.
+    def sample(self, key: Key, samples: int | None = None, batch: Any = None) -> tf.Tensor:
+        """Return draws of z.
 
         Args:
-            key: of the noise (`vae.random.normal_like`).
-            samples: how many for each example; None for one, without an axis of its own.
-            batch: for how many examples, where these distributions are one for all, as a prior is; None for its own.
+            key: the key of the draws.
+            samples: the number of draws for each example; None for one draw without an axis of its own.
+            batch: the number of examples, if these distributions are one for all of them, as a prior is; None for the
+                distributions' own number.
 
         Returns:
             `(batch, z_size)`, or `(batch, samples, z_size)`.
@@ -47,27 +49,62 @@ class Distribution(ABC):
 
     @abstractmethod
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        """The log-density or log-probability of z in nats, for each latent variable."""
+        """Return the log-density or log-probability of z in nats, for each latent variable."""
 
-    @abstractmethod
     def kl_divergence(self, other: "Distribution") -> tf.Tensor:
-        """The exact D[self || other] in nats, `(batch, latents)`.
+        """Return the exact D[self || other] in nats, `(batch, latents)`.
 
         Raises:
-            UserError: where there is no closed form.
+            UserError: if there is no closed form.
         """
+        raise self._no_closed_form(other)
+
+    def renyi_divergence(self, other: "Distribution", alpha: float) -> tf.Tensor:
+        """Return the Renyi divergence D_alpha[self || other] in nats, `(batch, latents)`.
+
+        Raises:
+            UserError: if there is no closed form.
+        """
+        raise self._no_closed_form(other)
+
+    def js_divergence(self, other: "Distribution") -> tf.Tensor:
+        """Return the Jensen-Shannon divergence in nats, `(batch, latents)`.
+
+        Raises:
+            UserError: if it cannot be computed for these distributions.
+        """
+        raise self._no_closed_form(other)
+
+    def probability_vectors(
+        self, other: "Distribution", support: str, points: int | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the probability vectors for D[self || other]: two tensors `(batch, latents, points)`.
+
+        Args:
+            other: the second distribution.
+            support: "quadrature" or "histogram" (`vae.latents.support`).
+            points: nodes of the quadrature or bins of the histogram; None for the support's own default.
+
+        Raises:
+            UserError: if these distributions have none.
+        """
+        raise self._no_closed_form(other)
 
     def with_sample_axis(self) -> Self:
-        """The same distributions, for z of `(batch, samples, z_size)`."""
+        """Return the same distributions for z of `(batch, samples, z_size)`."""
         return type(self)(**{name: value[:, tf.newaxis] for name, value in self.parameters.items()})
 
-    def _of_my_family(self, other: "Distribution") -> Any:
+    def _same_family(self, other: "Distribution") -> Any:
+        """Return the other distribution if it is of the same class; raise a UserError if not."""
         if type(other) is not type(self):
-            raise UserError(
-                f"the divergence of {type(self).__name__} and {type(other).__name__} has no closed form; "
-                "kl=monte_carlo estimates it"
-            )
+            raise self._no_closed_form(other)
         return other
+
+    def _no_closed_form(self, other: "Distribution") -> UserError:
+        return UserError(
+            f"the divergence of {type(self).__name__} and {type(other).__name__} has no closed form; "
+            "kl=monte_carlo estimates it"
+        )
 
     @staticmethod
     def _sample_shape(parameter: tf.Tensor, samples: int | None, batch: Any) -> list[Any]:
@@ -76,43 +113,46 @@ class Distribution(ABC):
 
 
 class LatentFamily(Configurable, ABC):
-    """How an encoder's output becomes a posterior, and which prior is the family's own."""
+    """Base class of the choices of the group `latent`: the posterior from an encoder's output, and the usual prior.
+
+    A subclass keeps the number of latent variables in the attribute `size`.
+    """
 
     size: int
 
     @property
     @abstractmethod
     def parameter_count(self) -> int:
-        """How many numbers the encoder gives for one example."""
+        """The number of parameters that the encoder gives for one example."""
 
     @property
     @abstractmethod
     def z_size(self) -> int:
-        """How many numbers z has, which the decoder takes."""
+        """The number of values in z, the decoder's input."""
 
     @abstractmethod
     def posterior(self, parameters: tf.Tensor) -> Any:
-        """q(z|x) from the encoder's output `(batch, parameter_count)`, in float32 whatever its precision."""
+        """Return q(z|x) in float32 for the encoder's output `(batch, parameter_count)`, whatever its precision."""
 
     @abstractmethod
     def prior(self) -> Any:
-        """The family's own p(z): parameters of one row, which broadcast against any posterior."""
+        """Return the family's own p(z): parameters of one row, which broadcast against any posterior."""
 
     @abstractmethod
     def probe(self, batch_size: int, distance: float) -> Any:
-        """A posterior `(batch_size, ...)` that moves away from the prior with `distance`, and is equal to it at 0."""
+        """Return a posterior `(batch_size, ...)` that equals the prior at distance 0 and moves away from it."""
 
-    def training_sample(self, posterior: Any, key: tf.Tensor, step: Any) -> tf.Tensor:
-        """The z that the decoder sees in a training step, `(batch, z_size)`: differentiable by the parameters."""
+    def training_sample(self, posterior: Any, key: Key, step: Any) -> tf.Tensor:
+        """Return the z of a training step, `(batch, z_size)`, differentiable with respect to the parameters."""
         return posterior.sample(key)
 
     def schedule(self) -> Schedule | None:
-        """The temperature as a function of the step, where the family has one."""
+        """Return the temperature as a function of the step, or None if the family has no temperature."""
         return None
 
 
 def kl_per_example(posterior: Distribution, prior: Distribution, z: tf.Tensor) -> tf.Tensor:
-    """D[q || p] in nats, `(batch,)`: exact, or where there is no closed form its estimate from the sample z."""
+    """Return D[q || p] in nats, `(batch,)`: exact, or if there is no closed form, its estimate from the sample z."""
     if type(posterior) is type(prior):
         return tf.reduce_sum(posterior.kl_divergence(prior), axis=-1)
     return tf.reduce_sum(posterior.log_prob(z), axis=-1) - tf.reduce_sum(prior.log_prob(z), axis=-1)

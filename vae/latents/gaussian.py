@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from vae.latents import support as supports
 from vae.latents.distribution import Distribution, LatentFamily
-from vae.random import normal_like
+from vae.options import PositiveInt
+from vae.random import Key, normal_like
 
 LOG_VAR_BOUNDS = (-20.0, 10.0)
 JS_POINTS = 64
@@ -32,34 +33,34 @@ class Gaussian(Distribution):
         """The mean, `(batch, latents)`."""
         return self.mu
 
-    def sample(self, key: tf.Tensor, samples: int | None = None, batch: Any = None) -> tf.Tensor:
-        """The draw mu + sigma * noise, differentiable by mu and sigma (Kingma and Welling 2014, section 2.4)."""
+    def sample(self, key: Key, samples: int | None = None, batch: Any = None) -> tf.Tensor:
+        """Return mu + sigma * noise, differentiable with respect to both (Kingma and Welling 2014, section 2.4)."""
         shape = self._sample_shape(self.mu, samples, batch)
         each = self if samples is None else self.with_sample_axis()
         return each.mu + tf.exp(0.5 * each.log_var) * normal_like(tf.zeros(shape), key)
 
     def log_prob(self, z: tf.Tensor, extra_axes: int = 0) -> tf.Tensor:
-        """Log N(z; mu, sigma^2) in nats, in z's shape; z may have `extra_axes` further axes at its end."""
+        """Return log N(z; mu, sigma^2) in nats, in the shape of z, which may have `extra_axes` further axes."""
         mu, log_var = self.mu, self.log_var
         for _ in range(extra_axes):
             mu, log_var = mu[..., tf.newaxis], log_var[..., tf.newaxis]
         return -0.5 * (tf.square(z - mu) * tf.exp(-log_var) + log_var + math.log(2.0 * math.pi))
 
     def kl_divergence(self, other: Distribution) -> tf.Tensor:
-        """The exact D[self || other] in nats, `(batch, latents)`: Kingma and Welling 2014, appendix B."""
-        second: Gaussian = self._of_my_family(other)
+        """Return the exact D[self || other] in nats, `(batch, latents)`: Kingma and Welling 2014, appendix B."""
+        second: Gaussian = self._same_family(other)
         log_ratio = self.log_var - second.log_var
         # expm1: near equal variances exp(r) - 1 would cancel
         variance = tf.math.expm1(log_ratio) - log_ratio
         return 0.5 * (variance + tf.square(self.mu - second.mu) * tf.exp(-second.log_var))
 
     def renyi_divergence(self, other: Distribution, alpha: float) -> tf.Tensor:
-        """Renyi's divergence of order alpha, D_alpha[self || other], in nats, `(batch, latents)`.
+        """Return the Renyi divergence of order alpha, D_alpha[self || other], in nats, `(batch, latents)`.
 
         Gil, Alajaji and Linder 2013, "Renyi divergence measures for commonly used univariate continuous distributions",
-        table 2. Infinite where alpha * var_other + (1 - alpha) * var_self is not positive.
+        table 2. It is infinite if alpha * var_other + (1 - alpha) * var_self is not positive.
         """
-        second: Gaussian = self._of_my_family(other)
+        second: Gaussian = self._same_family(other)
         ratio = tf.exp(self.log_var - second.log_var)
         mixed = alpha + (1.0 - alpha) * ratio  # the mixed variance over the other's
         finite = mixed > 0.0
@@ -69,19 +70,19 @@ class Gaussian(Distribution):
         return tf.where(finite, 0.5 * alpha * distance / mixed + spread, math.inf)
 
     def probability_vectors(self, other: Distribution, support: str, points: int | None) -> tuple[tf.Tensor, tf.Tensor]:
-        """The vectors that stand for D[self || other] on a support: two tensors `(batch, latents, points)`."""
+        """Return the probability vectors for D[self || other] on a support: two tensors `(batch, latents, points)`."""
         build = {"quadrature": supports.quadrature, "histogram": supports.histogram}[support]
-        return build(self, self._of_my_family(other), points)
+        return build(self, self._same_family(other), points)
 
     def js_divergence(self, other: Distribution) -> tf.Tensor:
-        """Jensen and Shannon's divergence in nats, `(batch, latents)`, at most log 2; by quadrature.
+        """Return the Jensen-Shannon divergence in nats, `(batch, latents)`, at most log 2, by quadrature.
 
-        There is no closed form. With n the narrower of the two and r the wider's density over n's, it is
-        log 2 - E_n[log(1 + r) + r log(1 + 1 / r)] / 2; the expectation is taken on 64 nodes out to 8 standard
+        There is no closed form. With n the narrower of the two and r the density of the wider over that of n, it is
+        log 2 - E_n[log(1 + r) + r log(1 + 1 / r)] / 2. The expectation is taken on 64 nodes out to 8 standard
         deviations of n, with log-densities, so that nothing is clipped. Lin 1991, "Divergence measures based on the
         Shannon entropy", section 4.
         """
-        second: Gaussian = self._of_my_family(other)
+        second: Gaussian = self._same_family(other)
         is_narrower = self.log_var < second.log_var
         narrow, wide = (
             Gaussian(tf.where(mask, self.mu, second.mu), tf.where(mask, self.log_var, second.log_var))
@@ -96,7 +97,7 @@ class Gaussian(Distribution):
         return math.log(2.0) - 0.5 * tf.reduce_sum(weights * (tf.nn.softplus(log_ratio) + other_half), axis=-1)
 
     def pairwise_log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        """Log q(z_i | x_j), summed over latent variables, `(rows of z, batch)`, in float64."""
+        """Return log q(z_i | x_j), summed over latent variables, `(rows of z, batch)`, in float64."""
         mu, log_var, z = (tf.cast(value, tf.float64) for value in (self.mu, self.log_var, z))
         precision = tf.exp(-log_var)
         constant = tf.reduce_sum(log_var + tf.square(mu) * precision + math.log(2.0 * math.pi), axis=1)
@@ -118,35 +119,35 @@ class GaussianLatent(LatentFamily):
         size: the number of latent variables.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: PositiveInt) -> None:
         self.size = size
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the encoder gives for one example, mu and then log_var."""
+        """The number of parameters of one example: mu, then log_var."""
         return 2 * self.size
 
     @property
     def z_size(self) -> int:
-        """How many numbers z has."""
+        """The number of values in z."""
         return self.size
 
     def posterior(self, parameters: tf.Tensor) -> Gaussian:
-        """q(z|x) from the encoder's output `(batch, 2 * size)`, in float32 whatever its precision."""
+        """Return q(z|x) in float32 for the encoder's output `(batch, 2 * size)`, whatever its precision."""
         mu, log_var = tf.split(tf.cast(parameters, tf.float32), 2, axis=-1)
         return Gaussian(mu, soft_bound(log_var, *LOG_VAR_BOUNDS))
 
     def prior(self) -> Gaussian:
-        """p(z) = N(0, 1): parameters of shape `(1, size)`, which broadcast against any posterior."""
+        """Return p(z) = N(0, 1): parameters of shape `(1, size)`, which broadcast against any posterior."""
         return Gaussian(tf.zeros([1, self.size]), tf.zeros([1, self.size]))
 
     def probe(self, batch_size: int, distance: float) -> Gaussian:
-        """A posterior `(batch_size, size)` as wide as the prior, its means this far off."""
+        """Return a posterior `(batch_size, size)` as wide as the prior, with means at `distance`."""
         shape = [batch_size, self.size]
         return Gaussian(tf.fill(shape, distance), tf.zeros(shape))
 
 
 def soft_bound(value: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    """Keeps a value in (low, high): the identity well inside, and with a gradient everywhere, which a clip has not."""
+    """Return a value kept in (low, high): the identity well inside, and unlike a clip with a gradient everywhere."""
     value = low + tf.nn.softplus(value - low)
     return high - tf.nn.softplus(high - value)

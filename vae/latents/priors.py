@@ -1,4 +1,4 @@
-"""Priors: the family's own, and two that are learned."""
+"""Priors: the latent family's own, and two learned ones."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -10,14 +10,16 @@ import tensorflow as tf
 from vae.errors import UserError
 from vae.latents.distribution import Distribution, LatentFamily
 from vae.latents.gaussian import Gaussian, GaussianLatent
-from vae.random import normal_like, uniform_like
+from vae.options import PositiveInt
+from vae.random import Key, fold_in, normal_like, uniform_like
+from vae.saving import register
 
 
 class GaussianMixture(Distribution):
-    """One mixture of diagonal Gaussians for all examples.
+    """A mixture of diagonal Gaussians, one for all examples.
 
     Args:
-        logits: of the components' weights, `(components,)`.
+        logits: the logits of the components' weights, `(components,)`.
         mu: the components' means, `(components, latents)`.
         log_var: the logarithms of their variances, the same shape.
     """
@@ -35,77 +37,103 @@ class GaussianMixture(Distribution):
         return tf.matmul(tf.nn.softmax(self.logits)[tf.newaxis], self.components.mu)
 
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        """The log-density of the whole of z in nats, `(..., 1)`: a mixture has none for each latent variable."""
+        """Return the log-density of all of z in nats, `(..., 1)`: a mixture has none per latent variable."""
         by_component = tf.reduce_sum(self.components.log_prob(z[..., tf.newaxis, :]), axis=-1)
         return tf.reduce_logsumexp(tf.nn.log_softmax(self.logits) + by_component, axis=-1, keepdims=True)
 
-    def sample(self, key: tf.Tensor, samples: int | None = None, batch: Any = None) -> tf.Tensor:
-        """Draws z, differentiable by the components' parameters, not by their weights."""
+    def sample(self, key: Key, samples: int | None = None, batch: Any = None) -> tf.Tensor:
+        """Return draws of z, differentiable with respect to the components' parameters, but not to their weights."""
         latents = self.components.mu.shape[1]
         shape = [1 if batch is None else batch, *([] if samples is None else [samples])]
-        uniform = uniform_like(tf.zeros([*shape, 1]), key)
+        uniform = uniform_like(tf.zeros([*shape, 1]), fold_in(key, 0))
         above = tf.cumsum(tf.nn.softmax(self.logits))[:-1]
         component = tf.reduce_sum(tf.cast(uniform > above, tf.int32), axis=-1)
         mu, log_var = (tf.gather(value, component) for value in (self.components.mu, self.components.log_var))
-        return mu + tf.exp(0.5 * log_var) * normal_like(tf.zeros([*shape, latents]), key + 2**32)
+        return mu + tf.exp(0.5 * log_var) * normal_like(tf.zeros([*shape, latents]), fold_in(key, 1))
 
-    def kl_divergence(self, other: Distribution) -> tf.Tensor:
-        """Has no closed form: raises a UserError."""
-        return self._of_my_family(None)  # type: ignore[arg-type]
+    def stratified_sample(self, key: Key, samples: int, batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return draws from every component, and their weights, which sum to 1.
+
+        The weighted mean of a function of the draws is an unbiased estimate of its expectation under the mixture. It is
+        differentiable with respect to the components' parameters and their weights.
+
+        Args:
+            key: the key of the draws.
+            samples: the number of draws from each component, for each example.
+            batch: the number of examples.
+
+        Returns:
+            `(batch, components * samples, latents)` and `(components * samples,)`.
+        """
+        mu, log_var = (tf.repeat(value, samples, axis=0) for value in (self.components.mu, self.components.log_var))
+        noise = normal_like(tf.zeros([batch, *mu.shape]), key)
+        return mu + tf.exp(0.5 * log_var) * noise, tf.repeat(tf.nn.softmax(self.logits) / samples, samples)
 
 
-@keras.saving.register_keras_serializable(package="vae")
+@register
 class Prior(keras.layers.Layer):
-    """p(z), as a layer of the model: what it has to learn is trained with the rest. This one is the family's own."""
+    """The latent family's own p(z), and the base class of other priors.
+
+    A prior is a layer of the model: its weights are trained with the others. A subclass is registered with Keras when
+    it is defined.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"dtype": "float32", **kwargs})
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        register(cls)
+
     def prepare(self, latent: LatentFamily, image_shape: Sequence[int]) -> None:
-        """Creates what is learned, for a family of latent variables and images `(height, width, channels)`."""
+        """Create the weights for a family of latent variables and images `(height, width, channels)`."""
         self.built = True
 
     def distribution(self, latent: LatentFamily, encode: Callable[[tf.Tensor], Any]) -> Any:
-        """p(z) as it is now; `encode` gives the posterior of images."""
+        """Return p(z) under the current weights.
+
+        Args:
+            latent: the family of latent variables.
+            encode: the function from images to their posterior.
+        """
         return latent.prior()
 
 
 class LearnedPrior(Prior, ABC):
-    """A mixture whose components are learned. For Gaussian latent variables.
+    """Base class of mixtures with learned components, for Gaussian latent variables.
 
-    The KL has then no closed form: `kl=monte_carlo` estimates it, and so does what is logged as `kl`, from the one
-    sample that the decoder sees.
+    The KL then has no closed form: `kl=monte_carlo` estimates it, and the logged `kl` is an estimate from the sample
+    that the decoder sees.
 
     Args:
-        components: how many.
-
-    Raises:
-        ValueError: for fewer than one component.
-        UserError: by `prepare`, for another family than Gaussian.
+        components: the number of components.
     """
 
-    def __init__(self, components: int, **kwargs: Any) -> None:
+    def __init__(self, components: PositiveInt, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if components < 1:
-            raise ValueError(f"prior.components={components}: must be 1 or more")
         self.components = components
 
     def prepare(self, latent: LatentFamily, image_shape: Sequence[int]) -> None:
-        """Creates what is learned."""
+        """Create the weights.
+
+        Raises:
+            UserError: if the latent variables are not Gaussian.
+        """
         if not isinstance(latent, GaussianLatent):
-            raise UserError(f"a prior that is learned is a mixture of Gaussians and needs latent=gaussian: {latent}")
+            prior, family = type(self).__name__, type(latent).__name__
+            raise UserError(f"{prior} is a mixture of Gaussians and needs latent=gaussian, not {family}")
         self._prepare(latent.size, image_shape)
         self.built = True
 
     @abstractmethod
-    def _prepare(self, latents: int, image_shape: Sequence[int]) -> None: ...
+    def _prepare(self, latents: int, image_shape: Sequence[int]) -> None:
+        """Create the weights for so many latent variables and images `(height, width, channels)`."""
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "components": self.components}
 
 
-@keras.saving.register_keras_serializable(package="vae")
 class MixturePrior(LearnedPrior):
     """A mixture of Gaussians whose weights, means and variances are learned.
 
@@ -120,15 +148,14 @@ class MixturePrior(LearnedPrior):
         self._log_var = self.add_weight(shape=shape, initializer="zeros", name="log_var")
 
     def distribution(self, latent: LatentFamily, encode: Callable[[tf.Tensor], Any]) -> GaussianMixture:
-        """The mixture as it is now."""
+        """Return the mixture under the current weights."""
         return GaussianMixture(*(tf.convert_to_tensor(value) for value in (self._logits, self._mu, self._log_var)))
 
 
-@keras.saving.register_keras_serializable(package="vae")
 class VampPrior(LearnedPrior):
     """The mixture of the posteriors of learned pseudo-images, equally weighted.
 
-    Tomczak and Welling 2018, "VAE with a VampPrior", equation 9. The pseudo-images are kept in [0, 1] by a sigmoid.
+    Tomczak and Welling 2018, "VAE with a VampPrior", equation 9. A sigmoid keeps the pseudo-images in [0, 1].
     """
 
     def _prepare(self, latents: int, image_shape: Sequence[int]) -> None:
@@ -142,6 +169,6 @@ class VampPrior(LearnedPrior):
         return tf.sigmoid(tf.convert_to_tensor(self._pseudo_logits))
 
     def distribution(self, latent: LatentFamily, encode: Callable[[tf.Tensor], Any]) -> GaussianMixture:
-        """The mixture of the pseudo-images' posteriors as they are now."""
+        """Return the mixture of the pseudo-images' posteriors under the current weights."""
         posterior = encode(self.pseudo_images)
         return GaussianMixture(tf.zeros([self.components]), posterior.mu, posterior.log_var)

@@ -1,4 +1,4 @@
-"""How two continuous distributions become the probability vectors that the Keras functions expect.
+"""Supports: the probability vectors of two continuous distributions, as the Keras functions expect them.
 
 Both functions take the distributions of D[first || second] in that order and return two float32 tensors of shape
 `(batch, latents, points)`.
@@ -16,10 +16,10 @@ HISTOGRAM_REACH = 6.0
 
 
 def quadrature(first: Any, second: Any, points: int | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Nodes that follow the first distribution, the one the expectation of D[first || second] is under.
+    """Return weights on nodes that follow the first distribution, which the expectation of D[first || second] is under.
 
-    The nodes are mu + sigma * t with t on [-4, 4]. The first distribution's weights are then constants that sum to 1,
-    and the second's are its density at the nodes times the nodes' width, so they need not sum to 1.
+    The nodes are mu + sigma * t with t on [-4, 4]. The first distribution's weights are constants that sum to 1. The
+    second's are its density at the nodes times the nodes' width, and need not sum to 1.
     """
     t = tf.linspace(-QUADRATURE_REACH, QUADRATURE_REACH, points or QUADRATURE_POINTS)
     weights = tf.nn.softmax(-0.5 * tf.square(t))
@@ -31,10 +31,10 @@ def quadrature(first: Any, second: Any, points: int | None = None) -> tuple[tf.T
 
 
 def histogram(first: Any, second: Any, points: int | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Masses of both distributions in the same bins, on [-6, 6].
+    """Return the masses of both distributions in the same bins, on [-6, 6].
 
-    A true divergence between two discrete distributions, and so a lower bound of the continuous one; blind to anything
-    narrower than a bin. The outer edges are finite: infinite ones give gradients that are not a number.
+    Their divergence is a true one between two discrete distributions, and so a lower bound of the continuous one. It is
+    blind to anything narrower than a bin. The outer edges are finite, since infinite ones give NaN gradients.
     """
     edges = tf.linspace(-HISTOGRAM_REACH, HISTOGRAM_REACH, (points or HISTOGRAM_POINTS) + 1)
 

@@ -1,6 +1,7 @@
-"""The audit: what each implementation says of the same posteriors, and what its gradient would do to them."""
+"""The audit: the value and the gradient of each implementation for the same posteriors."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -9,31 +10,31 @@ import tensorflow as tf
 from vae.errors import UserError
 from vae.kl import KLRegularizer
 from vae.kl.base import canonical_mean
-from vae.latents import active, kl_per_example
-from vae.random import Stream, key, regularizer_key
+from vae.latents import active_units, kl_per_example
+from vae.random import Stream, key
 
 TRAINED = "trained"
-CLIP = 1e-7  # Keras's: both arguments of its function are kept within [CLIP, 1]
+CLIP = 1e-7  # Keras clips both arguments of its function to [CLIP, 1]
 
 
 class Audit(keras.callbacks.Callback):
-    """Measures regularizers against the exact KL after every epoch, on one validation batch.
+    """A comparison of regularizers with the exact KL after every epoch, on one validation batch.
 
-    Adds to the epoch's logs, for each implementation, `audit/<quantity>/<implementation>`:
+    Adds `audit/<quantity>/<implementation>` to the epoch's logs, for each implementation:
 
-    - `value`, in nats, as it would enter the loss; `gap`, value minus the exact D[q || p];
-    - `gradient_cosine` and `gradient_length_ratio`, of its gradient with respect to the posterior's parameters against
-      the exact KL's;
-    - `dead_gradient_share`, of the entries whose exact gradient is not zero: how many are zero in its own;
-    - `clipped_share`, of the numbers that the Keras function gets: how many it clips.
+    - `value`, in nats, as it would enter the loss; `gap`, the value minus the exact D[q || p];
+    - `gradient_cosine` and `gradient_length_ratio`, of its gradient with respect to the posterior's parameters and the
+      exact KL's;
+    - `dead_gradient_share`, the share of zeros in its gradient among the entries whose exact gradient is not zero;
+    - `clipped_share`, the share of the Keras function's arguments that the function clips.
 
-    One whose formula does not go with the model's latent variables is left out. For the model itself it adds
-    `audit/kl_per_latent/<number>` in nats and `audit/active/<number>`, 1 or 0, for each latent variable (against the
-    family's own prior), their sum `audit/active_units`, and `audit/gradient_ratio`: how long the gradient of beta times
-    the regularizer is at the encoder's output, against the reconstruction's.
+    An implementation that cannot be computed for the model's latent variables is left out. For the model itself the
+    audit adds, for each latent variable, `audit/kl_per_latent/<number>` in nats (against the family's own prior) and
+    `audit/active/<number>`, 1 or 0, their sum `audit/active_units`, and `audit/gradient_ratio`: the length of the
+    gradient of beta times the regularizer at the encoder's output, over that of the reconstruction.
 
     Args:
-        regularizers: by the name of the implementation; empty for no audit at all.
+        regularizers: the regularizers by the name of the implementation; empty for no audit.
         images: the batch, `(batch, height, width, channels)`.
     """
 
@@ -41,73 +42,74 @@ class Audit(keras.callbacks.Callback):
         super().__init__()
         self._regularizers = dict(regularizers)
         self._images = images
-        self._measure = tf.function(self._compare, autograph=False)  # there is nothing to convert, which takes seconds
+        self._measure = tf.function(self._compare, autograph=False)  # nothing to convert, which would take seconds
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds the audit to the epoch's logs."""
+        """Add the audit to the epoch's logs."""
         if logs is None or not self._regularizers:
             return
-        figures, kl_per_latent, mean = self._measure()
-        logs |= {f"audit/{name}": value.numpy().item() for name, value in figures.items()}
-        used = active(mean.numpy(), self.model.latent.size)
-        digits = len(str(len(used) - 1))
-        for number, (kl, is_active) in enumerate(zip(kl_per_latent.numpy(), used, strict=True)):
+        quantities, kl_per_latent, mean = self._measure()
+        logs |= {f"audit/{name}": value.numpy().item() for name, value in quantities.items()}
+        active = active_units(mean.numpy(), self.model.latent.size)
+        digits = len(str(len(active) - 1))
+        for number, (kl, is_active) in enumerate(zip(kl_per_latent.numpy(), active, strict=True)):
             logs[f"audit/kl_per_latent/{number:0{digits}}"] = float(kl)
             logs[f"audit/active/{number:0{digits}}"] = float(is_active)
-        logs["audit/active_units"] = float(used.sum())
+        logs["audit/active_units"] = float(active.sum())
 
     def _compare(self) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Return the quantities by name, the KL of each latent variable, and the posterior's means."""
         model = self.model
         parameters = model.encoder(self._images, training=False)
         prior = model.prior_distribution()
-        draw = key(model.seed, Stream.EVALUATION_REGULARIZER, tf.convert_to_tensor(model.batches_seen))
+        step = tf.convert_to_tensor(model.batches_seen)
+        key_of_z, own_key = (
+            key(model.seed, stream, step) for stream in (Stream.AUDIT_POSTERIOR, Stream.AUDIT_REGULARIZER)
+        )
 
-        def measured(function: Any) -> tuple[tf.Tensor, tf.Tensor]:
-            """The value of function(posterior, prior, z), and its gradient with respect to the parameters."""
-            with tf.GradientTape() as tape, regularizer_key(draw):
+        def measured(function: Callable[..., tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            """Return the value of function(posterior, prior, z), and its gradient by the posterior's parameters."""
+            with tf.GradientTape() as tape:
                 tape.watch(parameters)
                 posterior = model.latent.posterior(parameters)
-                value = function(posterior, prior, model.latent.training_sample(posterior, draw, model.batches_seen))
+                value = function(posterior, prior, model.latent.training_sample(posterior, key_of_z, step))
             return value, tape.gradient(value, parameters, unconnected_gradients="zero")
 
         exact, exact_gradient = measured(lambda *arguments: canonical_mean(kl_per_example(*arguments)))
-        figures: dict[str, tf.Tensor] = {}
+        quantities: dict[str, tf.Tensor] = {}
         for name, regularizer in self._regularizers.items():
             try:
-                value, gradient = measured(regularizer)
+                value, gradient = measured(functools.partial(regularizer, key=own_key))
             except UserError:
-                continue  # it does not go with this family or prior
-            figures |= {
+                continue  # it cannot be computed for this family or prior
+            quantities |= {
                 f"value/{name}": value,
                 f"gap/{name}": value - exact,
                 f"gradient_cosine/{name}": _cosine(gradient, exact_gradient),
-                f"gradient_length_ratio/{name}": _ratio(gradient, exact_gradient),
+                f"gradient_length_ratio/{name}": _length_ratio(gradient, exact_gradient),
                 f"dead_gradient_share/{name}": _dead_share(gradient, exact_gradient),
                 f"clipped_share/{name}": _clipped_share(
                     regularizer.function_arguments(model.latent.posterior(parameters), prior)
                 ),
             }
-        _, trained = measured(
-            lambda posterior, prior, z: (
-                model.current_beta() * model.objective.term(model.kl, posterior, prior, z, None, model.batches_seen)
-            )
-        )
+        term = functools.partial(model.objective.term, model.kl, key=own_key, step=step)
+        _, regularization = measured(lambda *arguments: model.current_beta() * term(*arguments))
         _, reconstruction = measured(
             lambda posterior, prior, z: (
                 -tf.reduce_mean(model.likelihood.log_prob(self._images, model.decoder(z, training=False)))
             )
         )
-        figures["gradient_ratio"] = _ratio(trained, reconstruction)
+        quantities["gradient_ratio"] = _length_ratio(regularization, reconstruction)
         posterior = model.latent.posterior(parameters)
         kl_per_latent = tf.reduce_mean(posterior.kl_divergence(model.latent.prior()), axis=0)
-        return figures, kl_per_latent, posterior.mean
+        return quantities, kl_per_latent, posterior.mean
 
 
 def _cosine(gradient: tf.Tensor, exact: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(tf.reduce_sum(gradient * exact), tf.norm(gradient) * tf.norm(exact))
 
 
-def _ratio(gradient: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+def _length_ratio(gradient: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(tf.norm(gradient), tf.norm(other))
 
 

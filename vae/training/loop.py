@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from vae.data import Chunk, DataSource, evaluation_chunks, scaled_images, training_chunks, training_images
-from vae.distributed.strategies import distributed_step, losing_nobody
+from vae.distributed.strategies import distributed_step, detecting_lost_workers
 from vae.errors import UserError
 from vae.model import VAE
 from vae.networks import are_faster_compiled
@@ -110,7 +110,7 @@ def train_function(
     """
     if strategy is not None:
         step = distributed_step(model, binarization, strategy, compiled=compiled)
-        return losing_nobody()(NonFiniteWatch(model, _over_steps(model, step, compiled=False)))
+        return detecting_lost_workers()(NonFiniteWatch(model, _over_steps(model, step, compiled=False)))
 
     def train_step(images: tf.Tensor, number: tf.Tensor, weights: tf.Tensor | None) -> None:
         model.train_step((training_images(images, binarization, model.seed, number), None, weights))

@@ -1,0 +1,40 @@
+"""Checks of the gradients: none that is 0 by clipping, and all finite."""
+
+import numpy as np
+
+from vae.conformance.reference import Gaussians
+from vae.conformance.subject import Subject
+from vae.conformance.verdict import Verdict
+
+#: Every entry has an exact gradient in every direction: no mu is 0, no log_var is 0, log(1 + mu^2) or half of that
+_FAR_AND_NEAR = Gaussians.rounded(
+    *np.meshgrid([-20.0, -8.0, -2.0, 0.5, 1.0, 3.0, 8.0, 20.0], [-20.0, -12.0, -6.0, -2.0, -0.5, 0.6, 2.0, 5.0, 10.0])
+)
+
+
+def has_no_dead_gradients(subject: Subject) -> Verdict:
+    """Check that no gradient of mu or log_var is exactly 0 if the exact divergence has another."""
+    dead = subject.gradients(_FAR_AND_NEAR)[1] == 0.0
+    of_mu, of_log_var = dead.mean(axis=(1, 2))
+    advice = (
+        f"{of_mu:.0%} of the gradients with respect to mu and {of_log_var:.0%} of those with respect to log_var are "
+        "exactly 0, so that training cannot move these posteriors: is something clipped?"
+    )
+    if dead.all():
+        advice = "there is no gradient at all: is it computed outside TensorFlow, or behind tf.stop_gradient?"
+    return Verdict(not dead.any(), f"{dead.mean():.1%} dead", "0% dead", advice)
+
+
+def is_finite_at_extremes(subject: Subject) -> Verdict:
+    """Check value and gradients for |mu| up to 20 and log_var from -20 to 10, the bounds of `vae.latents`."""
+    broken = []
+    for mu in (-20.0, 0.0, 20.0):
+        for log_var in (-20.0, 0.0, 10.0):
+            value, gradients = subject.gradients(Gaussians.equal(mu, log_var))
+            if not np.isfinite([value, *gradients.flat]).all():
+                broken.append(f"mu={mu:g} log_var={log_var:g}")
+    advice = (
+        f"the value or a gradient is not finite at {', '.join(broken)}: does an exp overflow, or a log or a division "
+        "meet 0? Keep densities as logarithms"
+    )
+    return Verdict(not broken, f"{9 - len(broken)} of 9", "9 of 9", advice)
