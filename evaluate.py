@@ -20,24 +20,24 @@ def evaluate(config: DictConfig) -> None:
         load_tensorflow()  # takes seconds: what could fail before has been checked
 
         from vae import data, evaluation, training
-        from vae.evaluation.pictures import save_figures
         from vae.random import Stream
         from vae.runs.files import write_json
 
         configuration.build_kl(run.kl)  # a class of the user's must be known before the model is loaded
         model = training.trained_model(directory, f"run={settings.run}")
         seed = run.seed if settings.seed is None else settings.seed
-        images = getattr(configuration.build_source(run), settings.split)[: settings.take]
+        source = configuration.build_source(run)
+        images = getattr(source, settings.split)[: settings.take]
         stream = Stream[f"{settings.split.upper()}_BINARIZATION"]
-        batches = data.evaluation_batches(images, settings.batch_size, run.data.binarization, seed, stream)
+        batches = data.evaluation_batches(images, settings.batch_size, source.binarization, seed, stream)
 
-        measured = evaluation.measure(
-            model, evaluation.with_progress(batches, len(batches)), settings.nll_samples, seed
+        measured = evaluation.measure_model(
+            model, evaluation.with_progress_bar(batches, len(batches)), settings.nll_samples, seed
         )
-        figures = {"split": settings.split, **measured}
-        paths = save_figures(model, next(iter(batches)), directory, seed)
-        write_json(directory / "evaluation.json", figures)
-        evaluation.show_figures(figures, [directory / "evaluation.json", *paths])
+        quantities = {"split": settings.split, **measured}
+        paths = evaluation.save_pictures(model, next(iter(batches)), directory, seed)
+        write_json(directory / "evaluation.json", quantities)
+        evaluation.print_quantities(quantities, [directory / "evaluation.json", *paths])
         if "validation" in (summary := configuration.run_summary(directory)):
             print(in_words(diagnose(summary, configuration.flat(configuration.plain(run)))))
 

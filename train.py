@@ -30,6 +30,7 @@ def train(config: DictConfig) -> float | list[float] | None:
         keras.backend.clear_session()  # of the run before this one, where a sweep's runs share a process
         keras.utils.set_random_seed(settings.seed)
         source = configuration.build_source(config)
+        source.weights  # noqa: B018  (read now, so that a file that cannot be read stops the run before it is recorded)
         audit = configuration.build_audit(config, source.size("train"))
         callbacks = configuration.build_callbacks(config)
         model, progress = None, training.Progress()

@@ -163,8 +163,8 @@ class VAE(keras.Model):
         assert y_pred is not None
         posterior, prior, z = self.latent.posterior(y_pred["posterior"]), self.prior_distribution(), y_pred["z"]
         examples, step = tf.shape(z, tf.int64)[0], tf.convert_to_tensor(self.batches_seen)
-        reconstruction = canonical_mean(-self.likelihood.log_prob(x, y_pred["likelihood"]), sample_weight)
-        kl = canonical_mean(kl_per_example(posterior, prior, z), sample_weight)
+        terms = self.per_example_terms(x, posterior, prior, z, y_pred["likelihood"])
+        reconstruction, kl = (canonical_mean(terms[name], sample_weight) for name in ("reconstruction", "kl"))
         if training:
             draw = key(self.seed, Stream.TRAINING_REGULARIZER, step)
         else:
@@ -180,6 +180,15 @@ class VAE(keras.Model):
         else:
             self._images_evaluated.assign_add(examples)
         return loss
+
+    def per_example_terms(
+        self, images: tf.Tensor, posterior: Any, prior: Any, z: tf.Tensor, likelihood_parameters: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Return the canonical terms of each image in nats: "reconstruction", -log p(x|z), and "kl", D[q || p]."""
+        return {
+            "reconstruction": -self.likelihood.log_prob(images, likelihood_parameters),
+            "kl": kl_per_example(posterior, prior, z),
+        }
 
     def current_beta(self) -> tf.Tensor:
         """Beta as it is at the step that comes next: a float32 scalar."""

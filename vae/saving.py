@@ -1,13 +1,11 @@
 """Objects that a saved model rebuilds from the arguments of their constructor."""
 
-import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, Self, get_type_hints
+from typing import Any, Self
 
 import keras
 
-from vae.options import check_option
+from vae.options import checked
 
 
 class Configurable:
@@ -37,20 +35,6 @@ def register(cls: type) -> None:
     A class of this project is registered as `vae>Name` wherever it lives, another one as `its.module>Name`.
     """
     if "__init__" in vars(cls):
-        cls.__init__ = _checked(vars(cls)["__init__"])  # type: ignore[misc]
+        cls.__init__ = checked(vars(cls)["__init__"])  # type: ignore[misc]
     package = "vae" if cls.__module__.split(".")[0] == "vae" else cls.__module__
     keras.saving.register_keras_serializable(package=package)(cls)
-
-
-def _checked(constructor: Callable[..., None]) -> Callable[..., None]:
-    signature = inspect.signature(constructor)
-
-    @functools.wraps(constructor)
-    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
-        given = signature.bind(self, *args, **kwargs).arguments
-        for name, kind in get_type_hints(constructor, include_extras=True).items():
-            if name in given and name not in ("return", "kwargs"):
-                check_option(name, kind, given[name])
-        constructor(self, *args, **kwargs)
-
-    return checked

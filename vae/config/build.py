@@ -12,21 +12,20 @@ from vae.config.check import flat, plain
 from vae.errors import UserError
 
 if TYPE_CHECKING:
-    from vae.data import ImageSource
+    from vae.data import DataSource
     from vae.model import VAE
 
 
-def build_source(config: DictConfig) -> "ImageSource":
+def build_source(config: DictConfig) -> "DataSource":
     """The data set that a run's configuration names."""
-    options = {name: value for name, value in plain(config.data).items() if name != "binarization"}
-    source: ImageSource = _instantiate(options, "data")
+    source: DataSource = _instantiate(config.data, "data")
     batch_size, count = config.trainer.batch_size, source.size("train")
     if batch_size > count:
         raise UserError(f"trainer.batch_size={batch_size}: there are only {count} training images")
     return source
 
 
-def build_model(config: DictConfig, source: "ImageSource") -> "VAE":
+def build_model(config: DictConfig, source: "DataSource") -> "VAE":
     """The compiled model that a run's configuration describes, its decoder starting at the training images' mean."""
     import keras
 

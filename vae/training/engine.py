@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from vae.data import scaled_images, training_images
+from vae.data import Chunk, scaled_images, training_images
 from vae.distributed.strategies import distributed_step, losing_nobody
 from vae.model import VAE
 from vae.networks import are_faster_compiled
@@ -63,16 +63,15 @@ def test_function(model: VAE, *, compiled: bool) -> Call:
         model.test_step((scaled_images(images),))
 
     run = _chunk_function(model, step, compiled=compiled)
-    return lambda iterator: run(*next(iterator))
+    return lambda iterator: run(next(iterator))
 
 
 def _chunk_function(model: VAE, step: Step, *, compiled: bool) -> Run:
     @tf.function(jit_compile=compiled)
-    def run(
-        images: tf.Tensor, indices: tf.Tensor, first: tf.Tensor, length: tf.Tensor, weights: tf.Tensor | None = None
-    ) -> dict[str, tf.Tensor]:
-        for place in tf.range(length):
-            step(tf.gather(images, indices[place]), first + place, None if weights is None else weights[place])
+    def run(chunk: Chunk) -> dict[str, tf.Tensor]:
+        for place in tf.range(chunk.length):
+            weights = None if chunk.weights is None else chunk.weights[place]
+            step(tf.gather(chunk.images, chunk.indices[place]), chunk.first_step + place, weights)
         return model.get_metrics_result()
 
     return run

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vae.data import LONGEST_CHUNK, ImageSource, evaluation_batches, evaluation_chunks, training_chunks
+from vae.data import LONGEST_CHUNK, DataSource, evaluation_batches, evaluation_chunks, training_chunks
 from vae.diagnosis import diagnose
 from vae.errors import UserError
-from vae.evaluation.pictures import save_figures
+from vae.evaluation import save_pictures
 from vae.kl import KLRegularizer
 from vae.model import VAE
 from vae.random import Stream
@@ -31,7 +31,7 @@ SCALE_TOLERANCE = 0.05
 
 def fit(
     model: VAE,
-    source: ImageSource,
+    source: DataSource,
     record: RunRecord,
     *,
     epochs: int,
@@ -126,7 +126,7 @@ def fit(
     if record.writes:
         findings = diagnose(record.summary, {**options, "latent.size": model.latent.size})
         record.update(diagnosis=[asdict(finding) for finding in findings])
-        save_figures(model, shown[0], record.directory, model.seed)
+        save_pictures(model, shown[0], record.directory, model.seed)
 
 
 def warn_of_scale(model: VAE, scale: float, batch_size: int) -> None:

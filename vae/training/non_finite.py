@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from vae.data import Chunk
 from vae.errors import UserError
 from vae.model import VAE
 
 STEPS_BETWEEN = 50  # snapshots, where a call is one step
 
-Run = Callable[..., dict[str, tf.Tensor]]  # of what a chunk of `vae.data.training_chunks` holds
+Run = Callable[[Chunk], dict[str, tf.Tensor]]
 
 
 class NotFiniteError(UserError):
@@ -47,7 +48,7 @@ class Watched:
         self._model = model
         self._run = run
         self._snapshot: list[tf.Tensor] = []
-        self._chunks: list[Any] = []  # since the snapshot
+        self._chunks: list[Chunk] = []  # since the snapshot
         self._steps = 0
 
     def __call__(self, iterator: Iterator[Any]) -> dict[str, tf.Tensor]:
@@ -56,8 +57,8 @@ class Watched:
         if not self._chunks or self._steps >= STEPS_BETWEEN:
             self._snapshot, self._chunks, self._steps = self._state(), [], 0
         self._chunks.append(chunk)
-        self._steps += int(chunk[3])
-        figures = self._run(*chunk)
+        self._steps += int(chunk.length)
+        figures = self._run(chunk)
         if _not_finite(figures):
             self._restore(self._snapshot)
             self._find()
@@ -66,16 +67,21 @@ class Watched:
     def _find(self) -> None:
         """Goes through the chunks a step at a time, up to the first bad one."""
         last: dict[str, float] = {}
-        for images, indices, first, length, *weights in self._chunks:
-            for place in range(int(length)):
+        for chunk in self._chunks:
+            for place in range(int(chunk.length)):
                 before = self._state()
                 self._model.reset_metrics()
-                rows = [values[place : place + 1] for values in weights]
-                figures = self._run(images, indices[place : place + 1], first + place, tf.ones_like(length), *rows)
+                step = chunk._replace(
+                    indices=chunk.indices[place : place + 1],
+                    first_step=chunk.first_step + place,
+                    length=tf.ones_like(chunk.length),
+                    weights=None if chunk.weights is None else chunk.weights[place : place + 1],
+                )
+                figures = self._run(step)
                 bad = _not_finite(figures) or self._bad_weights()
                 if bad:
                     self._restore(before)
-                    raise _error(bad, int(first) + place, {**last})
+                    raise _error(bad, int(chunk.first_step) + place, {**last})
                 last = {name: float(value) for name, value in figures.items()}
         raise _error("a metric", self._steps, last)  # the sum of finite figures was not
 
