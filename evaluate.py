@@ -32,11 +32,11 @@ def evaluate(config: DictConfig) -> None:
         stream = Stream[f"{config.split.upper()}_BINARIZATION"]
         batches = data.evaluation_batches(images, config.batch_size, source.binarization, seed, stream)
 
-        measured = evaluation.measure(model, evaluation.with_progress(batches, len(batches)), config.nll_samples, seed)
+        measured = evaluation.measure_model(model, evaluation.with_progress_bar(batches, len(batches)), config.nll_samples, seed)
         quantities = {"split": config.split, **measured}
         pictures = evaluation.save_pictures(model, next(iter(batches)), directory.path, seed)
         write_json(directory.evaluation, quantities)
-        evaluation.show_quantities(quantities, [directory.evaluation, *pictures])
+        evaluation.print_quantities(quantities, [directory.evaluation, *pictures])
         if "validation" in (summary := read_summary(directory)):
             print(in_words(diagnose(summary, flatten(plain(run)))))
 

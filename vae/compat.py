@@ -1,9 +1,10 @@
-"""Workarounds for other libraries: whatever is private, each with its reason and a test that notices a change.
+"""Workarounds for other libraries, and every use of their private names.
 
-The tests are in `tests/test_compat.py`.
+Each gives its reason, and has a test in `tests/test_compat.py` that fails once it breaks or is no longer needed.
 """
 
 import contextlib
+import logging
 import os
 import signal
 import tempfile
@@ -17,17 +18,17 @@ from vae.errors import UserError
 
 
 def load_tensorflow(threads: int | None = None) -> None:
-    """Imports TensorFlow without the lines about the machine that its native code prints whatever the log level.
+    """Import TensorFlow without the lines about the machine that its native code prints at every log level.
 
     Args:
-        threads: how many it may compute on; None: one for every core.
+        threads: number of threads to compute on; None for one per core.
 
     Raises:
-        UserError: where this process computes on another number already.
+        UserError: if TensorFlow already computes in this process, on another number of threads.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
-    # In a notebook, whose stdout claims to be a terminal, every turn of the status would stay as an output
+    # A notebook's stdout claims to be a terminal, but would keep every frame of the status as an output
     console = Console(force_terminal=os.isatty(1), force_jupyter=False)
     with console.status("loading TensorFlow"), tempfile.TemporaryFile() as captured:
         os.dup2(captured.fileno(), 2)
@@ -49,15 +50,15 @@ def load_tensorflow(threads: int | None = None) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(threads or 0)
     except RuntimeError:
         raise UserError(
-            f"trainer.threads={threads}: this process computes on another number of them already; "
-            "hydra/launcher=submitit_local gives every run a process"
+            f"trainer.threads={threads}: this process already computes on another number of threads; "
+            "hydra/launcher=submitit_local starts a process for every run"
         ) from None
 
 
 @contextlib.contextmanager
 def keeping_sigterm_handler() -> Iterator[None]:
-    """Restore the handler of SIGTERM at the end: TensorFlow sets one that only logs the signal."""
-    if threading.current_thread() is not threading.main_thread():  # Python allows handlers nowhere else
+    """Restore the handler of SIGTERM at the end: a multi-worker strategy sets one that only logs the signal."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
     handler = signal.getsignal(signal.SIGTERM)
@@ -101,3 +102,21 @@ def callback_state(callback: Any) -> dict[str, Any]:
 def restore_callback_state(callback: Any, state: dict[str, Any]) -> None:
     """Give a Keras callback the attributes that it had."""
     vars(callback).update(state)
+
+
+@contextlib.contextmanager
+def few_download_retries() -> Iterator[None]:
+    """Let TensorFlow Datasets retry a download twice: its ten retries take minutes if there is no network.
+
+    The number is a global variable without a public setting. It is read at each download.
+    """
+    from tensorflow_datasets.core.download import downloader
+
+    log = logging.getLogger("urllib3")
+    before = downloader.MAX_RETRIES, log.level
+    downloader.MAX_RETRIES = 2
+    log.setLevel(logging.ERROR)  # or it would announce every retry
+    try:
+        yield
+    finally:
+        downloader.MAX_RETRIES, log.level = before

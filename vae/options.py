@@ -5,8 +5,11 @@ section of its docstring. The constructor checks its arguments against them (`va
 configuration, before TensorFlow is loaded (`vae.config.signatures`); `--help` and the reference print them.
 """
 
+import functools
+import inspect
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
@@ -24,13 +27,14 @@ __all__ = [
     "Unit",
     "Units",
     "check_option",
+    "checked",
     "shown",
 ]
 
 AtLeastTwo = Annotated[int, Ge(2)]
 Fraction = Annotated[float, Gt(0), Le(1)]
 Seed = Annotated[int, Ge(0), Lt(2**31)]
-Shape = Annotated[list[PositiveInt], Len(3, 3)]
+Shape = Annotated[list[PositiveInt] | tuple[PositiveInt, ...], Len(3, 3)]
 Unit = Literal["epochs", "steps"]
 Units = Annotated[list[PositiveInt] | tuple[PositiveInt, ...], Len(1)]
 
@@ -52,6 +56,35 @@ def check_option(name: str, kind: Any, value: Any) -> None:
         TypeAdapter(kind, config=_CONFIG).validate_python(value)
     except ValidationError as error:
         raise UserError(f"{name}={shown(value)}: {_expected(error)}") from None
+
+
+def checked(constructor: Callable[..., None]) -> Callable[..., None]:
+    """Return a constructor that checks its arguments against its annotations before it runs.
+
+    Args:
+        constructor: the `__init__` of a class.
+    """
+    signature = inspect.signature(constructor)
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    single = {name for name, parameter in signature.parameters.items() if parameter.kind not in variadic}
+
+    @functools.wraps(constructor)
+    def check_and_construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        kinds = _type_hints(constructor)
+        for name, value in signature.bind(self, *args, **kwargs).arguments.items():
+            if name in kinds and name in single:
+                check_option(name, kinds[name], value)
+        constructor(self, *args, **kwargs)
+
+    check_and_construct.__signature__ = signature  # type: ignore[attr-defined]  # Keras's layers do not unwrap
+    return check_and_construct
+
+
+def _type_hints(constructor: Callable[..., None]) -> dict[str, Any]:
+    try:
+        return get_type_hints(constructor, include_extras=True)
+    except NameError:  # a user's annotation may name something that only a type checker imports
+        return {}
 
 
 def shown(value: Any) -> str:

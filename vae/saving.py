@@ -1,13 +1,11 @@
 """Objects that a saved model rebuilds from the arguments of their constructor."""
 
-import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, Self, TypeVar, get_type_hints
+from typing import Any, Self, TypeVar
 
 import keras
 
-from vae.options import check_option
+from vae.options import checked
 
 Class = TypeVar("Class", bound=type)
 
@@ -62,34 +60,9 @@ def register(cls: Class) -> Class:
     A class of this project is registered as `vae>Name` wherever it lives, any other class as `its.module>Name`.
     """
     if "__init__" in vars(cls):
-        cls.__init__ = _checked(vars(cls)["__init__"])  # type: ignore[misc]
+        cls.__init__ = checked(vars(cls)["__init__"])  # type: ignore[misc]
     ours = cls.__module__.split(".")[0] == "vae"
     keras.saving.register_keras_serializable(package="vae" if ours else cls.__module__)(cls)
     if ours and cls.__name__ in _PACKAGES_OF_0_1_0:
         keras.saving.get_custom_objects()[f"{_PACKAGES_OF_0_1_0[cls.__name__]}>{cls.__name__}"] = cls
     return cls
-
-
-def _checked(constructor: Callable[..., None]) -> Callable[..., None]:
-    """Return a constructor that checks its arguments against their annotations before it runs."""
-    signature = inspect.signature(constructor)
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    single = {name for name, parameter in signature.parameters.items() if parameter.kind not in variadic}
-
-    @functools.wraps(constructor)
-    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
-        kinds = _type_hints(constructor)
-        for name, value in signature.bind(self, *args, **kwargs).arguments.items():
-            if name in kinds and name in single:
-                check_option(name, kinds[name], value)
-        constructor(self, *args, **kwargs)
-
-    checked.__signature__ = signature  # type: ignore[attr-defined]  # Keras's layers read it without unwrapping
-    return checked
-
-
-def _type_hints(constructor: Callable[..., None]) -> dict[str, Any]:
-    try:
-        return get_type_hints(constructor, include_extras=True)
-    except NameError:  # a user's annotation may name what only a type checker imports
-        return {}

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from vae import VAE
 from vae.errors import UserError
-from vae.evaluation import measure
+from vae.evaluation import measure_model
 from vae.kl import Analytic, Backend, MonteCarlo
 from vae.latents import CategoricalLatent, Gaussian, GaussianMixture, MixturePrior, Prior, VampPrior
 from vae.random import Stream, key
@@ -92,7 +92,7 @@ def test_a_learned_prior_is_trained_saved_and_measured(
     vae.save(path)
     again = keras.models.load_model(path)
     assert np.array_equal(again.sample(3, seed=1), vae.sample(3, seed=1))
-    figures = measure(again, [tf.constant(images)], 50, 0)
+    figures = measure_model(again, [tf.constant(images)], 50, 0)
     assert figures["elbo"] == pytest.approx(-figures["reconstruction"] - figures["kl"])
     assert figures["nll"] < -figures["elbo"] + 1.0  # the bound is tighter with fifty samples than with one
 

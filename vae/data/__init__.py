@@ -1,19 +1,8 @@
-"""Images in, batches and chunks of them out."""
+"""Data sets, and the batches and chunks of images that training and evaluation read from them.
 
-from vae.data.batches import Images, evaluation_batches, scaled_images, training_images
-from vae.data.chunks import LONGEST_CHUNK, epoch_order, evaluation_chunks, training_chunks
-from vae.data.source import ImageSource
-from vae.data.stored import StoredImages
+`import vae.data` alone is light: a name is resolved, and TensorFlow loaded, on first use.
+"""
 
-__all__ = [
-    "LONGEST_CHUNK",
-    "ImageSource",
-    "Images",
-    "StoredImages",
-    "epoch_order",
-    "evaluation_batches",
-    "evaluation_chunks",
-    "scaled_images",
-    "training_chunks",
-    "training_images",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

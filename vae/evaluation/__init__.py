@@ -1,14 +1,8 @@
-"""What a trained model is worth: bounds, active units, mutual information."""
+"""The evaluation of a trained model: its likelihood, active units and mutual information, in numbers and pictures.
 
-from vae.evaluation.evaluator import measure
-from vae.evaluation.importance_sampling import importance_weighted_nll
-from vae.evaluation.information import mutual_information
-from vae.evaluation.tables import show_figures, with_progress
+`import vae.evaluation` alone is light: a name is resolved, and TensorFlow loaded, on first use.
+"""
 
-__all__ = [
-    "importance_weighted_nll",
-    "measure",
-    "mutual_information",
-    "show_figures",
-    "with_progress",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""The marginal likelihood, by importance sampling."""
+"""The marginal likelihood, estimated by importance sampling."""
 
 import math
 from typing import Any
@@ -12,21 +12,21 @@ SAMPLES_A_PASS = 50
 
 
 def importance_weighted_nll(model: VAE, images: tf.Tensor, samples: int, seed: int, first: Any = 0) -> tf.Tensor:
-    """-log p(x) per image in nats, `(batch,)`: an estimate that is too high in expectation, less so with more samples.
+    """Return an estimate of -log p(x) for each image, in nats, `(batch,)`.
 
     -log (1/K) sum_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x): Burda, Grosse and Salakhutdinov 2016, "Importance
-    weighted autoencoders", equation 8.
+    weighted autoencoders", equation 8. In expectation it is too high, the less so the more samples it uses.
 
     Args:
         model: a VAE.
         images: `(batch, height, width, channels)` in [0, 1].
         samples: K.
-        seed: of the samples.
-        first: the place of the first image in its data set; an image's samples depend on nothing but seed and place.
+        seed: seed of the samples.
+        first: index of the first image in its data set. The samples of an image depend only on seed and index.
     """
     posterior, prior = model.encode(images), model.prior_distribution()
-    each = posterior.with_sample_axis()
-    own = prior.with_sample_axis() if prior.factorized else prior
+    posterior_of_samples = posterior.with_sample_axis()
+    prior_of_samples = prior.with_sample_axis() if prior.factorized else prior
     batch = tf.shape(images)[0]
     passes = math.ceil(samples / SAMPLES_A_PASS)
     repeated = tf.repeat(images, SAMPLES_A_PASS, axis=0)
@@ -36,8 +36,9 @@ def importance_weighted_nll(model: VAE, images: tf.Tensor, samples: int, seed: i
         every = row_keys(seed, Stream.IMPORTANCE_SAMPLES, first + number, batch * passes)
         z = posterior.sample(Key(every.value[::passes]), SAMPLES_A_PASS)
         log_likelihood = model.likelihood.log_prob(repeated, model.decode(tf.reshape(z, [-1, model.latent.z_size])))
-        log_ratio = tf.reduce_sum(own.log_prob(z), axis=-1) - tf.reduce_sum(each.log_prob(z), axis=-1)
-        return tf.reshape(log_likelihood, [batch, SAMPLES_A_PASS]) + log_ratio
+        log_prior = tf.reduce_sum(prior_of_samples.log_prob(z), axis=-1)
+        log_posterior = tf.reduce_sum(posterior_of_samples.log_prob(z), axis=-1)
+        return tf.reshape(log_likelihood, [batch, SAMPLES_A_PASS]) + (log_prior - log_posterior)
 
     by_pass = tf.map_fn(log_weights, tf.range(passes, dtype=tf.int64), fn_output_signature=tf.float32)
     by_image = tf.reshape(tf.transpose(by_pass, [1, 0, 2]), [batch, passes * SAMPLES_A_PASS])[:, :samples]

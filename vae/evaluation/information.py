@@ -1,4 +1,4 @@
-"""How much the latent variables say about the data."""
+"""The information that the latent variables carry about the data."""
 
 import math
 from typing import Any
@@ -11,14 +11,14 @@ ROWS_AT_A_TIME = 500
 
 
 def mutual_information(posterior: Any, z: NDArray[np.float32], kl: float) -> dict[str, float]:
-    """The two parts of the mean KL, in nats: KL = I(x; z) + D[q(z) || p(z)].
+    """Return the two parts of the mean KL, in nats: KL = I(x; z) + D[q(z) || p(z)].
 
-    q(z) is the mixture of all n posteriors; its log-density is averaged over one sample of each. The mutual
-    information cannot come out above log n. Hoffman and Johnson 2016, "ELBO surgery", equation 9.
+    q(z) is the mixture of all n posteriors; its log density is averaged over one sample of each. The estimate of the
+    mutual information cannot exceed log n. Hoffman and Johnson 2016, "ELBO surgery", equation 9.
 
     Args:
         posterior: the posteriors of n images.
-        z: a sample of each, `(n, z_size)`.
+        z: one sample of each, `(n, z_size)`.
         kl: the mean over the n posteriors of D[q(z|x) || p(z)], in nats.
 
     Returns:

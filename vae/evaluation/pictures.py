@@ -1,4 +1,4 @@
-"""What a model makes, as pictures."""
+"""Reconstructions and samples of a model, as PNG files."""
 
 from pathlib import Path
 
@@ -13,14 +13,17 @@ COLUMNS = 10
 ROWS = 5
 
 
-def save_figures(model: VAE, images: NDArray[np.float32], directory: Path, seed: int) -> list[Path]:
-    """Writes reconstructions.png, each image above its reconstruction, and samples.png, from the prior.
+def save_pictures(model: VAE, images: NDArray[np.float32], directory: Path, seed: int) -> list[Path]:
+    """Write reconstructions.png, each image above its reconstruction, and samples.png, drawn from the prior.
 
     Args:
         model: a VAE.
-        images: `(n, height, width, channels)` in [0, 1]; the first fifty are shown.
-        directory: where to.
-        seed: of the samples.
+        images: `(n, height, width, channels)` in [0, 1]; at most the first fifty are drawn.
+        directory: the folder to write to.
+        seed: seed of the samples.
+
+    Returns:
+        The paths of the files.
     """
     columns = min(COLUMNS, len(images))
     originals = np.asarray(images[: min(ROWS, len(images) // columns) * columns])
@@ -30,18 +33,18 @@ def save_figures(model: VAE, images: NDArray[np.float32], directory: Path, seed:
         for first in range(0, len(originals), columns)
         for part in (originals, reconstructions)
     ]
-    pictures = {
-        "reconstructions": ("Odd rows: images. Even rows: their reconstructions", np.concatenate(rows)),
-        "samples": ("E[x|z] for z from the prior", np.asarray(model.sample(columns * ROWS, seed))),
-    }
-    paths = []
-    for name, (title, shown) in pictures.items():
-        grid = tile(shown, columns)
-        figure = Figure(figsize=(7, 0.5 + 7 * grid.shape[0] / grid.shape[1]), layout="constrained")
-        axes = figure.subplots()
-        axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(title, fontsize=10)
-        axes.axis("off")
-        paths.append(directory / f"{name}.png")
-        figure.savefig(paths[-1], dpi=120)
+    samples = np.asarray(model.sample(columns * ROWS, seed))
+    paths = [directory / "reconstructions.png", directory / "samples.png"]
+    _save_grid(paths[0], "Odd rows: images. Even rows: their reconstructions", np.concatenate(rows), columns)
+    _save_grid(paths[1], "E[x|z] for z from the prior", samples, columns)
     return paths
+
+
+def _save_grid(path: Path, title: str, images: NDArray[np.float32], columns: int) -> None:
+    grid = tile(images, columns)
+    figure = Figure(figsize=(7, 0.5 + 7 * grid.shape[0] / grid.shape[1]), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    axes.axis("off")
+    figure.savefig(path, dpi=120)

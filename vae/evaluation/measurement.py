@@ -1,4 +1,9 @@
-"""All that evaluation.json holds."""
+"""The quantities in evaluation.json.
+
+`model.evaluate`, and with it the validation during training, and `measure_model` take the canonical terms of an
+example from one function, `VAE.per_example_terms`. Two loops average them, because Keras keeps running means over
+batches, while the mutual information and the active units need the posteriors of all examples at once.
+"""
 
 import math
 from collections.abc import Iterable
@@ -10,23 +15,24 @@ from numpy.typing import NDArray
 
 from vae.evaluation.importance_sampling import importance_weighted_nll
 from vae.evaluation.information import mutual_information
-from vae.latents import active_units, kl_per_example
+from vae.latents import active_units
 from vae.model import VAE
 from vae.networks import are_faster_compiled
 from vae.random import Stream, row_keys
 
 
-def measure(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: int) -> dict[str, Any]:
-    """Measures a model on batches of images in [0, 1].
+def measure_model(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: int) -> dict[str, Any]:
+    """Return the quantities of a model on a data set, by name.
 
-    All figures are in nats per image but `bits_per_dim`, `active_units` and the counts. `elbo`, `reconstruction` and
-    `kl` take one posterior sample an image; `nll` takes `nll_samples`.
+    All are means over the images in nats, except `bits_per_dim`, `active_units`, `nll_samples`, `images` and `seed`.
+    `elbo`, `reconstruction` and `kl` use one posterior sample per image, as in `model.evaluate`; `nll` uses
+    `nll_samples`.
 
     Args:
         model: a VAE.
-        batches: images `(batch, height, width, channels)`.
-        nll_samples: importance samples for `nll`; see `importance_weighted_nll`.
-        seed: of all noise.
+        batches: images `(batch, height, width, channels)` in [0, 1].
+        nll_samples: number of importance samples per image (`importance_weighted_nll`).
+        seed: seed of all noise.
     """
 
     @tf.function(jit_compile=are_faster_compiled(model.encoder, model.decoder))
@@ -35,20 +41,19 @@ def measure(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: in
         posterior, prior = model.latent.posterior(parameters), model.prior_distribution()
         z = posterior.sample(row_keys(seed, Stream.EVALUATION_POSTERIOR, first, tf.shape(images)[0]))
         return {
+            **model.per_example_terms(images, posterior, prior, z, model.decode(z)),
             "parameters": parameters,
             "z": z,
-            "kl": kl_per_example(posterior, prior, z),
             "kl_per_latent": posterior.kl_divergence(model.latent.prior()),
-            "reconstruction": -model.likelihood.log_prob(images, model.decode(z)),
             "nll": importance_weighted_nll(model, images, nll_samples, seed, first),
         }
 
     parts: dict[str, list[NDArray[np.float32]]] = {}
-    images_seen = 0
+    count = 0
     for images in batches:
-        for name, value in measure_batch(images, tf.constant(images_seen, tf.int64)).items():
+        for name, value in measure_batch(images, tf.constant(count, tf.int64)).items():
             parts.setdefault(name, []).append(value.numpy())
-        images_seen += len(images)
+        count += len(images)
     values = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     kl, reconstruction, nll = (values[name].mean(dtype=np.float64) for name in ("kl", "reconstruction", "nll"))
     posterior = model.latent.posterior(tf.constant(values["parameters"]))
@@ -63,6 +68,6 @@ def measure(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: in
         "active_units": int(np.sum(active_units(posterior.mean.numpy(), model.latent.size))),
         **mutual_information(posterior, values["z"], float(kl)),
         "kl_per_latent": values["kl_per_latent"].mean(axis=0, dtype=np.float64).tolist(),
-        "images": images_seen,
+        "images": count,
         "seed": seed,
     }

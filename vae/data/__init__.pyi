@@ -1,0 +1,14 @@
+from .batches import evaluation_batches as evaluation_batches
+from .batches import scaled_images as scaled_images
+from .batches import training_images as training_images
+from .chunks import LONGEST_CHUNK as LONGEST_CHUNK
+from .chunks import Chunk as Chunk
+from .chunks import epoch_order as epoch_order
+from .chunks import evaluation_chunks as evaluation_chunks
+from .chunks import training_chunks as training_chunks
+from .image_source import ImageSource as ImageSource
+from .source import Binarization as Binarization
+from .source import DataSource as DataSource
+from .source import Split as Split
+from .stored_images import Images as Images
+from .stored_images import StoredImages as StoredImages

@@ -1,0 +1,97 @@
+"""Data sets of TensorFlow Datasets (TFDS), prepared on first use."""
+
+import contextlib
+import difflib
+import sys
+from pathlib import Path
+
+import requests
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
+from vae.compat import few_download_retries
+from vae.data import digits  # noqa: F401  (registers the builder)
+from vae.errors import UserError
+
+PREPARING_FAILED = (
+    requests.exceptions.RequestException,
+    tfds.download.DownloadError,
+    NonMatchingChecksumError,
+    OSError,
+    AssertionError,  # raised by TFDS if a file is missing from manual_dir
+)
+
+
+def prepared_builder(name: str, directory: str | None, manual_dir: str | None) -> tfds.core.DatasetBuilder:
+    """Return the builder of a data set whose files are ready to be read; prepare them if they are not.
+
+    Args:
+        name: the name in TFDS, which may have a configuration and a version: "name/configuration:1.0.0".
+        directory: the folder of prepared data sets; None for TFDS's own default.
+        manual_dir: a folder with the original files, to prepare from without a network.
+
+    Raises:
+        UserError: if the data set is unknown, has no images or cannot be prepared, or if a folder does not exist.
+    """
+    _check_folder("data.dir", directory)
+    builder = _builder(name, directory)
+    features = builder.info.features
+    named = features if isinstance(features, tfds.features.FeaturesDict) else {}
+    if "image" not in named or not isinstance(named["image"], tfds.features.Image):
+        raise UserError(f"data.name={name}: not an image set, it has no feature named image; data=mnist is one")
+    if builder.is_prepared():
+        return builder
+    _check_folder("data.manual_dir", manual_dir)
+    _prepare(builder, name, manual_dir)
+    return _builder(name, directory)  # which knows the sizes of the splits
+
+
+def _check_folder(option: str, folder: str | None) -> None:
+    if folder is not None and not Path(folder).is_dir():
+        raise UserError(f"{option}={folder}: there is no such folder")
+
+
+def _builder(name: str, directory: str | Path | None) -> tfds.core.DatasetBuilder:
+    try:
+        return tfds.builder(name, data_dir=directory)
+    except tfds.core.DatasetNotFoundError:
+        near = difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "tensorflow_datasets.list_builders() lists them all"
+        raise UserError(f"data.name={name}: TensorFlow Datasets has no such data set; {hint}") from None
+    except (AssertionError, ValueError) as error:  # an unknown configuration or version
+        raise UserError(f"data.name={name}: {_first_line(error)}") from error
+
+
+def _prepare(builder: tfds.core.DatasetBuilder, name: str, manual_dir: str | None) -> None:
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    root = Path(builder.data_dir_root)
+    config = tfds.download.DownloadConfig(
+        manual_dir=manual_dir,
+        # TFDS's default folder is keyed by file name alone: mnist's files would pass for fashion_mnist's
+        extract_dir=str(root / "downloads" / "extracted" / builder.info.full_name),
+    )
+    try:
+        with few_download_retries():
+            builder.download_and_prepare(download_config=config)
+    except PREPARING_FAILED as error:
+        if _builder(name, root).is_prepared():
+            return  # another process was faster
+        _remove_empty_folders(Path(builder.data_dir).parent, root)
+        raise UserError(
+            f"data.name={name}: not prepared in {root}, and preparing it failed "
+            f"({type(error).__name__}: {_first_line(error)}); give data.dir=DIR with the prepared data set, "
+            "data.manual_dir=DIR with its original files, or a network"
+        ) from error
+
+
+def _remove_empty_folders(folder: Path, root: Path) -> None:
+    """Remove a folder and its parents below `root` that TFDS left empty."""
+    with contextlib.suppress(OSError):  # the first that is not empty
+        while folder != root:
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:300]
