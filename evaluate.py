@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from vae import cli as configuration
 from vae.compat import load_tensorflow
-from vae.diagnosis import diagnose, in_words
+from vae.diagnosis import diagnose, format_findings
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
@@ -39,7 +39,7 @@ def evaluate(config: DictConfig) -> None:
         write_json(directory / "evaluation.json", figures)
         evaluation.show_figures(figures, [directory / "evaluation.json", *paths])
         if "validation" in (summary := configuration.run_summary(directory)):
-            print(in_words(diagnose(summary, configuration.flat(configuration.plain(run)))))
+            print(format_findings(diagnose(summary, configuration.flat(configuration.plain(run)))))
 
 
 if __name__ == "__main__":

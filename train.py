@@ -1,12 +1,15 @@
 """Train one VAE: python train.py [GROUP=OPTION] [NAME=VALUE]. `python train.py --help` lists them."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from vae import cli as configuration
+from vae.cli.outcome import show_outcome
 from vae.compat import load_tensorflow
+from vae.diagnosis import diagnose
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
@@ -57,10 +60,12 @@ def train(config: DictConfig) -> float | list[float] | None:
                 configuration=OmegaConf.to_yaml(config),
             )
             if chief:
-                training.save_model(model, directory / "model.keras")
+                findings = diagnose(record.summary, configuration.flat(configuration.plain(config)))
+                record.update(diagnosis=[asdict(finding) for finding in findings])
+                training.save_model(model, record.directory.model)
         if chief:
-            training.show_outcome(record)
-            return record.figures(settings.metric)
+            show_outcome(record.directory, record.summary)
+            return record.validation_values(settings.metric)
     return None
 
 

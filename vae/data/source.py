@@ -23,7 +23,7 @@ from vae.data import digits  # noqa: F401  (registers the builder)
 from vae.data.batches import Images
 from vae.data.stored import StoredImages
 from vae.errors import UserError
-from vae.runs.files import replaced
+from vae.runs.files import atomic_path
 
 READ_AT_A_TIME = 1024
 PREPARING_FAILED = (
@@ -178,7 +178,7 @@ class ImageSource:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                with replaced(path) as temporary, temporary.open("wb") as file:
+                with atomic_path(path) as temporary, temporary.open("wb") as file:
                     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                     np.lib.format.write_array_header_1_0(file, header)
                     portions = math.ceil(shape[0] / READ_AT_A_TIME)

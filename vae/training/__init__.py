@@ -1,6 +1,5 @@
 """What happens around the optimizer's steps: the audit, what a run records, checkpoints, the progress bar."""
 
-from vae.cli.outcome import show_outcome
 from vae.distributed.strategies import build_strategy
 from vae.training.checkpoints import Progress, checkpoints, latest_checkpoint, save_model, trained_model
 from vae.training.loop import fit
@@ -14,6 +13,5 @@ __all__ = [
     "fit",
     "latest_checkpoint",
     "save_model",
-    "show_outcome",
     "trained_model",
 ]

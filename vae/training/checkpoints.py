@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae.errors import UserError
-from vae.runs.files import replaced
+from vae.runs.files import atomic_path
 
 KEPT = 2
 SECONDS_BETWEEN = 300.0
@@ -164,7 +164,7 @@ def trained_model(directory: Path, option: str) -> keras.Model:
 
 def save_model(model: keras.Model, path: Path, progress: Progress | None = None) -> None:
     """Writes a model, and its progress as one more member of the same archive, as a whole or not at all."""
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         model.save(temporary)
         if progress is not None:
             content = io.BytesIO()

@@ -3,14 +3,12 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from vae.data import LONGEST_CHUNK, ImageSource, evaluation_batches, evaluation_chunks, training_chunks
-from vae.diagnosis import diagnose
 from vae.errors import UserError
 from vae.evaluation.pictures import save_figures
 from vae.kl import KLRegularizer
@@ -21,8 +19,7 @@ from vae.training.checkpoints import Checkpoints, Progress
 from vae.training.engine import chosen_engine, test_function, train_function
 from vae.training.non_finite import NotFiniteError
 from vae.training.progress_bar import ProgressBar
-from vae.training.record import History, RunRecord
-from vae.training.recorder import Quantities, Recorder
+from vae.training.record import EpochRecorder, OptimizationQuantities, RunRecord
 from vae.training.signals import on_request
 from vae.training.tensorboard import POINTS, TensorBoardLog
 
@@ -90,15 +87,13 @@ def fit(
     auditing = Audit({**audit, TRAINED: model.kl} if audit else {}, shown[0])
     kept: list[keras.callbacks.Callback] = []
     if record.writes:
-        history = History(record.directory / "history.csv", first_epoch)
-        board = record.directory / "tensorboard"
         labels = source.labels("validation", sum(map(len, shown)))
         kept = [
-            Recorder(record, history, steps),
-            TensorBoardLog(board, shown, labels, epochs, options, configuration, first_epoch),
+            EpochRecorder(record),
+            TensorBoardLog(record.directory.tensorboard, shown, labels, options, configuration),
             bar,
         ]
-    checkpoints = record.directory / "checkpoints" if record.writes else None
+    checkpoints = record.directory.checkpoints if record.writes else None
     if not model.optimizer.built:  # a second time would reset a LossScaleOptimizer
         model.optimizer.build(model.trainable_variables)
     model.train_function = train_function(model, binarization, compiled=compiled, strategy=strategy)
@@ -115,7 +110,7 @@ def fit(
                     shuffle=False,  # what comes is shuffled, by seed and epoch
                     validation_data=evaluation_chunks(*evaluated, longest=chunk),
                     verbose=0,
-                    callbacks=[Quantities(scale), auditing, *kept, *callbacks, saving],
+                    callbacks=[OptimizationQuantities(scale), auditing, *kept, *callbacks, saving],
                 )
             except NotFiniteError:
                 saving.save_in_the_midst()  # the model as it was before that step
@@ -124,9 +119,7 @@ def fit(
         model.train_function = model.test_function = None  # Keras makes its own where the model is used further
         bar.close()
     if record.writes:
-        findings = diagnose(record.summary, {**options, "latent.size": model.latent.size})
-        record.update(diagnosis=[asdict(finding) for finding in findings])
-        save_figures(model, shown[0], record.directory, model.seed)
+        save_figures(model, shown[0], record.directory.path, model.seed)
 
 
 def warn_of_scale(model: VAE, scale: float, batch_size: int) -> None:
