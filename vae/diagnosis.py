@@ -1,19 +1,21 @@
-"""What a run's figures mean, in words: the cause, and the override to try."""
+"""Problems of a run, found in its measurements: the cause of each, and the override to try."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ACTIVE_NATS = 0.01  # a latent variable below this says nothing
+from vae.runs.quantities import AUDIT, TRAIN, TRAINED, VALIDATION, QuantityName
+
+ACTIVE_NATS = 0.01  # KL per latent variable below which a model counts as collapsed
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a run.
+    """A problem of a run.
 
     Args:
-        rule: its short name.
-        words: the cause and what to try, in one or two sentences.
+        rule: The name of the rule that found it.
+        words: The cause and a remedy, in one or two sentences.
     """
 
     rule: str
@@ -21,151 +23,156 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What the rules look at.
+class Measurements:
+    """The measurements of a run that the rules look at.
 
     Args:
-        summary: what summary.json holds.
-        options: the configuration's options by their dotted names.
+        summary: The content of summary.json.
+        options: The configuration's options by their dotted names.
     """
 
     summary: Mapping[str, Any]
     options: Mapping[str, Any]
 
-    def audit(self, quantity: str, otherwise: float = 0.0) -> float:
-        """A quantity of the trained regularizer in the audit, or of the model where the quantity is its own."""
-        found = self.summary.get("audit", {})
-        return float(found.get(f"{quantity}/trained", found.get(quantity, otherwise)))
+    def audit(self, quantity: str, default: float = 0.0) -> float:
+        """Return an audited quantity: the trained regularizer's, or the model's if it is not of a regularizer."""
+        values = self.summary.get(AUDIT, {})
+        trained = QuantityName(AUDIT, quantity, TRAINED).within_split
+        return float(values.get(trained, values.get(quantity, default)))
 
     @property
     def kl(self) -> float:
         """The canonical KL on the validation split, in nats."""
-        return float(self.summary["validation"]["kl"])
+        return float(self.summary[VALIDATION]["kl"])
+
+    @property
+    def beta(self) -> float:
+        """The beta of the last epoch."""
+        return float(self.summary[TRAIN]["beta"])
+
+    @property
+    def final_beta(self) -> float:
+        """The beta that the schedule ends with."""
+        return float(self.options.get("beta.value", self.beta))
 
     @property
     def effective_beta(self) -> float:
-        """The weight that training used at the end."""
+        """The weight of the canonical KL in the last epoch."""
         return float(self.summary["effective_beta"])
 
     @property
     def scale(self) -> float:
-        """The regularizer against the canonical KL."""
-        beta = float(self.summary["train"]["beta"])
-        return self.effective_beta / beta if beta else 0.0
+        """The ratio of the regularizer to the canonical KL."""
+        return self.effective_beta / self.beta if self.beta else 0.0
 
     @property
     def latents(self) -> int:
-        """How many latent variables there are."""
-        return int(self.options["latent.size"])
-
-    @property
-    def beta_wanted(self) -> float:
-        """Beta as it was asked for, once a schedule has come to its end."""
-        return float(self.options.get("beta.value", self.summary["train"]["beta"]))
+        """The number of latent variables."""
+        audited = [name for name in self.summary.get(AUDIT, {}) if name.startswith("kl_per_latent/")]
+        return int(self.options.get("latent.size") or len(audited) or 1)
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether no latent variable says anything."""
+        """True if no latent variable carries information."""
         return 0.0 <= self.kl < ACTIVE_NATS * self.latents or self.audit("active_units", 1.0) == 0.0
 
 
 def diagnose(summary: Mapping[str, Any], options: Mapping[str, Any]) -> list[Finding]:
-    """What is wrong with a run that has at least an epoch behind it; empty where nothing is.
+    """Return the problems of a run that has completed at least one epoch.
 
     Args:
-        summary: what summary.json holds.
-        options: the configuration's options by their dotted names (`{"beta.value": 1.0, ...}`).
+        summary: The content of summary.json.
+        options: The configuration's options by their dotted names (`{"beta.value": 1.0, ...}`).
     """
-    figures = Figures(summary, options)
-    return [Finding(name, words) for name, rule in RULES.items() if (words := rule(figures))]
+    run = Measurements(summary, options)
+    return [Finding(name, words) for name, rule in RULES.items() if (words := rule(run))]
 
 
-def _never_warmed_up(figures: Figures) -> str | None:
-    value, beta = figures.beta_wanted, float(figures.summary["train"]["beta"])
-    if "beta.length" not in figures.options or "beta.rising" in figures.options or beta >= 0.99 * value:
+def _never_warmed_up(run: Measurements) -> str | None:
+    is_warm_up = "beta.length" in run.options and "beta.rising" not in run.options
+    if not is_warm_up or run.beta >= 0.99 * run.final_beta:
         return None
     return (
-        f"The schedule never warmed up: beta came to {beta:.3g} of {value:.3g} when training ended, so that the KL "
-        f"({figures.kl:.1f} nats) was hardly weighed. Try a shorter beta.length, or more trainer.epochs."
+        f"The schedule did not finish its warm-up: beta was {run.beta:.3g} of {run.final_beta:.3g} when training ended,"
+        f" so the KL ({run.kl:.1f} nats) had little weight. Try a shorter beta.length, or more trainer.epochs."
     )
 
 
-def _collapsed_by_weight(figures: Figures) -> str | None:
-    if not figures.is_collapsed or figures.effective_beta <= 1.5:
+def _collapsed_by_weight(run: Measurements) -> str | None:
+    if not run.is_collapsed or run.effective_beta <= 1.5:
         return None
-    cause = "because of the reduction" if abs(figures.scale - 1.0) > 0.05 else "because of beta.value"
-    remedy = "kl=analytic beta.value=1" if abs(figures.scale - 1.0) > 0.05 else "beta.value=1, or beta=linear"
+    is_scaled = abs(run.scale - 1.0) > 0.05
+    cause = "the reduction" if is_scaled else "beta.value"
+    remedy = "kl=analytic beta.value=1" if is_scaled else "beta.value=1, or beta=linear"
     return (
-        f"Posterior collapse: the KL is {figures.kl:.3g} nats, because the effective beta is "
-        f"{figures.effective_beta:.4g}, {cause}. Try {remedy}."
+        f"Posterior collapse: the KL is {run.kl:.3g} nats because the effective beta is {run.effective_beta:.4g}, "
+        f"caused by {cause}. Try {remedy}."
     )
 
 
-def _collapsed_by_itself(figures: Figures) -> str | None:
-    if not figures.is_collapsed or not 0.0 < figures.effective_beta <= 1.5:
+def _collapsed_by_itself(run: Measurements) -> str | None:
+    if not run.is_collapsed or not 0.0 < run.effective_beta <= 1.5:
         return None
     return (
-        f"Posterior collapse at an effective beta of {figures.effective_beta:.3g}, where it is no mistake of the KL: "
-        f"the decoder ignores z (KL {figures.kl:.3g} nats), and the likelihood rewards it for nothing else. Try "
-        "objective.free_bits=0.1 or beta=linear; with likelihood=gaussian, a smaller likelihood.scale or 'learned'."
+        f"Posterior collapse at an effective beta of {run.effective_beta:.3g}, so the weight of the KL is not the "
+        f"cause: the decoder ignores z (KL {run.kl:.3g} nats), because using it improves the likelihood too little. "
+        "Try objective.free_bits=0.1 or beta=linear; with likelihood=gaussian, a smaller likelihood.scale or 'learned'."
     )
 
 
-def _hardly_weighed(figures: Figures) -> str | None:
-    if not 0.0 < figures.scale < 0.5:
+def _hardly_weighed(run: Measurements) -> str | None:
+    if not 0.0 < run.scale < 0.5:
         return None
     return (
-        f"The KL was weighed {figures.effective_beta:.3g} instead of {figures.summary['train']['beta']:.3g}: the "
-        f"regularizer is {figures.scale:.3g} times the canonical KL, which came to {figures.kl:.1f} nats. For "
-        "kl=keras_loss try kl.calibrate=true; otherwise kl=analytic."
+        f"The weight of the KL was {run.effective_beta:.3g} instead of {run.beta:.3g}: the regularizer is "
+        f"{run.scale:.3g} times the canonical KL, which reached {run.kl:.1f} nats. "
+        "Try kl.calibrate=true if you use kl=keras_loss; otherwise kl=analytic."
     )
 
 
-def _negative(figures: Figures) -> str | None:
-    value = min(float(figures.summary[split]["regularizer"]) for split in ("train", "validation"))
+def _negative(run: Measurements) -> str | None:
+    value = min(float(run.summary[split]["regularizer"]) for split in (TRAIN, VALIDATION))
     if value >= -1e-3:
         return None
     return (
-        f"The regularizer is negative ({value:.3g}), which no KL can be: minimising it rewards leaving the prior. It "
-        "was given what are no probabilities. Try kl=analytic."
+        f"The regularizer is negative ({value:.3g}), but a KL cannot be: minimizing it rewards leaving the prior. "
+        "Its inputs are not probabilities. Try kl=analytic."
     )
 
 
-def _saturated_histogram(figures: Figures) -> str | None:
-    if figures.options.get("kl.support") != "histogram" or figures.audit("gap") > -0.1 * max(figures.kl, 1.0):
+def _saturated_histogram(run: Measurements) -> str | None:
+    if run.options.get("kl.support") != "histogram" or run.audit("gap") > -0.1 * max(run.kl, 1.0):
         return None
     return (
-        f"The histogram is saturated: on the audit's batch it misses {-figures.audit('gap'):.1f} nats of the KL, "
-        "because posteriors are narrower than its bins or outside of them. Try kl.support=quadrature, or a larger "
-        "kl.points."
+        f"The histogram is saturated: on the audit's batch it misses {-run.audit('gap'):.1f} nats of the KL, because "
+        "posteriors are narrower than its bins or outside of them. Try kl.support=quadrature, or more kl.points."
     )
 
 
-def _blind(figures: Figures) -> str | None:
-    dead = figures.audit("dead_gradient_share")
+def _blind(run: Measurements) -> str | None:
+    dead = run.audit("dead_gradient_share")
     if dead <= 0.5:
         return None
     return (
-        f"The regularizer is blind in most dimensions: {dead:.0%} of its gradient is zero where the exact one is not"
-        f" ({figures.audit('clipped_share'):.0%} of the numbers that it takes the logarithm of are clipped). "
-        "Try kl=analytic."
+        f"The regularizer is blind in most dimensions: {dead:.0%} of its gradient is zero although the exact gradient "
+        f"is not ({run.audit('clipped_share'):.0%} of the arguments of its logarithms are clipped). Try kl=analytic."
     )
 
 
-def _misdirected(figures: Figures) -> str | None:
-    cosine = figures.audit("gradient_cosine", 1.0)
-    blind_to_distance = float(figures.summary["train"]["beta"]) > 0.0 and figures.effective_beta == 0.0
-    if figures.audit("dead_gradient_share") > 0.5 or figures.is_collapsed or not (cosine < 0.1 or blind_to_distance):
+def _misdirected(run: Measurements) -> str | None:
+    cosine = run.audit("gradient_cosine", 1.0)
+    is_orthogonal = cosine < 0.1 or (run.beta > 0.0 and run.effective_beta == 0.0)
+    if run.audit("dead_gradient_share") > 0.5 or run.is_collapsed or not is_orthogonal:
         return None
     return (
-        f"The regularizer does not pull towards the prior: its gradient has a cosine of {cosine:.2f} with the exact "
-        f"one's, its effective beta is {figures.effective_beta:.3g}, and the KL came to {figures.kl:.1f} nats. "
+        f"The regularizer does not pull towards the prior: the cosine of its gradient and the exact one is "
+        f"{cosine:.2f}, its effective beta is {run.effective_beta:.3g}, and the KL reached {run.kl:.1f} nats. "
         "Try kl=analytic."
     )
 
 
-#: Each rule looks at the figures, and says what it finds or nothing.
-RULES: dict[str, Callable[[Figures], str | None]] = {
+#: Each rule returns a sentence if it finds its problem in the measurements.
+RULES: dict[str, Callable[[Measurements], str | None]] = {
     "never_warmed_up": _never_warmed_up,
     "collapsed_by_weight": _collapsed_by_weight,
     "collapsed_by_itself": _collapsed_by_itself,
@@ -177,7 +184,7 @@ RULES: dict[str, Callable[[Figures], str | None]] = {
 }
 
 
-def in_words(findings: Iterable[Finding]) -> str:
-    """The findings as lines for a terminal."""
+def format_findings(findings: Iterable[Finding]) -> str:
+    """Return the findings as lines for a terminal."""
     lines = [f"diagnosis  {finding.words}" for finding in findings]
-    return "\n".join(lines or ["diagnosis  nothing that these figures would show is wrong"])
+    return "\n".join(lines or ["diagnosis  no problems found"])

@@ -9,7 +9,7 @@ from vae.distributed.strategies import WorkerLostError
 from vae.errors import UserError
 from vae.runs.files import replaced, write_json
 from vae.training.checkpoints import checkpoints
-from vae.training.record import History, NotFiniteError, RunRecord
+from vae.training.record import History, NonFiniteError, RunRecord
 
 
 def status_of(directory: Path) -> dict[str, object]:
@@ -27,7 +27,7 @@ def test_running_inside_and_finished_after(tmp_path: Path) -> None:
 
 ENDS = [
     (KeyboardInterrupt(), SystemExit, "interrupted", "130"),
-    (NotFiniteError("train/loss became nan in epoch 3"), NotFiniteError, "diverged", "train/loss became nan"),
+    (NonFiniteError("train/loss became nan in epoch 3"), NonFiniteError, "diverged", "train/loss became nan"),
     (RuntimeError("a callback of the user's"), RuntimeError, "failed", "a callback of the user's"),
     (OSError(28, "No space left on device"), UserError, "failed", "cannot be written (No space left on device)"),
     (WorkerLostError("another worker ended"), UserError, "interrupted", "on all workers: python train.py resume="),

@@ -1,35 +1,36 @@
-"""What a person reads when a run has ended."""
+"""The table that a user reads at the end of a run."""
 
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from vae.diagnosis import Finding, in_words
-from vae.training.record import RunRecord
-
-_SHOWN = (
-    ("elbo", "ELBO, higher is better"),
-    ("reconstruction", "reconstruction, -log p(x|z)"),
-    ("kl", "KL, D[q||p]"),
-    ("regularizer", "regularizer, as trained"),
-)
+from vae.diagnosis import Finding, format_findings
+from vae.runs.paths import RunDirectory
+from vae.runs.quantities import QUANTITIES, TRAIN, VALIDATION
 
 
-def show_outcome(record: RunRecord) -> None:
-    """Prints the last epoch's figures, where the run lies, and the commands that come next."""
-    summary = record.summary
-    how = f"{summary['epochs']} epochs, engine={summary['engine']}"
-    title = f"kl={summary['kl']}  effective beta {summary['effective_beta']:.4g}  {how}"
+def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
+    """Print the quantities of the last epoch, the diagnosis, and the commands to go on with.
+
+    Args:
+        directory: The run's directory.
+        summary: The run's summary, with its diagnosis.
+    """
+    training = f"{summary['epochs']} epochs, engine={summary['engine']}"
+    title = f"kl={summary['kl']}  effective beta {summary['effective_beta']:.4g}  {training}"
     table = Table("nats per image", title=title, title_justify="left")
-    for split in ("train", "validation"):
+    for split in (TRAIN, VALIDATION):
         table.add_column(split, justify="right")
-    for name, label in _SHOWN:
-        table.add_row(label, *(f"{summary[split][name]:.3f}" for split in ("train", "validation")))
+    for name, quantity in QUANTITIES.items():
+        if quantity.in_outcome:
+            table.add_row(quantity.label, *(f"{summary[split][name]:.3f}" for split in (TRAIN, VALIDATION)))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
-    console.print(in_words(Finding(**finding) for finding in summary["diagnosis"]))
-    directory = shlex.quote(str(record.directory))
-    console.print(f"run        {directory}")
-    console.print(f"curves     tensorboard --logdir {directory}")
-    console.print(f"measure    python evaluate.py run={directory}")
+    console.print(format_findings(Finding(**finding) for finding in summary["diagnosis"]))
+    path = shlex.quote(str(directory))
+    console.print(f"run        {path}")
+    console.print(f"curves     tensorboard --logdir {path}")
+    console.print(f"measure    python evaluate.py run={path}")

@@ -1,4 +1,4 @@
-"""Runs compared: tables, plots and one HTML page. Reads files only and needs no TensorFlow.
+"""Comparison of runs: a table, paired differences, plots and one HTML page. Reads files only, needs no TensorFlow.
 
 `import vae.compare` alone is light: a name is resolved, and pandas loaded, on first use.
 """

@@ -1,9 +1,10 @@
+from .configurations import last_epochs as last_epochs
+from .configurations import load_runs as load_runs
+from .configurations import reasons_not_to_compare as reasons_not_to_compare
+from .pairing import conclusions as conclusions
+from .pairing import default_baseline as default_baseline
+from .pairing import differences as differences
+from .plotting import Plot as Plot
 from .plotting import draw_plots as draw_plots
 from .report import write_report as write_report
-from .statistics import comparable as comparable
-from .statistics import compare as compare
-from .statistics import conclusions as conclusions
-from .statistics import default_baseline as default_baseline
-from .statistics import differences as differences
-from .statistics import last_epochs as last_epochs
-from .statistics import load_runs as load_runs
+from .table import compare as compare

@@ -2,69 +2,91 @@
 
 import argparse
 import json
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from vae.compare.report import cells, write_report
-from vae.compare.statistics import compare
+from vae.compare.columns import cells
+from vae.compare.configurations import load_runs
+from vae.compare.report import write_report
+from vae.compare.table import compare
 from vae.compare.terminal import show_comparison
 from vae.errors import UserError
-from vae.runs.loading import load_runs
 
 
-def main() -> int:
-    """The command: what it prints, and its exit status."""
-    parser = argparse.ArgumentParser("python -m vae.compare", description="Compares the runs below folders.")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Args:
+        arguments: The arguments of the command line; None for those of this process.
+    """
+    parser = argparse.ArgumentParser("python -m vae.compare", description="Compare the runs below folders.")
     parser.add_argument("directories", metavar="DIR", nargs="+", help="a run, or a folder with runs below it")
     parser.add_argument("--format", choices=["table", "csv", "json", "markdown"], default="table")
     parser.add_argument(
         "--baseline",
-        help="the configuration to hold the others against; by default the best with kl=analytic, or of all",
+        help="the configuration to compare the others with; by default the best with kl=analytic, or else of all",
     )
-    parser.add_argument("--elbo", type=float, help="also say how long it took to reach this validation ELBO")
-    parser.add_argument("--out", type=Path, help="write report.html and the plots there")
-    arguments = parser.parse_args()
+    parser.add_argument("--elbo", type=float, help="also report how long it took to reach this validation ELBO")
+    parser.add_argument("--out", type=Path, help="write report.html and the plots to this folder")
+    options = parser.parse_args(arguments)
     try:
-        runs = load_runs(*arguments.directories)
-        table = compare(runs, arguments.elbo)
-        known = table["configuration"].tolist()
-        if arguments.baseline is not None and arguments.baseline not in known:
-            raise UserError(f"--baseline={arguments.baseline}: must be one of {'; '.join(known)}")
-        if arguments.out and arguments.out.is_file():
-            raise UserError(f"--out={arguments.out}: is a file; name a folder")
+        _compare(options)
     except UserError as error:
-        print(f"vae.compare: {error}", file=sys.stderr)
+        _say(error)
         return 1
-    _show(runs, table, arguments.format, arguments.baseline)
-    if arguments.elbo is not None and table["steps_to_elbo"].isna().all():
-        print(f"vae.compare: no run reached an ELBO of {arguments.elbo:g}", file=sys.stderr)
-    if arguments.out:
-        try:
-            page = write_report(runs, arguments.out, arguments.baseline, arguments.elbo)
-        except OSError as error:
-            print(
-                f"vae.compare: --out={arguments.out}: {error.strerror}; name another folder",
-                file=sys.stderr,
-            )
-            return 1
-        print(f"wrote {page}", file=sys.stderr)
     return 0
 
 
-def _show(runs: pd.DataFrame, table: pd.DataFrame, style: str, baseline: str | None) -> None:
+def _compare(options: argparse.Namespace) -> None:
+    """Print the comparison, after writing the report if it was asked for.
+
+    Raises:
+        UserError: naming the argument that is wrong.
+    """
+    runs = load_runs(*options.directories)
+    table = compare(runs, options.elbo)
+    names = table["configuration"].tolist()
+    if options.baseline is not None and options.baseline not in names:
+        raise UserError(f"--baseline={options.baseline}: must be one of {'; '.join(names)}")
+    page = _write_report(runs, options) if options.out else None
+    _print(runs, table, options.format, options.baseline)
+    if options.elbo is not None and table["steps_to_elbo"].isna().all():
+        _say(f"no run reached an ELBO of {options.elbo:g}")
+    if page:
+        print(f"wrote {page}", file=sys.stderr)
+
+
+def _write_report(runs: pd.DataFrame, options: argparse.Namespace) -> Path:
+    if options.out.is_file():
+        raise UserError(f"--out={options.out}: is a file; name a folder")
+    try:
+        return write_report(runs, options.out, options.baseline, options.elbo)
+    except OSError as error:
+        raise UserError(f"--out={options.out}: {error.strerror}; name another folder") from error
+
+
+def _print(runs: pd.DataFrame, table: pd.DataFrame, style: str, baseline: str | None) -> None:
     if style == "csv":
         table.to_csv(sys.stdout, index=False)
     elif style == "json":
         print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
     elif style == "markdown":
         columns, rows = cells(table)
-        for row in (columns, ["---"] * len(columns), *rows):
+        for row in ([column.heading for column in columns], ["---"] * len(columns), *rows):
             print(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |")
     else:
         show_comparison(runs, table, baseline)
 
 
+def _say(message: object) -> None:
+    print(f"vae.compare: {message}", file=sys.stderr)
+
+
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):  # not on Windows
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly if the reader of a pipe, such as `head`, has ended
     sys.exit(main())

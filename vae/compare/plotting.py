@@ -1,8 +1,7 @@
-"""Pictures of a comparison. Each function draws on a new figure and says what it drew."""
+"""Plots of a comparison, each with a description in words and its data."""
 
 import contextlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,50 +10,61 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from vae.compare.statistics import QUANTITIES, compare, last_epochs
+from vae.compare.configurations import last_epochs
+from vae.compare.table import compare
+from vae.runs.paths import RunDirectory
+from vae.runs.quantities import AUDIT, QUANTITIES, TRAINED, QuantityName, comparison_columns
 
-WIDTH = 6.4  # inches: narrow, so that its letters can be read on a phone
-MOST = 16  # configurations that can still be told apart
-PICTURES = ("reconstructions", "samples")
+WIDTH = 6.4  # inches: narrow enough to be read on a phone
+MAX_CONFIGURATIONS = 16  # that a reader can tell apart
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure, its name in files, what it shows in words, and the numbers it was drawn from."""
+    """A plot of a comparison.
+
+    Args:
+        name: Its name in files.
+        figure: The Matplotlib figure.
+        description: What the plot shows, in words.
+        data: The numbers that it was drawn from.
+    """
 
     name: str
     figure: Figure
-    words: str
+    description: str
     data: pd.DataFrame
 
 
 def draw_plots(runs: pd.DataFrame) -> list[Plot]:
-    """All pictures that the runs have the figures for; of more than sixteen configurations the best sixteen.
+    """Return all plots that the runs have the quantities for, of the best sixteen configurations.
 
     Args:
-        runs: what `load_runs` returned.
+        runs: The table of `load_runs`.
     """
-    best = compare(runs)["configuration"][:MOST]
+    best = compare(runs)["configuration"][:MAX_CONFIGURATIONS]
     named = runs.merge(last_epochs(runs)[["run", "configuration"]].reset_index(drop=True), on="run")
     named = named[named["configuration"].isin(best)].replace([np.inf, -np.inf], np.nan)
-    named["configuration"] = named["configuration"].str.replace("$", r"\$")  # or it would begin a formula
+    named["configuration"] = named["configuration"].str.replace(
+        "$", r"\$"
+    )  # Matplotlib reads $ as the start of a formula
     named = named[named["epoch"].notna()] if "epoch" in named else named.iloc[:0]
     if named.empty:
         return []
-    drawn = [
+    plots = [
         _curves(named, "step", "training steps", "elbo_by_step"),
         _curves(named, "seconds", "seconds", "elbo_by_seconds"),
         _rate_distortion(named),
         _kl_per_latent(named),
-        _audit(named, "gap", "value minus the exact KL, nats"),
-        _audit(named, "gradient_cosine", "cosine of its gradient and the exact one's"),
+        _audit(named, "gap"),
+        _audit(named, "gradient_cosine"),
         _pictures(named),
     ]
-    return [plot for plot in drawn if plot is not None]
+    return [plot for plot in plots if plot is not None]
 
 
 def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, 4), layout="constrained")  # not pyplot's: a notebook's own stay as they are
+    figure = Figure(figsize=(WIDTH, 4), layout="constrained")  # not pyplot's, which a notebook would show again
     axes = figure.subplots()
     figure.suptitle(title, fontsize=11)
     axes.set(xlabel=x, ylabel=y)
@@ -64,7 +74,7 @@ def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 
 def _style(axes: Axes) -> None:
     colors = [*colormaps["tab10"](range(10)), *colormaps["Dark2"](range(8))]
-    axes.set_prop_cycle(color=colors, linestyle=[*("-", "--", ":", "-.") * 4, "-", "--"])  # some lie on one another
+    axes.set_prop_cycle(color=colors, linestyle=[*("-", "--", ":", "-.") * 4, "-", "--"])  # some curves coincide
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -74,7 +84,7 @@ def _by_configuration(named: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """Below the axes, where a phone's narrow screen has room for it."""
+    """Draw the legend below the axes, so that it fits on a phone."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         columns = 1 if max(map(len, labels)) > 40 else 2
@@ -84,8 +94,8 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def _curves(named: pd.DataFrame, column: str, label: str, name: str) -> Plot | None:
-    """The canonical ELBO along training: the mean over seeds, and from the lowest to the highest of them."""
-    quantity = QUANTITIES["elbo"]
+    """Plot the canonical ELBO during training: the mean over seeds, and the range of them."""
+    quantity = comparison_columns()["elbo"]
     if not {quantity, column} <= {*named} or named[quantity].isna().all():
         return None
     figure, axes = _new("Canonical ELBO on the validation split", label, "nats per image, higher is better")
@@ -98,20 +108,20 @@ def _curves(named: pd.DataFrame, column: str, label: str, name: str) -> Plot | N
         axes.fill_between(by_epoch["x"], by_epoch["low"], by_epoch["high"], color=line.get_color(), alpha=0.2)
         parts.append(by_epoch.assign(configuration=configuration).reset_index())
     values = named[quantity].dropna()
-    if len(values) > 4:  # the first epochs of a bad run would flatten the rest
+    if len(values) > 4:  # the first epochs of a bad run would flatten all other curves
         axes.set_ylim(bottom=max(values.min(), np.quantile(values, 0.05) - (values.max() - np.quantile(values, 0.05))))
     _legend(figure, axes)
     ends = pd.Series({part["configuration"].iloc[0]: part["mean"].iloc[-1] for part in parts})
-    words = (
+    description = (
         f"The validation ELBO of each configuration against {label}, with a band over its seeds. Highest at the end: "
         f"{ends.idxmax()}, {ends.max():.2f} nats; lowest: {ends.idxmin()}, {ends.min():.2f}."
     )
-    return Plot(name, figure, words, pd.concat(parts))
+    return Plot(name, figure, description, pd.concat(parts))
 
 
 def _rate_distortion(named: pd.DataFrame) -> Plot | None:
-    """Reconstruction against KL: the path of each run, and where it ended."""
-    rate, distortion = QUANTITIES["kl"], QUANTITIES["reconstruction"]
+    """Plot reconstruction against KL: the path of each run, and its end."""
+    rate, distortion = comparison_columns()["kl"], comparison_columns()["reconstruction"]
     if rate not in named or distortion not in named:
         return None
     figure, axes = _new("Rate and distortion", "KL, nats", "reconstruction, -log p(x|z), nats")
@@ -123,13 +133,13 @@ def _rate_distortion(named: pd.DataFrame) -> Plot | None:
             axes.scatter(run[rate].iloc[-1:], run[distortion].iloc[-1:], color=color, zorder=3)
         axes.plot([], [], color=color, label=configuration)
     _legend(figure, axes)
-    words = "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot."
-    return Plot("rate_distortion", figure, words, named[["configuration", "run", "epoch", rate, distortion]])
+    description = "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot."
+    return Plot("rate_distortion", figure, description, named[["configuration", "run", "epoch", rate, distortion]])
 
 
 def _kl_per_latent(named: pd.DataFrame) -> Plot | None:
-    """The KL of each latent variable at the end, the largest first: the mean over seeds."""
-    columns = [column for column in named if column.startswith("audit/kl_per_latent/")]
+    """Plot the KL of each latent variable at the end, the largest first: the mean over seeds."""
+    columns = [*_audited(named, "kl_per_latent")]
     if not columns:
         return None
     last = named.groupby("run", sort=False).tail(1)
@@ -143,16 +153,16 @@ def _kl_per_latent(named: pd.DataFrame) -> Plot | None:
             axes.plot(np.arange(1, kl.shape[1] + 1), parts[configuration], marker=".", label=configuration)
     axes.set_yscale("symlog", linthresh=0.01)
     _legend(figure, axes)
-    words = "The KL of each latent variable at a run's end, sorted, as the mean over the seeds of a configuration."
-    return Plot("kl_per_latent", figure, words, pd.DataFrame(parts))
+    description = "The sorted KLs of the latent variables at the end of a run: the mean over a configuration's seeds."
+    return Plot("kl_per_latent", figure, description, pd.DataFrame(parts))
 
 
-def _audit(named: pd.DataFrame, quantity: str, label: str) -> Plot | None:
-    """What the audit says of each implementation along the training of each configuration: the mean over seeds."""
-    prefix = f"audit/{quantity}/"
-    columns = [column for column in named if column.startswith(prefix) and column != f"{prefix}trained"]
+def _audit(named: pd.DataFrame, quantity: str) -> Plot | None:
+    """Plot an audited quantity of each implementation while each configuration trains: the mean over seeds."""
+    columns = {column: part for column, part in _audited(named, quantity).items() if part != TRAINED}
     if not columns:
         return None
+    label = f"{QUANTITIES[quantity].meaning}{', nats' if QUANTITIES[quantity].in_nats else ''}"
     groups = _by_configuration(named)
     rows = -(-len(groups) // 2)
     figure = Figure(figsize=(WIDTH, 0.6 + 2.2 * rows), layout="constrained")
@@ -163,50 +173,60 @@ def _audit(named: pd.DataFrame, quantity: str, label: str) -> Plot | None:
     for axes, (configuration, group) in zip(grid.flat, groups, strict=False):
         _style(axes)
         axes.set_title(f"trained: {configuration}", fontsize=8, loc="left")
-        by_epoch = group.groupby("epoch")[columns].mean()
-        for column in columns:
-            axes.plot(by_epoch.index, by_epoch[column], label=column.removeprefix(prefix), marker=_marker(by_epoch))
+        by_epoch = group.groupby("epoch")[[*columns]].mean()
+        for column, implementation in columns.items():
+            axes.plot(by_epoch.index, by_epoch[column], label=implementation, marker=_marker(by_epoch))
         if quantity == "gap":
             axes.set_yscale("symlog", linthresh=1.0)
         parts.append(by_epoch.assign(configuration=configuration).reset_index())
     for axes in grid.flat[len(groups) :]:
         axes.set_axis_off()
     _legend(figure, grid[0, 0])
-    words = (
-        f"The {label}, of every implementation that the audit holds against the exact KL: one panel for each "
-        "configuration that was trained, as the mean over its seeds."
+    description = (
+        f"The {label}, of every audited implementation. Each panel is a configuration that was trained, as the mean "
+        "over its seeds."
     )
-    return Plot(f"audit_{quantity}", figure, words, pd.concat(parts))
+    return Plot(f"audit_{quantity}", figure, description, pd.concat(parts))
+
+
+def _audited(named: pd.DataFrame, quantity: str) -> dict[str, str]:
+    """Return the columns of an audited quantity, each with the implementation or latent variable that it is of."""
+    names = {column: QuantityName.from_column(column) for column in named}
+    return {
+        column: name.part
+        for column, name in names.items()
+        if name and name.part and (name.split, name.quantity) == (AUDIT, quantity)
+    }
 
 
 def _pictures(named: pd.DataFrame) -> Plot | None:
-    """Reconstructions and, below them, samples of the first run of each configuration that has them, side by side."""
+    """Show reconstructions and samples of one run of each configuration: the first that has both pictures."""
     last = named.groupby("run", sort=False).tail(1)
-    found, images = [], []
+    shown, images = [], []
     for configuration, group in _by_configuration(last):
         for run in group.reindex(columns=["seed", "run"]).sort_values("seed", key=lambda seed: seed.map(str))["run"]:
             with contextlib.suppress(OSError, ValueError, SyntaxError):  # missing or damaged
-                images.append([imread(Path(run) / f"{name}.png") for name in PICTURES])
-                found.append({"configuration": configuration, "run": run})
+                images.append([imread(path) for path in (RunDirectory(run).reconstructions, RunDirectory(run).samples)])
+                shown.append({"configuration": configuration, "run": run})
                 break
-    if not found:
+    if not shown:
         return None
-    rows = -(-len(found) // 2)
+    rows = -(-len(shown) // 2)
     figure = Figure(figsize=(WIDTH, 0.4 + 5.4 * rows), layout="constrained")
     grid = figure.subplots(2 * rows, 2, squeeze=False, gridspec_kw={"height_ratios": [1.8, 1.0] * rows})
     figure.suptitle("Reconstructions and samples", fontsize=11)
     for axes in grid.flat:
         axes.set_axis_off()
-    for place, shown in enumerate(found):
+    for place, labels in enumerate(shown):
         column = grid[2 * (place // 2) :, place % 2]
-        column[0].set_title(shown["configuration"], fontsize=8, loc="left")
+        column[0].set_title(labels["configuration"], fontsize=8, loc="left")
         for axes, image in zip(column, images[place], strict=False):
             axes.imshow(image)
-    words = (
-        "Images above their reconstructions, and samples from the prior: one run of each configuration. The images are "
-        "of the validation split, or of the one that evaluate.py has measured."
+    description = (
+        "Images above their reconstructions, and samples from the prior, of one run of each configuration. The images "
+        "are from the validation split, or from the split that evaluate.py measured."
     )
-    return Plot("pictures", figure, words, pd.DataFrame(found))
+    return Plot("pictures", figure, description, pd.DataFrame(shown))
 
 
 def _marker(by_epoch: pd.DataFrame) -> str:

@@ -1,48 +1,33 @@
-"""A comparison as files: one HTML page with everything in it, and the pictures beside it."""
+"""A comparison as files: one HTML page with everything in it, and the plots beside it."""
 
 import base64
-import math
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from vae.compare.columns import cells
+from vae.compare.configurations import reasons_not_to_compare
+from vae.compare.pairing import conclusions, default_baseline
 from vae.compare.plotting import draw_plots
-from vae.compare.statistics import comparable, compare, conclusions, default_baseline
-
-#: What stands above a column of `compare`'s table, and what it means
-COLUMNS = {
-    "configuration": ("configuration", "the overrides in which the runs differ"),
-    "finished": ("finished", "runs that came to their end, of all"),
-    "elbo": ("ELBO", "-(reconstruction + KL), canonical, in nats per image; higher is better"),
-    "reconstruction": ("reconstruction", "-log p(x|z), in nats per image"),
-    "kl": ("KL", "D[q(z|x)||p(z)], exact whatever was trained, in nats per image"),
-    "active_units": ("active units", "latent variables that the posterior uses"),
-    "effective_beta": ("effective beta", "the weight that training really gave the KL"),
-    "gradient_cosine": ("cosine", "of the trained regularizer's gradient and the exact KL's"),
-    "nll": ("NLL", "-log p(x) by importance sampling, where evaluate.py was run, in nats per image"),
-    "steps_to_elbo": ("steps to ELBO", "training steps until the ELBO that was asked for, of the runs that reached it"),
-    "seconds_to_elbo": ("seconds to ELBO", "the same in seconds"),
-    "steps_per_second": ("steps/s", "training steps a second"),
-    "status": ("status", "of the runs that did not finish"),
-}
+from vae.compare.table import compare
 
 
 def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = None, elbo: float | None = None) -> Path:
-    """Writes report.html, which needs no network and no other file, and each picture as PNG and SVG.
+    """Write report.html, which needs neither a network nor another file, and each plot as PNG and SVG.
 
     Args:
-        runs: what `load_runs` returned.
-        directory: where to.
-        baseline: the configuration that the others are held against; None for `default_baseline`.
-        elbo: as for `compare`.
+        runs: The table of `load_runs`.
+        directory: The folder to write to.
+        baseline: The configuration to compare the others with; None for `default_baseline`.
+        elbo: As for `compare`.
 
     Returns:
-        The page's path.
+        The path of the page.
     """
-    drawn = draw_plots(runs)
+    plots = draw_plots(runs)
     directory.mkdir(parents=True, exist_ok=True)
-    for plot in drawn:
+    for plot in plots:
         for suffix in ("png", "svg"):
             plot.figure.savefig(directory / f"{plot.name}.{suffix}", dpi=150)
     table = compare(runs, elbo)
@@ -55,49 +40,23 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
         columns=columns,
         rows=rows,
         table_data=_csv(table),
-        meanings=[COLUMNS[name] for name in COLUMNS if COLUMNS[name][0] in columns],
-        comparable=not comparable(runs),
+        is_ranking=not reasons_not_to_compare(runs),
         baseline=baseline,
         sentences=conclusions(runs, baseline),
         plots=[
             {
                 "name": plot.name,
                 "kind": "photo" if plot.name == "pictures" else "plot",
-                "words": plot.words,
+                "description": plot.description,
                 "image": _uri("image/svg+xml", (directory / f"{plot.name}.svg").read_bytes()),
                 "data": _csv(plot.data),
             }
-            for plot in drawn
+            for plot in plots
         ],
     )
     path = directory / "report.html"
     path.write_text(page, encoding="utf-8")
     return path
-
-
-def cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """The head and the rows of a table for people: only columns that say something, rounded."""
-    shown = [name for name in COLUMNS if name in table and not _is_empty(table[name])]
-    rows = [[_cell(row, name) for name in shown] for _, row in table.iterrows()]
-    return [COLUMNS[name][0] for name in shown], rows
-
-
-def _is_empty(column: pd.Series) -> bool:
-    return bool((column.isna() | (column.astype(str) == "")).all())
-
-
-def _cell(row: pd.Series, name: str) -> str:
-    value = row[name]
-    if name in ("configuration", "status"):
-        return str(value)
-    if name == "finished":
-        return f"{row['finished']}/{row['runs']}"
-    if not math.isfinite(value):
-        return ""
-    interval = row.get(f"{name}_interval", math.nan)
-    digits = {"active_units": ".1f", "effective_beta": ".3g", "steps_per_second": ".0f", "steps_to_elbo": ".0f"}
-    number = format(value, digits.get(name, ".2f"))
-    return f"{number} ± {interval:.2f}" if math.isfinite(interval) else number
 
 
 def _csv(table: pd.DataFrame) -> str:

@@ -3,62 +3,60 @@
 from collections.abc import Sequence
 
 import pandas as pd
+from rich import table as rich_table
 from rich.console import Console
-from rich.table import Column, Table
 
-from vae.compare.report import cells
-from vae.compare.statistics import comparable, conclusions
+from vae.compare.columns import Column, cells
+from vae.compare.configurations import reasons_not_to_compare
+from vae.compare.pairing import conclusions
 
 NAME_WIDTH = 24  # of the configurations, at least
-LEAST_NEEDED = (
-    "steps/s",
-    "active units",
-    "cosine",
-    "seconds to ELBO",
-    "steps to ELBO",
-    "reconstruction",
-    "KL",
-    "finished",
-)
+PADDING = 3  # of a column: two spaces and a line
 
 
 def show_comparison(runs: pd.DataFrame, table: pd.DataFrame, baseline: str | None = None) -> None:
-    """Prints the table, the best configuration first, and a sentence for each difference.
+    """Print the table, the best configuration first, and a sentence for each difference.
 
-    A terminal that is too narrow for all columns has those that matter most, and a line that says which it has not.
+    If the terminal is too narrow for all columns, the least important are left out, and a line names them.
 
     Args:
-        runs: what `load_runs` returned.
-        table: what `compare` made of them.
-        baseline: as for `differences`.
+        runs: The table of `load_runs`.
+        table: The table of `compare`.
+        baseline: As for `differences`.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     columns, rows = cells(table)
     hidden = _hidden(columns, rows, console.width)
-    kept = [place for place, name in enumerate(columns) if name not in hidden]
-    head = [Column(columns[place], justify="right", no_wrap=True) for place in kept[1:]]
-    shown = Table(
-        Column(columns[0], min_width=NAME_WIDTH, overflow="fold"),
-        *head,
+    visible = [number for number, column in enumerate(columns) if column not in hidden]
+    configuration, *quantities = (columns[number].heading for number in visible)
+    printed = rich_table.Table(
+        rich_table.Column(configuration, min_width=NAME_WIDTH, overflow="fold"),
+        *(rich_table.Column(heading, justify="right", no_wrap=True) for heading in quantities),
         title=f"{runs['run'].nunique()} runs; nats per image, validation split",
     )
-    best = None if comparable(runs) else 0
-    for place, row in enumerate(rows):
-        shown.add_row(*(row[column] for column in kept), style="bold green" if place == best else None)
-    console.print(shown)
+    best = None if reasons_not_to_compare(runs) else 0
+    for number, row in enumerate(rows):
+        printed.add_row(*(row[column] for column in visible), style="bold green" if number == best else None)
+    console.print(printed)
     if hidden:
-        console.print(f"Not shown, for want of width: {', '.join(hidden)}. --format=csv has them.", style="dim")
+        names = ", ".join(column.heading for column in hidden)
+        console.print(f"Hidden in this narrow terminal: {names}. --format=csv prints all columns.", style="dim")
     for sentence in conclusions(runs, baseline):
         console.print(sentence, style="yellow" if " nats worse than " in sentence else None)
 
 
-def _hidden(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """The columns to leave out, the least needed first, until the others fit into a width."""
-    needed = {name: max(len(row[place]) for row in [columns, *rows]) + 3 for place, name in enumerate(columns) if place}
-    hidden: list[str] = []
-    for name in LEAST_NEEDED:
-        if NAME_WIDTH + 4 + sum(needed.values()) <= width:
+def _hidden(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[Column]:
+    """Return the columns to leave out, the least important first, until the others fit into the width."""
+    widths = {
+        column: PADDING + max(len(column.heading), *(len(row[number]) for row in rows))
+        for number, column in enumerate(columns)
+    }
+    del widths[columns[0]]
+    hidden: list[Column] = []
+    for column in sorted(columns, key=lambda column: column.priority or 0):
+        if NAME_WIDTH + PADDING + 1 + sum(widths.values()) <= width:
             break
-        if needed.pop(name, None):
-            hidden.append(name)
+        if column.priority is not None:
+            del widths[column]
+            hidden.append(column)
     return hidden

@@ -19,7 +19,7 @@ from vae.errors import UserError
 
 REQUIRED = object()
 #: Modules that an annotation may name; anything else is left to the constructor's own check
-_LIGHT = ("typing", "collections.abc", "annotated_types", "pydantic", "vae.options")
+_LIGHT = ("typing", "collections.abc", "annotated_types", "pydantic", "vae.options", "vae.kl.arguments")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae.errors import UserError
-from vae.runs.files import replaced
+from vae.runs.files import atomic_path
 
 
 class StoredImages:
@@ -69,7 +69,7 @@ def store_images(path: Path, shape: tuple[int, ...], portions: Iterable[NDArray[
         shape: `(n, height, width, channels)`.
         portions: the images in order, some at a time.
     """
-    with replaced(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         for portion in portions:

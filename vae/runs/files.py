@@ -10,8 +10,11 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends without an exception."""
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that replaces it at the end of the block.
+
+    If the block raises, the temporary file is deleted and `path` stays as it was.
+    """
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
         yield temporary
@@ -21,8 +24,8 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Writes strict JSON; numbers that it does not have (NaN, infinities) become null."""
-    with replaced(path) as temporary:
+    """Write strict JSON, atomically. NaN and infinities, which JSON does not have, become null."""
+    with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(_strict(values), indent=2, allow_nan=False) + "\n")
 
 
@@ -37,7 +40,7 @@ def _strict(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a file of JSON holds; nothing, where it is missing or damaged."""
+    """Return the object in a JSON file, or an empty dictionary if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):

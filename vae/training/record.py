@@ -1,49 +1,54 @@
-"""What a run says about itself: summary.json and history.csv."""
+"""The record of a run: its summary, its history, and the callbacks that keep them up to date."""
 
 import contextlib
-import csv
 import errno
 import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import vae
 from vae.distributed.strategies import WorkerLostError
 from vae.errors import UserError
-from vae.runs.files import replaced, write_json
-from vae.training.non_finite import NotFiniteError
-from vae.training.signals import at_once
+from vae.runs.files import write_json
+from vae.runs.history import HistoryWriter
+from vae.runs.paths import RunDirectory
+from vae.runs.quantities import TRAIN, VALIDATION, QuantityName, by_split, history_columns
+from vae.runs.summary import Status
+from vae.training.non_finite import NonFiniteError
+from vae.training.signals import sigterm_as_interrupt
 
-INTERRUPTED_STATUS = 130  # what a shell shows after Ctrl-C
+INTERRUPTED_STATUS = 130  # of the process, as shells show it after Ctrl-C
+_DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 class RunRecord:
-    """Keeps summary.json: what the run is, how far it came and how it ended.
+    """The summary of a run, kept in summary.json: what the run is, how far it came and how it ended.
 
-    A context manager around the whole run: its `status` is "running" inside, and after it "finished", "interrupted",
+    A context manager around the whole run. The status is "running" inside, and afterwards "finished", "interrupted",
     "diverged" or "failed".
 
     Args:
-        directory: the run's.
-        writes: whether anything is written; not by a worker that is not the chief.
-        facts: what does not change while the run goes on: seed, kl, ...
+        directory: The run's directory.
+        writes: False for a worker that is not the chief. It writes nothing.
+        facts: Facts that do not change while the run is going: seed, kl, ...
     """
 
-    def __init__(self, directory: Path, writes: bool = True, **facts: Any) -> None:
-        self.directory = directory
+    def __init__(self, directory: "str | os.PathLike[str]", writes: bool = True, **facts: Any) -> None:
+        self.directory = RunDirectory(directory)
         self.writes = writes
-        self.summary: dict[str, Any] = {"status": "running", **facts, "versions": _versions()}
+        self.summary: dict[str, Any] = {"status": Status.RUNNING, **facts, "versions": _versions()}
 
     def __enter__(self) -> Self:
-        self._interruption = at_once()
+        self._interruption = sigterm_as_interrupt()
         self._interruption.__enter__()
         self.update()
         return self
@@ -53,96 +58,132 @@ class RunRecord:
     ) -> None:
         self._interruption.__exit__(kind, error, traceback)
         if error is None:
-            self.update(status="finished")
+            self.update(status=Status.FINISHED)
         elif isinstance(error, KeyboardInterrupt):
-            self.update(status="interrupted")
-            print(f"\nInterrupted. To go on: {self._resume_command}", file=sys.stderr)
+            self.update(status=Status.INTERRUPTED)
+            print(f"\nInterrupted. To resume: {self._resume_command}", file=sys.stderr)
             sys.exit(INTERRUPTED_STATUS)
         elif isinstance(error, WorkerLostError):
-            self.update(status="interrupted", error=str(error))
-            raise UserError(f"{error}. To go on, on all workers: {self._resume_command}") from error
-        elif isinstance(error, NotFiniteError):
-            self.update(status="diverged", error=str(error), **error.facts)
+            self.update(status=Status.INTERRUPTED, error=str(error))
+            raise UserError(f"{error}. To resume, on all workers: {self._resume_command}") from error
+        elif isinstance(error, NonFiniteError):
+            self.update(status=Status.DIVERGED, error=str(error), **error.facts)
         elif problem := _disk_problem(error):
             with contextlib.suppress(OSError):
-                self.update(status="failed", error=problem)
+                self.update(status=Status.FAILED, error=problem)
             raise UserError(
-                f"{self.directory}: cannot be written ({problem}); what was saved is whole. To go on, "
-                f"once that is mended: {self._resume_command}"
+                f"{self.directory}: cannot be written ({problem}); the files saved so far are complete. "
+                f"To resume once this is solved: {self._resume_command}"
             ) from error
         else:
-            self.update(status="failed", error=f"{kind.__name__ if kind else 'Error'}: {error}")
+            self.update(status=Status.FAILED, error=f"{type(error).__name__}: {error}")
 
     @property
     def _resume_command(self) -> str:
         return f"python train.py resume={shlex.quote(str(self.directory)) if self.writes else 'RUN_DIR'}"
 
-    def figures(self, metric: str | Sequence[str]) -> float | list[float]:
-        """A figure of the validation split after the last epoch, by its name; or several."""
-        validation = self.summary["validation"]
-        return validation[metric] if isinstance(metric, str) else [validation[name] for name in metric]
+    def validation_values(self, names: str | Sequence[str]) -> float | list[float]:
+        """Return one quantity of the validation split after the last epoch, or several."""
+        values = self.summary[VALIDATION]
+        return values[names] if isinstance(names, str) else [values[name] for name in names]
 
     def update(self, **facts: Any) -> None:
-        """Writes summary.json anew, with these facts."""
+        """Add facts to the summary and write it."""
         self.summary |= facts
         if self.writes:
-            write_json(self.directory / "summary.json", self.summary)
+            write_json(self.directory.summary, self.summary)
 
 
-class History:
-    """history.csv: a row per epoch.
+class OptimizationQuantities(keras.callbacks.Callback):
+    """Adds to the logs of an epoch: learning rate, beta, effective beta, temperature and steps per second.
 
     Args:
-        path: the file.
-        epochs: how many of its rows to keep, where it exists: those before the epoch a resumed run starts at.
+        scale: Ratio of the regularizer to the canonical KL.
     """
 
-    def __init__(self, path: Path, epochs: int = 0) -> None:
-        self._path = path
-        self.rows: list[dict[str, Any]] = []
-        if epochs:
-            with path.open(newline="") as file:
-                rows = list(csv.DictReader(file))[:epochs]
-            self.rows = [{name: float(value) for name, value in row.items() if value} for row in rows]
-            for row in self.rows:
-                row |= {name: int(row[name]) for name in ("epoch", "step")}
-        self._columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        self._rewrite()
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self._scale = scale
 
-    @property
-    def seconds(self) -> float:
-        """How long the run had trained at the last row."""
-        return float(self.rows[-1]["seconds"]) if self.rows else 0.0
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+        self._end: float | None = None
+        self._steps_before = int(self.model.batches_seen.numpy())
 
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Adds a row, in one write; where it brings new columns, the file is replaced as a whole."""
-        self.rows.append(dict(row))
-        new = [name for name in row if name not in self._columns]
-        self._columns += new
-        if new:
-            self._rewrite()
-        else:
-            with self._path.open("a", newline="") as file:
-                csv.DictWriter(file, self._columns).writerow(row)
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Stop the clock: validation does not count as training."""
+        self._end = time.perf_counter()
 
-    def _rewrite(self) -> None:
-        if self.rows:
-            with replaced(self._path) as temporary, temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, self._columns)
-                writer.writeheader()
-                writer.writerows(self.rows)
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Add the quantities to the logs."""
+        assert logs is not None
+        beta = float(self.model.current_beta())
+        if temperature := self.model.latent.schedule():
+            logs["temperature"] = float(temperature(self.model.batches_seen))
+        seconds = (self._end or time.perf_counter()) - self._start
+        logs |= {
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "beta": beta,
+            "effective_beta": beta * self._scale,
+            "steps_per_second": (int(self.model.batches_seen.numpy()) - self._steps_before) / seconds,
+        }
+
+
+class EpochRecorder(keras.callbacks.Callback):
+    """Adds each epoch to history.csv and to the summary.
+
+    It comes after the callbacks that add to the logs.
+
+    Args:
+        record: The run's record.
+
+    Raises:
+        NonFiniteError: if a validation quantity of an epoch is not finite. That epoch is not recorded.
+    """
+
+    def __init__(self, record: RunRecord) -> None:
+        super().__init__()
+        self._record = record
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock. The history of a resumed run is kept up to the step at which it resumes."""
+        self._history = HistoryWriter(self._record.directory.history, int(self.model.batches_seen.numpy()))
+        self._start = time.perf_counter() - self._history.seconds
+        if self._history.rows:
+            self._summarize()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Record the epoch."""
+        columns = history_columns(logs or {})
+        for name, value in by_split(columns)[VALIDATION].items():
+            if not np.isfinite(value):
+                advice = "try a smaller optimizer.learning_rate"
+                raise NonFiniteError(f"{VALIDATION}/{name} became {value} in epoch {epoch + 1}; {advice}")
+        seconds = round(time.perf_counter() - self._start, 3)
+        step = int(self.model.batches_seen.numpy())
+        self._history.append({"epoch": epoch + 1, "step": step, "seconds": seconds, **columns})
+        self._summarize()
+
+    def _summarize(self) -> None:
+        last = self._history.rows[-1]
+        speed = QuantityName(TRAIN, "steps_per_second").column
+        self._record.update(
+            effective_beta=last[QuantityName(TRAIN, "effective_beta").column],
+            epochs=last["epoch"],
+            steps=last["step"],
+            steps_per_second=float(np.median([row[speed] for row in self._history.rows])),
+            **by_split(last),
+        )
 
 
 def _disk_problem(error: BaseException) -> str | None:
-    """What the file system refused, where that is what an exception says."""
+    """Return the reason of the file system if an exception says that a file cannot be written."""
     if isinstance(error, OSError) and error.errno in _DISK_PROBLEMS:
         return error.strerror
-    if isinstance(error, tf.errors.OpError):  # TensorBoard's writer
-        return next((words for words in map(os.strerror, _DISK_PROBLEMS) if words in error.message), None)
+    if isinstance(error, tf.errors.OpError):  # raised by TensorBoard's writer
+        return next((reason for reason in map(os.strerror, _DISK_PROBLEMS) if reason in error.message), None)
     return None
-
-
-_DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 def _versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run."""
+"""TensorBoard's view of a run."""
 
 import math
 import time
@@ -15,39 +15,29 @@ from tensorboard.plugins import projector
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from vae.data.tiling import tile
-from vae.runs.files import replaced
+from vae.runs.files import atomic_path
+from vae.runs.quantities import AUDIT, QUANTITIES, TRAIN, VALIDATION, QuantityName
 
 PICTURE_EPOCHS = 8  # with the first and the last at most ten, which is what TensorBoard keeps of a tag
 POINTS = 1000  # of the projector, at most
-LARGEST_SPRITE = 8192  # pixels a side, which is what browsers take as a texture
-CANONICAL = ("elbo", "reconstruction", "kl")
-OF_UNITS = ("active", "kl_per_latent")  # what the audit says of the latent variables, not of a regularizer
-AUDITED = {
-    "gap": "value minus the exact KL, nats",
-    "gradient_cosine": "cosine of the gradient and the exact one's",
-    "gradient_length_ratio": "length of the gradient against the exact one's",
-    "dead_gradient_share": "share of dead gradient entries",
-    "clipped_share": "share of clipped numbers",
-}
+LARGEST_SPRITE = 8192  # pixels a side, the largest texture of common browsers
 
 
 class TensorBoardLog(keras.callbacks.Callback):
-    """Writes scalars, histograms, images, the configuration, HParams and the projector's points.
+    """Writes scalars, histograms, pictures, the configuration, HParams and the projector's points.
 
-    Steps are epochs, counted from 1. What was measured in training goes to the run `train`, all else to `validation`.
+    Steps are epochs, counted from 1. Quantities of the training split go to the run `train`, all else to `validation`.
+    It comes after the callbacks that add to the logs.
 
     Args:
-        directory: the run's `tensorboard`.
-        batches: the validation images to encode, float32. The first batch is reconstructed, too, and its KL per latent
-            variable becomes a histogram.
-        labels: what the images show, in their order; None where the data set does not say.
-        epochs: how many the run will have; images and points are written in at most ten of them.
-        options: the configuration's options by name, for HParams.
-        configuration: the composed configuration as YAML.
-        first_epoch: how many epochs a resumed run has behind it; what was written of later ones no longer counts.
+        directory: Folder of the event files.
+        batches: Validation images to encode for the projector, batches of `(batch, height, width, channels)` in
+            float32. The first batch is also reconstructed, and its KL of each latent variable becomes a histogram.
+        labels: A label for each image; None if the data set has none.
+        options: The configuration's options by name, for HParams.
+        configuration: The composed configuration as YAML.
     """
 
     def __init__(
@@ -55,49 +45,59 @@ class TensorBoardLog(keras.callbacks.Callback):
         directory: Path,
         batches: Sequence[tf.Tensor],
         labels: Sequence[str] | None,
-        epochs: int,
         options: Mapping[str, Any],
         configuration: str,
-        first_epoch: int = 0,
     ) -> None:
         super().__init__()
+        self._directory = directory
         self._batches = batches
-        self._picture_interval = math.ceil(epochs / PICTURE_EPOCHS)
-        self._epochs = epochs
-        splits = ("train", "validation")
-        for split in splits:
-            _announce_start(directory / split, first_epoch + 1)
-        self._writers = {split: tf.summary.create_file_writer(str(directory / split)) for split in splits}
-        self._points = directory / "validation" / "posterior_means.tsv"
-        _describe_points(self._points, np.concatenate(batches), labels)
-        if first_epoch:
-            return  # the rest stands there already
-        with self._writers["validation"].as_default(step=0):
-            fenced = "\n".join(f"    {line}" for line in configuration.splitlines())
-            tf.summary.text("configuration", fenced)
-            layout = custom_scalar.pb(charts())
-            tf.summary.experimental.write_raw_pb(layout.SerializeToString(), step=0)
-            # No hparams_config: without one TensorBoard looks in which options the runs differ, and shows these first
-            began = time.strftime("%Y-%m-%d %H:%M:%S")  # of two trials of one ID the page would show the mean
-            hparams.hparams(dict(options), trial_id=f"{directory.parent.name} {began}")
+        self._labels = labels
+        self._options = options
+        self._configuration = configuration
+        self._points = directory / VALIDATION / "posterior_means.tsv"
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Describe the projector's points."""
+        self._points.parent.mkdir(parents=True, exist_ok=True)
+        _describe_points(self._points, np.concatenate(self._batches), self._labels)
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Open the event files before the first epoch. In a resumed run, its number is not 0."""
+        if self._writers:
+            return
+        for run in (TRAIN, VALIDATION):
+            _announce_start(self._directory / run, epoch + 1)
+            self._writers[run] = tf.summary.create_file_writer(str(self._directory / run))
+        if epoch == 0:
+            self._write_configuration()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the epoch."""
-        step = epoch + 1
-        for split, figures in split_logs(logs or {}).items():
-            with self._writers["train" if split == "train" else "validation"].as_default(step=step):
-                for name, value in figures.items():
-                    tf.summary.scalar(scalar_tag(split, name), value)
-        with self._writers["validation"].as_default(step=step):
+        """Write the epoch."""
+        step, epochs = epoch + 1, self.params["epochs"]
+        for log, value in (logs or {}).items():
+            name = QuantityName.from_log(log)
+            with self._writers[name.run].as_default(step=step):
+                tf.summary.scalar(name.tag, value)
+        with self._writers[VALIDATION].as_default(step=step):
             kl = self.model.encode(self._batches[0]).kl_divergence(self.model.latent.prior())
             tf.summary.histogram("units/kl_per_latent", tf.reduce_mean(kl, axis=0))
-            if step == 1 or step % self._picture_interval == 0 or step == self._epochs:
-                self._write_images()
+            if step == 1 or step % math.ceil(epochs / PICTURE_EPOCHS) == 0 or step == epochs:
+                self._write_pictures()
                 self._write_points()
         for writer in self._writers.values():
             writer.flush()
 
-    def _write_images(self) -> None:
+    def _write_configuration(self) -> None:
+        with self._writers[VALIDATION].as_default(step=0):
+            fenced = "\n".join(f"    {line}" for line in self._configuration.splitlines())
+            tf.summary.text("configuration", fenced)
+            tf.summary.experimental.write_raw_pb(custom_scalar.pb(charts()).SerializeToString(), step=0)
+            # Without an hparams_config, TensorBoard finds the options in which the runs differ and shows them first
+            start = time.strftime("%Y-%m-%d %H:%M:%S")  # two trials of one ID would be averaged
+            hparams.hparams(dict(self._options), trial_id=f"{self._directory.parent.name} {start}")
+
+    def _write_pictures(self) -> None:
         originals = self._batches[0][:32]
         reconstructions = self.model.reconstruct(originals)
         pairs = np.stack([originals, reconstructions], axis=1).reshape(-1, *originals.shape[1:])
@@ -106,43 +106,30 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def _write_points(self) -> None:
         means = np.concatenate([self.model.encode(images).mean for images in self._batches])
-        with replaced(self._points) as temporary:
+        with atomic_path(self._points) as temporary:
             np.savetxt(temporary, means.reshape(len(means), -1), fmt="%.5g", delimiter="\t")
 
 
-def scalar_tag(split: str, name: str) -> str:
-    """Where a quantity stands in TensorBoard, which shows groups, the words before the first slash, alphabetically.
-
-    Args:
-        split: "train", "validation" or "audit".
-        name: the quantity's, as in history.csv after the split.
-
-    Returns:
-        The name, in its group: canonical, optimization, regularizer_audit or units.
-    """
-    if split == "audit":
-        return f"units/{name}" if name.startswith(OF_UNITS) else f"regularizer_audit/{name}"
-    return f"canonical/{name}" if name in CANONICAL else f"optimization/{name}"
-
-
 def charts() -> layout_pb2.Layout:
-    """The page "Custom scalars": the canonical quantities, and of the audit all implementations in one chart each."""
-
-    def chart(title: str, tag: str) -> layout_pb2.Chart:
-        return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tag]))
-
-    canonical = [chart(f"{name}, nats", f"^{scalar_tag('validation', name)}$") for name in CANONICAL]
-    audit = [chart(title, f"^{scalar_tag('audit', name)}/") for name, title in AUDITED.items()]
+    """Return the page "Custom scalars". A chart of an audited quantity has all implementations in it."""
+    charts_of: dict[str, list[layout_pb2.Chart]] = {"canonical": [], "audit": []}
+    for name, quantity in QUANTITIES.items():
+        if not quantity.chart:
+            continue
+        if quantity.group == "canonical":
+            category, title, tag = "canonical", quantity.title, f"^{QuantityName(VALIDATION, name).tag}$"
+        else:
+            category, title, tag = "audit", quantity.meaning, f"^{QuantityName(AUDIT, name).tag}/"
+        unit = ", nats" if quantity.in_nats else ""
+        content = layout_pb2.MultilineChartContent(tag=[tag])
+        charts_of[category].append(layout_pb2.Chart(title=f"{title}{unit}", multiline=content))
     return layout_pb2.Layout(
-        category=[
-            layout_pb2.Category(title="canonical", chart=canonical),
-            layout_pb2.Category(title="audit", chart=audit),
-        ]
+        category=[layout_pb2.Category(title=title, chart=chart) for title, chart in charts_of.items()]
     )
 
 
 def _describe_points(points: Path, images: NDArray[np.float32], labels: Sequence[str] | None) -> None:
-    """Leaves beside the file of points what the projector shows with them: the images, and what they show."""
+    """Write the projector's configuration beside the file of points, with the images and their labels."""
     config = projector.ProjectorConfig()
     embedding = config.embeddings.add(tensor_name="posterior means", tensor_path=points.name)
     count, height, width, _ = images.shape
@@ -159,26 +146,15 @@ def _describe_points(points: Path, images: NDArray[np.float32], labels: Sequence
 
 
 def _announce_start(directory: Path, step: int) -> None:
-    """Tells TensorBoard that the run starts at a step: what it has of that step and later ones no longer counts.
+    """Tell TensorBoard to discard the events of a step and of later ones: the run starts again at that step.
 
-    TensorBoard reads a run's files by name, one after the other, and goes back to none: this one has to come before
-    the one that the run then writes, which has the name of the machine where this one has a hyphen.
+    TensorBoard reads the files of a run once, sorted by name. This one sorts before the file that the run then writes,
+    whose name has the machine's name in the place of the hyphen.
     """
     directory.mkdir(parents=True, exist_ok=True)
     now = time.time()
     version = Event(wall_time=now, file_version="brain.Event:2")
     start = Event(wall_time=now, step=step, session_log=SessionLog(status=SessionLog.START))
-    with (directory / f"events.out.tfevents.{int(now):010d}.-start").open("wb") as file:
+    with tf.io.TFRecordWriter(str(directory / f"events.out.tfevents.{int(now):010d}.-start")) as file:
         for event in (version, start):
-            RecordWriter(file).write(event.SerializeToString())
-
-
-def split_logs(logs: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """Keras's logs of an epoch as {"train": ..., "validation": ..., "audit": ...}, without the prefixes."""
-    figures: dict[str, dict[str, float]] = {"train": {}, "validation": {}, "audit": {}}
-    for name, value in logs.items():
-        for split, prefix in (("validation", "val_"), ("audit", "audit/"), ("train", "")):
-            if name.startswith(prefix):
-                figures[split][name.removeprefix(prefix)] = value
-                break
-    return figures
+            file.write(event.SerializeToString())

@@ -1,0 +1,63 @@
+"""The columns of the comparison table, as a person reads them."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from vae.runs.quantities import QUANTITIES, comparison_columns
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the comparison table.
+
+    Args:
+        heading: Its heading.
+        meaning: What it is, as a phrase.
+        form: Format specification of its numbers.
+        priority: Order in which a narrow terminal leaves columns out, the lowest first; None if it never does.
+    """
+
+    heading: str
+    meaning: str
+    form: str = ".2f"
+    priority: int | None = None
+
+
+#: The columns of the table of `compare`, in order
+COLUMNS = {
+    "configuration": Column("configuration", "the overrides in which the runs differ"),
+    "finished": Column("finished", "finished runs of all runs", priority=8),
+    **{
+        name: Column(quantity.title, quantity.definition, quantity.form, quantity.priority)
+        for name, quantity in QUANTITIES.items()
+        if name in comparison_columns()
+    },
+    "steps_to_elbo": Column("steps to ELBO", "training steps to the requested ELBO, if reached", ".0f", priority=5),
+    "seconds_to_elbo": Column("seconds to ELBO", "seconds to the requested ELBO, if reached", priority=4),
+    "status": Column("status", "the runs that have not finished"),
+}
+
+
+def cells(table: pd.DataFrame) -> tuple[list[Column], list[list[str]]]:
+    """Return the columns of the table of `compare` that are not empty, and its rows as text."""
+    columns = {name: column for name, column in COLUMNS.items() if name in table and not _is_empty(table[name])}
+    rows = [[_cell(row, name, column.form) for name, column in columns.items()] for _, row in table.iterrows()]
+    return [*columns.values()], rows
+
+
+def _is_empty(column: pd.Series) -> bool:
+    return bool((column.isna() | (column.astype(str) == "")).all())
+
+
+def _cell(row: pd.Series, name: str, form: str) -> str:
+    value = row[name]
+    if name in ("configuration", "status"):
+        return str(value)
+    if name == "finished":
+        return f"{row['finished']}/{row['runs']}"
+    if not math.isfinite(value):
+        return ""
+    interval = row.get(f"{name}_interval", math.nan)
+    return f"{value:{form}} ± {interval:.2f}" if math.isfinite(interval) else f"{value:{form}}"

@@ -1,0 +1,107 @@
+"""Configurations: the runs that differ in nothing but their seed, under one name."""
+
+from typing import Any
+
+import pandas as pd
+
+from vae.runs.identity import NOT_COMPARED, identifying_value
+from vae.runs.loading import load_runs
+
+__all__ = ["identifying_options", "last_epochs", "load_runs", "reasons_not_to_compare", "shared_conditions"]
+
+#: Options that two runs must share for a difference of their ELBOs to mean something, and what each is called
+CONDITIONS = {
+    "option/data.name": "data set",
+    "option/data.binarization": "binarization",
+    "option/likelihood._target_": "likelihood",
+    "option/data.shape": "image size",
+    "option/data.invert": "inversion",
+    "option/data.take": "number of images",
+    "option/data.validation_size": "validation split",
+}
+
+
+def last_epochs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each run: its last epoch, and `configuration`, the name of its configuration.
+
+    Args:
+        runs: The table of `load_runs`.
+    """
+    last = runs.groupby("run", sort=False).tail(1).set_index("run", drop=False)
+    return last.assign(configuration=_names(last))
+
+
+def reasons_not_to_compare(runs: pd.DataFrame) -> list[str]:
+    """Return a sentence for each reason that not all ELBOs can be compared, such as different data sets.
+
+    Args:
+        runs: The table of `load_runs`.
+    """
+    sentences = []
+    for column, condition in CONDITIONS.items():
+        values = sorted(_readable(runs)[column].map(_text).unique()) if column in runs else []
+        if len(values) > 1:
+            sentences.append(
+                f"The runs differ in {condition} ({', '.join(values)}): ELBOs are compared only between runs that "
+                "share it."
+            )
+    return sentences
+
+
+def shared_conditions(last: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return, for each configuration, the conditions that another must share to be compared with it.
+
+    Args:
+        last: The table of `last_epochs`.
+    """
+    columns = last.reindex(columns=[*CONDITIONS]).map(_text)
+    return dict(zip(last["configuration"], columns.itertuples(index=False, name=None), strict=True))
+
+
+def identifying_options(last: pd.DataFrame) -> pd.DataFrame:
+    """Return the options that identify the configuration of each row, as text.
+
+    Args:
+        last: A row for each run or configuration.
+    """
+    names = {column: column.removeprefix("option/") for column in _option_columns(last)}
+    return pd.DataFrame(
+        {
+            column: last[column].map(lambda value, name=name: _text(identifying_value(name, value)))
+            for column, name in names.items()
+            if name not in NOT_COMPARED
+        },
+        index=last.index,
+    )
+
+
+def _names(last: pd.DataFrame) -> list[str]:
+    """Name each run's configuration by the overrides that not all runs have; a number tells equal names apart."""
+    readable = _readable(last)["overrides"]
+    common = set.intersection(*map(set, readable)) if len(readable) else set()
+    overrides = [" ".join(text for text in texts if text not in common) or "defaults" for texts in last["overrides"]]
+    identities = [tuple(row) for row in identifying_options(last).itertuples(index=False)]
+    names: dict[tuple[str, ...], str] = {}
+    for identity, name in zip(identities, overrides, strict=True):
+        names.setdefault(identity, name)
+    owners: dict[str, tuple[str, ...]] = {}
+    for identity, name in names.items():
+        unique, number = name, 2
+        while owners.setdefault(unique, identity) != identity:
+            unique, number = f"{name} ({number})", number + 1
+        names[identity] = unique
+    return [names[identity] for identity in identities]
+
+
+def _readable(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs whose composed configuration could be read."""
+    return runs[runs[_option_columns(runs)].notna().any(axis=1)]
+
+
+def _option_columns(runs: pd.DataFrame) -> list[str]:
+    return [column for column in runs if column.startswith("option/")]
+
+
+def _text(value: Any) -> str:
+    """Return an option's value as text. A missing value, which pandas represents in several ways, is null."""
+    return "null" if pd.isna(value) else str(value)

@@ -1,0 +1,63 @@
+"""The sentence that follows from a difference between two configurations."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from vae.runs.quantities import QUANTITIES
+
+SAME_DIRECTION = 0.95  # cosine of a gradient and the exact KL's, above which they differ in length alone
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference of a configuration from a baseline in one quantity.
+
+    Args:
+        quantity: The quantity, a key of `QUANTITIES`.
+        mean: The mean of the differences over the shared seeds.
+        interval: Half the width of its confidence interval.
+        seeds: The number of shared seeds.
+        only_weight_differs: True if the configurations differ only in options that change the weight of the KL.
+    """
+
+    quantity: str
+    mean: float
+    interval: float
+    seeds: int
+    only_weight_differs: bool
+
+
+def sentence(row: pd.Series, baseline: pd.Series, difference: Difference) -> str:
+    """Return the conclusion in words. It claims nothing if there are fewer than two shared seeds.
+
+    Args:
+        row: The configuration's row of `compare`, indexed by `configuration`.
+        baseline: The baseline's row.
+        difference: The difference between them.
+    """
+    name, other = row.name, baseline.name
+    mean, interval, seeds = difference.mean, difference.interval, difference.seeds
+    if seeds < 2:
+        return f"{name}: not enough shared seeds to compare with {other} ({seeds}; at least 2 needed)."
+    if abs(mean) <= interval:
+        return f"{name}: no difference from {other} beyond noise ({mean:+.3g} ± {interval:.2g}, {seeds} seeds)."
+    quantity = QUANTITIES[difference.quantity]
+    direction = "higher" if mean > 0 else "lower"
+    verdict = {None: direction, direction: "better"}.get(quantity.better, "worse")
+    unit = "nats " if quantity.in_nats else ""
+    is_cause = difference.only_weight_differs and verdict == "worse"
+    reason = _reason(row, baseline, is_cause) if quantity.is_criterion else ""
+    amount = f"{abs(mean):.3g} ± {interval:.2g}" if abs(mean) < 1000 else f"{abs(mean):.0f} ± {interval:.0f}"
+    return f"{name}: {amount} {unit}{verdict} than {other}{reason} ({seeds} seeds)."
+
+
+def _reason(row: pd.Series, baseline: pd.Series, may_be_cause: bool) -> str:
+    """Name the effective beta if it differs: as the cause only if the gradient has the exact KL's direction."""
+    beta, cosine = row["effective_beta"], row["gradient_cosine"]
+    if cosine < SAME_DIRECTION <= baseline["gradient_cosine"]:
+        return f", with a gradient at a cosine of {cosine:.2g} to the exact KL's"
+    if abs(beta - baseline["effective_beta"]) > 0.05 * abs(baseline["effective_beta"]):
+        because = "because it trained" if may_be_cause and cosine >= SAME_DIRECTION else "trained"
+        return f", {because} at an effective beta of {beta:.3g}"
+    return ""

@@ -1,0 +1,84 @@
+"""The comparison table: one row for each configuration, over its seeds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from vae.compare.configurations import last_epochs
+from vae.runs.quantities import QUANTITIES, comparison_columns
+from vae.runs.summary import Status
+
+CONFIDENCE = 0.95
+
+
+def compare(runs: pd.DataFrame, elbo: float | None = None) -> pd.DataFrame:
+    """Return a row for each configuration, the best ELBO first.
+
+    Args:
+        runs: The table of `load_runs`.
+        elbo: A validation ELBO in nats; also report how long it took to reach it.
+
+    Returns:
+        A table with the columns `configuration`; `runs` and `finished`, the numbers of runs and of finished runs; the
+        mean of each quantity over the seeds that have it, from the last epoch of one run for each seed; for the ELBO
+        and the NLL, in `..._interval`, half the width of the 95 % confidence interval of the mean by Student's t (NaN
+        for a single seed); and `status`, the runs that have not finished. If some runs of a configuration have
+        finished, the means are over those alone. With `elbo`, also `steps_to_elbo` and `seconds_to_elbo`, the means
+        over the runs that reached it.
+    """
+    last = last_epochs(runs)
+    columns = comparison_columns()
+    if elbo is not None:
+        last = last.join(_reached(runs, elbo))
+        columns |= {name: name for name in ("steps_to_elbo", "seconds_to_elbo")}
+    rows = [_row(str(name), group, columns) for name, group in last.groupby("configuration", sort=False)]
+    return pd.DataFrame(rows).sort_values("elbo", ascending=False, na_position="last", ignore_index=True)
+
+
+def one_run_per_seed(last: pd.DataFrame) -> pd.DataFrame:
+    """Return one run of each configuration and seed: the one that has finished, or else has come furthest.
+
+    Args:
+        last: The table of `last_epochs`, or part of it.
+    """
+    seed = last["seed"].map(str).where(last["seed"].notna(), last["run"]) if "seed" in last else last["run"]
+    ranked = last.assign(seed=seed, _finished=last["status"] == Status.FINISHED, _epoch=last.get("epoch", 0))
+    ranked = ranked.sort_values(["_finished", "_epoch"], kind="stable", na_position="first")
+    return ranked.groupby(["configuration", "seed"], sort=False).tail(1)
+
+
+def mean_and_interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean and half the width of its 95 % confidence interval by Student's t; NaN if there are too few."""
+    count = len(values)
+    if count == 0:
+        return float("nan"), float("nan")
+    if count == 1:
+        return float(values[0]), float("nan")
+    error = float(np.std(values, ddof=1)) / np.sqrt(count)
+    return float(np.mean(values)), float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1) * error)
+
+
+def _row(name: str, group: pd.DataFrame, columns: dict[str, str]) -> dict[str, Any]:
+    is_finished = group["status"] == Status.FINISHED
+    row: dict[str, Any] = {"configuration": name, "runs": len(group), "finished": int(is_finished.sum())}
+    counted = one_run_per_seed(group[is_finished] if is_finished.any() else group)
+    for quantity, column in columns.items():
+        values = pd.to_numeric(counted[column], errors="coerce") if column in counted else pd.Series(dtype=float)
+        row[quantity], interval = mean_and_interval(values[np.isfinite(values)].to_numpy(float))
+        if quantity in QUANTITIES and QUANTITIES[quantity].is_criterion:
+            row[f"{quantity}_interval"] = interval
+    unfinished = group["status"][~is_finished].value_counts()
+    row["status"] = ", ".join(f"{count} {status}" for status, count in unfinished.items())
+    return row
+
+
+def _reached(runs: pd.DataFrame, elbo: float) -> pd.DataFrame:
+    """Return for each run that reached the ELBO the steps and seconds that it took."""
+    column = comparison_columns()["elbo"]
+    history = runs.reindex(columns=["run", "step", "seconds", column])
+    first = history[history[column] >= elbo].groupby("run").head(1).set_index("run")
+    return first[["step", "seconds"]].rename(columns={"step": "steps_to_elbo", "seconds": "seconds_to_elbo"})

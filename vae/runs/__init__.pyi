@@ -1,0 +1,9 @@
+from .identity import differing_options as differing_options
+from .identity import flatten as flatten
+from .loading import load_runs as load_runs
+from .paths import RunDirectory as RunDirectory
+from .paths import find_runs as find_runs
+from .quantities import Quantity as Quantity
+from .quantities import QuantityName as QuantityName
+from .summary import Status as Status
+from .summary import read_summary as read_summary

@@ -1,0 +1,89 @@
+"""Paths of the files of a run."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class RunDirectory:
+    """The directory of a run, and the paths of the files in it.
+
+    Args:
+        path: The directory. It need not exist.
+    """
+
+    def __init__(self, path: "str | os.PathLike[str]") -> None:
+        self.path = Path(path)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self.path)!r})"
+
+    @property
+    def summary(self) -> Path:
+        """Status, versions and the quantities of the last epoch, as JSON."""
+        return self.path / "summary.json"
+
+    @property
+    def history(self) -> Path:
+        """One row for each epoch, as CSV."""
+        return self.path / "history.csv"
+
+    @property
+    def evaluation(self) -> Path:
+        """The quantities that `evaluate.py` measured, as JSON."""
+        return self.path / "evaluation.json"
+
+    @property
+    def model(self) -> Path:
+        """The trained model."""
+        return self.path / "model.keras"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def hydra(self) -> Path:
+        """Folder of the files that Hydra writes."""
+        return self.path / ".hydra"
+
+    @property
+    def config(self) -> Path:
+        """The composed configuration, as YAML."""
+        return self.hydra / "config.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        """The overrides of the command line, as a YAML list."""
+        return self.hydra / "overrides.yaml"
+
+    @property
+    def reconstructions(self) -> Path:
+        """Picture of images above their reconstructions."""
+        return self.path / "reconstructions.png"
+
+    @property
+    def samples(self) -> Path:
+        """Picture of samples from the prior."""
+        return self.path / "samples.png"
+
+
+def find_runs(path: str | Path) -> Iterator[RunDirectory]:
+    """Yield the runs in a folder and below it, at any depth. A run has a summary or a history."""
+    for folder, children, files in os.walk(path):
+        directory = RunDirectory(folder)
+        if directory.summary.name in files or directory.history.name in files:
+            children.clear()  # runs do not nest
+            yield directory
