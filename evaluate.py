@@ -2,14 +2,14 @@
 
 import hydra
 from omegaconf import DictConfig
-from vae.runs.identity import flatten
-from vae.runs.paths import RunDirectory
-from vae.runs.summary import read_summary
 
 from vae import cli
 from vae.compat import load_tensorflow
-from vae.diagnosis import diagnose, in_words
+from vae.diagnosis import diagnose, format_findings
 from vae.runs.files import write_json
+from vae.runs.identity import flatten
+from vae.runs.paths import RunDirectory
+from vae.runs.summary import read_summary
 
 
 @hydra.main(version_base="1.3", config_path=None, config_name="evaluate")
@@ -32,13 +32,15 @@ def evaluate(config: DictConfig) -> None:
         stream = Stream[f"{config.split.upper()}_BINARIZATION"]
         batches = data.evaluation_batches(images, config.batch_size, source.binarization, seed, stream)
 
-        measured = evaluation.measure_model(model, evaluation.with_progress_bar(batches, len(batches)), config.nll_samples, seed)
+        measured = evaluation.measure_model(
+            model, evaluation.with_progress_bar(batches, len(batches)), config.nll_samples, seed
+        )
         quantities = {"split": config.split, **measured}
         pictures = evaluation.save_pictures(model, next(iter(batches)), directory.path, seed)
         write_json(directory.evaluation, quantities)
         evaluation.print_quantities(quantities, [directory.evaluation, *pictures])
         if "validation" in (summary := read_summary(directory)):
-            print(in_words(diagnose(summary, flatten(plain(run)))))
+            print(format_findings(diagnose(summary, flatten(plain(run)))))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 import hydra
 from omegaconf import DictConfig
-from vae.runs.paths import RunDirectory
 
 from vae import cli
 from vae.compat import load_tensorflow
+from vae.runs.paths import RunDirectory
 
 
 @hydra.main(version_base="1.3", config_path=None, config_name="train")
@@ -45,7 +45,7 @@ def train(config: DictConfig) -> float | list[float] | None:
                 training.fit(model, data, [*recording, *further, saver], options, start=start, strategy=strategy)
             training.save_results(model, data, record, description)
         if record.writes:
-            cli.show_outcome(record)
+            cli.show_outcome(record.directory, record.summary)
             return record.validation_values(config.metric)
     return None
 

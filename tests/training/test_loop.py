@@ -34,7 +34,9 @@ def trained(
         return list(csv.DictReader(file))
 
 
-QUANTITIES = [f"{split}/{name}" for split in ("train", "validation") for name in ("loss", "elbo", "kl", "reconstruction")]
+QUANTITIES = [
+    f"{split}/{name}" for split in ("train", "validation") for name in ("loss", "elbo", "kl", "reconstruction")
+]
 
 
 def quantities(rows: list[dict[str, str]]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from omegaconf import OmegaConf
@@ -36,50 +37,44 @@ def options_help(script: str) -> str:
         return "\n".join([*_lines("", EVALUATE), *_lines("data.", data)])
     lines = [*_lines("", TRAIN)]
     for name, group in GROUPS.items():
-        if group.many:
-            continue
         listed: set[str] = set()
-        for choice, target in _choices(name, group).items():
-            title = f"{name}={choice}" if group.target is None else name
+        for title, target, values in _choices(name, group) if not group.many else ():
             lines += ["", f"{title}: {summary_of(target)}" if target else title]
-            shown_options = {
-                key: option for key, option in group.options(target).items() if _is_shown(group, key, target)
-            }
-            lines += _lines(f"{name}.", {key: option for key, option in shown_options.items() if key not in listed})
-            if repeated := [f"{name}.{key}" for key in shown_options if key in listed]:
-                lines.append(f"  also {', '.join(repeated)}")
-            listed |= {*shown_options}
+            options = _shown_options(group, target, values)
+            lines += _lines(f"{name}.", {key: option for key, option in options.items() if key not in listed})
+            if repeated := [f"{name}.{key}" for key in options if key in listed]:
+                lines += textwrap.wrap(f"also {', '.join(repeated)}", _WIDTH, initial_indent="  ")
+            listed |= {*options}
     return "\n".join(lines)
 
 
-def _is_shown(group: Group, name: str, target: str | None) -> bool:
-    return name in group.own or not (target or "").startswith("keras.")
+def _shown_options(group: Group, target: str | None, values: Mapping[str, Any]) -> dict[str, Option]:
+    """Return the options of a class, with the defaults that a file gives in place of the class's own."""
+    options = {name: option for name, option in group.options(target).items() if name in group.defaults(target)}
+    return {name: replace(option, default=values.get(name, option.default)) for name, option in options.items()}
 
 
-def _choices(name: str, group: Group) -> dict[str, str | None]:
-    """Return the class of each option of a group, by the option's name, for options that name one."""
-    if group.target is not None:
-        return {"default": group.target}
-    found: dict[str, str | None] = {}
+def _choices(name: str, group: Group) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+    """Yield a title, the class and the values of every option of a group, each class once."""
+    found: set[str | None] = set()
     for path in sorted((CONFIGS / name).glob("*.yaml")):
-        node = OmegaConf.load(path)
-        target = OmegaConf.select(node, "_target_")
-        if target not in found.values() and (target or group.own):
-            found[path.stem] = target
-    return found
+        values = {key: value for key, value in (OmegaConf.to_container(OmegaConf.load(path)) or {}).items()}
+        target = values.get("_target_", group.target)
+        if target not in found and (target or group.own):
+            found.add(target)
+            yield f"{name}={path.stem}" if group.target is None else name, target, values
 
 
 def _lines(prefix: str, options: Mapping[str, Option]) -> Iterator[str]:
     for option in options.values():
         name = f"  {prefix}{option.name}={_type(option.kind)}"
-        default = "" if option.default in (REQUIRED, None) else f" (default {shown(option.default)})"
+        default = "" if option.default in (REQUIRED, None, "???") else f" (default {shown(option.default)})"
         words = _wrapped(f"{option.description}{default}".strip())
         first = f"{name:{_NAME_WIDTH}}  " if len(name) <= _NAME_WIDTH else f"{name}\n{'':{_NAME_WIDTH}}  "
         yield first + f"\n{'':{_NAME_WIDTH}}  ".join(words)
 
 
 def _wrapped(text: str) -> list[str]:
-
     return textwrap.wrap(text.replace("$", ""), _WIDTH - _NAME_WIDTH) or [""]
 
 

@@ -176,6 +176,8 @@ def _imported_module(module: _Source, name: str) -> _Source | None:
 def _read(module: _Source, definition: ast.ClassDef) -> Iterator[Option]:
     described: dict[str, str] = {}
     for owner, each in _bases(module, definition):
+        if owner.name.startswith("keras.") and not module.name.startswith("keras."):
+            return  # the arguments of Keras's base classes are not options of ours
         described = _descriptions(each) | described
         if _constructor(each) is not None or _is_dataclass(each):
             for name, annotation, default in _arguments(each):

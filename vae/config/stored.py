@@ -9,11 +9,10 @@ from omegaconf.errors import MissingMandatoryValue
 
 from vae.config.groups import GROUPS
 from vae.errors import UserError
+from vae.runs.identity import MOVED_CLASSES
 
 #: Modules whose classes a run's own folder may name
 _OURS = ("vae", "keras")
-#: Classes that runs of 0.1.0 call by another name
-_RENAMED = {"vae.objective.ELBO": "vae.objectives.ELBO"}
 
 
 def stored_config(directory: str | Path, option: str, trusted: Collection[str] = ()) -> DictConfig:
@@ -40,7 +39,7 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
     if not isinstance(config, DictConfig):
         raise UserError(f"{option}={directory}: its .hydra/config.yaml is damaged (it holds no options)")
     for node, target in _targets(config):
-        node["_target_"] = _RENAMED.get(target, target)
+        node["_target_"] = MOVED_CLASSES.get(target, target)
     if unknown := foreign_modules(config) - {module.partition(".")[0] for module in trusted}:
         raise UserError(
             f"{option}={directory}: its configuration names classes of {', '.join(sorted(unknown))}, which are not this "

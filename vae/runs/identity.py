@@ -15,7 +15,7 @@ CHANGEABLE_ON_RESUME = _FREE_PLACES | _COMPUTATION
 #: Options in which runs of one configuration differ. A comparison averages over them.
 NOT_COMPARED = CHANGEABLE_ON_RESUME | {"seed", "trainer.chunk"}
 #: Classes that a run of version 0.1.0 names by the module that they were in
-_MOVED_CLASSES = {"vae.objective.ELBO": "vae.objectives.ELBO"}
+MOVED_CLASSES = {"vae.objective.ELBO": "vae.objectives.ELBO"}
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -36,7 +36,7 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def with_current_names(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return flat options with the classes of earlier versions under their present names."""
     return {
-        name: _MOVED_CLASSES.get(str(value), value) if name.endswith("_target_") else value
+        name: MOVED_CLASSES.get(str(value), value) if name.endswith("_target_") else value
         for name, value in options.items()
     }
 

@@ -39,12 +39,16 @@ class RunRecord:
     Args:
         directory: The run's directory.
         writes: False for a worker that is not the chief. It writes nothing.
+        trust: Modules of a user's classes in the run, which a resume has to be told to trust.
         facts: Facts that do not change while the run is going: seed, kl, ...
     """
 
-    def __init__(self, directory: "str | os.PathLike[str]", writes: bool = True, **facts: Any) -> None:
+    def __init__(
+        self, directory: "str | os.PathLike[str]", writes: bool = True, trust: Sequence[str] = (), **facts: Any
+    ) -> None:
         self.directory = RunDirectory(directory)
         self.writes = writes
+        self._trust = trust
         self.summary: dict[str, Any] = {"status": Status.RUNNING, **facts, "versions": _versions()}
 
     def __enter__(self) -> Self:
@@ -80,7 +84,8 @@ class RunRecord:
 
     @property
     def _resume_command(self) -> str:
-        return f"python train.py resume={shlex.quote(str(self.directory)) if self.writes else 'RUN_DIR'}"
+        command = f"python train.py resume={shlex.quote(str(self.directory)) if self.writes else 'RUN_DIR'}"
+        return f"{command} trust=[{','.join(self._trust)}]" if self._trust else command
 
     def validation_values(self, names: str | Sequence[str]) -> float | list[float]:
         """Return one quantity of the validation split after the last epoch, or several."""
