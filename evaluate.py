@@ -12,7 +12,7 @@ from vae.runs.paths import RunDirectory
 from vae.runs.summary import read_summary
 
 
-@hydra.main(version_base="1.3", config_path=None, config_name="evaluate")
+@hydra.main(version_base="1.3", config_path=cli.CONFIGS, config_name="evaluate")
 def evaluate(config: DictConfig) -> None:
     """Measure a run's model on a split of its data, and write the result into the run's directory."""
     with cli.reported_errors():

@@ -8,7 +8,7 @@ from vae.compat import load_tensorflow
 from vae.runs.paths import RunDirectory
 
 
-@hydra.main(version_base="1.3", config_path=None, config_name="train")
+@hydra.main(version_base="1.3", config_path=cli.CONFIGS, config_name="train")
 def train(config: DictConfig) -> float | list[float] | None:
     """Train a VAE and record the run in its directory; return the quantities that a search optimizes."""
     directory = cli.run_directory()

@@ -1,5 +1,6 @@
 """The command line: arguments, errors, sweeps and resume."""
 
+from vae.cli.config_source import CONFIGS
 from vae.cli.main import call, main
 from vae.cli.outcome import show_outcome
 from vae.cli.preflight import Preflight
@@ -7,6 +8,7 @@ from vae.cli.resume import measured_run, shared_facts
 from vae.cli.run import description_of_run, facts_of_run, is_finished_run_of_sweep, reported_errors, run_directory
 
 __all__ = [
+    "CONFIGS",
     "Preflight",
     "call",
     "description_of_run",

@@ -1,5 +1,6 @@
 """The command line as Hydra is to see it: short forms written out, paths quoted, the overrides of a run to resume."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,12 +65,11 @@ def _overrides_to_replay(arguments: Sequence[str]) -> list[str]:
     return [*replayed, f"hydra.run.dir={directory}", "hydra.output_subdir=null"]
 
 
-def _config_folders(arguments: Sequence[str]) -> list[Path]:
+def _config_folders(arguments: Sequence[str]) -> list[str]:
     """Return the folders that `--config-dir DIR` names."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    named = [after for before, after in pairs if before in ("--config-dir", "-cd")]
+    named = [after for before, after in itertools.pairwise(arguments) if before in ("--config-dir", "-cd")]
     named += [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
-    return [Path(folder).absolute() for folder in named if folder]
+    return [str(Path(folder).absolute()) for folder in named if folder]
 
 
 def _written_out(argument: str, chosen: set[str]) -> str:

@@ -19,7 +19,7 @@ import vae
 from vae.config.groups import GROUPS
 from vae.errors import UserError
 
-CONFIGS = Path(vae.__file__).parents[1] / "configs"
+CONFIGS = str(Path(vae.__file__).parents[1] / "configs")
 _CLASS = re.compile(r"(?P<group>\w+)/(?P<target>[^\W\d]\w*(\.[^\W\d]\w*)+)")
 
 
@@ -85,7 +85,7 @@ class CompletedFiles(ConfigSource):
 class CompletedSearchPath(SearchPathPlugin):
     """Puts the completed files before Hydra's own search path."""
 
-    folders: ClassVar[list[Path]] = [CONFIGS]
+    folders: ClassVar[list[str]] = [CONFIGS]
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Prepend every folder."""

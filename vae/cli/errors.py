@@ -92,9 +92,9 @@ def _user_error_behind(error: BaseException | None) -> UserError | None:
 
 def _known_options(script: str, arguments: Sequence[str]) -> list[str]:
     """Return every option and group that the command line has, without the values that it overrides."""
-    groups = [argument for argument in arguments if (CONFIGS / argument.partition("=")[0]).is_dir()]
+    groups = [argument for argument in arguments if (Path(CONFIGS) / argument.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with initialize_config_dir(CONFIGS, version_base="1.3"):
         try:
             config = compose(script, groups)
         except HydraException:

@@ -5,6 +5,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from omegaconf import OmegaConf
@@ -37,14 +38,16 @@ def options_help(script: str) -> str:
         return "\n".join([*_lines("", EVALUATE), *_lines("data.", data)])
     lines = [*_lines("", TRAIN)]
     for name, group in GROUPS.items():
-        listed: set[str] = set()
+        listed: dict[str, Any] = {}
         for title, target, values in _choices(name, group) if not group.many else ():
             lines += ["", f"{title}: {summary_of(target)}" if target else title]
             options = _shown_options(group, target, values)
-            lines += _lines(f"{name}.", {key: option for key, option in options.items() if key not in listed})
-            if repeated := [f"{name}.{key}" for key in options if key in listed]:
-                lines += textwrap.wrap(f"also {', '.join(repeated)}", _WIDTH, initial_indent="  ")
-            listed |= {*options}
+            repeated = [key for key, option in options.items() if listed.get(key) == option.kind]
+            lines += _lines(f"{name}.", {key: option for key, option in options.items() if key not in repeated})
+            if repeated:
+                words = ", ".join(f"{name}.{key}" for key in repeated)
+                lines += textwrap.wrap(f"also {words}", _WIDTH, initial_indent="  ", subsequent_indent="  ")
+            listed |= {key: option.kind for key, option in options.items()}
     return "\n".join(lines)
 
 
@@ -57,8 +60,8 @@ def _shown_options(group: Group, target: str | None, values: Mapping[str, Any]) 
 def _choices(name: str, group: Group) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
     """Yield a title, the class and the values of every option of a group, each class once."""
     found: set[str | None] = set()
-    for path in sorted((CONFIGS / name).glob("*.yaml")):
-        values = {key: value for key, value in (OmegaConf.to_container(OmegaConf.load(path)) or {}).items()}
+    for path in sorted((Path(CONFIGS) / name).glob("*.yaml")):
+        values: Any = OmegaConf.to_container(OmegaConf.load(path))
         target = values.get("_target_", group.target)
         if target not in found and (target or group.own):
             found.add(target)

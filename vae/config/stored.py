@@ -42,8 +42,8 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
         node["_target_"] = MOVED_CLASSES.get(target, target)
     if unknown := foreign_modules(config) - {module.partition(".")[0] for module in trusted}:
         raise UserError(
-            f"{option}={directory}: its configuration names classes of {', '.join(sorted(unknown))}, which are not this "
-            f"project's and could run any code; add trust={','.join(sorted(unknown))} if you trust them"
+            f"{option}={directory}: its configuration names classes of {', '.join(sorted(unknown))}, which are not "
+            f"part of this project and could run any code; add trust={','.join(sorted(unknown))} if you trust them"
         )
     return _completed(config)
 

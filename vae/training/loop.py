@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from vae.data import Chunk, DataSource, evaluation_chunks, scaled_images, training_chunks, training_images
-from vae.distributed.strategies import distributed_step, detecting_lost_workers
+from vae.distributed.strategies import detecting_lost_workers, distributed_step
 from vae.errors import UserError
 from vae.model import VAE
 from vae.networks import are_faster_compiled
