@@ -1,4 +1,4 @@
-"""The `fit` of this project, with all that a run leaves: audit, TensorBoard, checkpoints, history."""
+"""The `fit` of this project, with all files of a run: audit, TensorBoard, checkpoints, history."""
 
 import tempfile
 from pathlib import Path
@@ -12,7 +12,10 @@ from vae.kl import Analytic, Backend, KerasLoss
 
 
 def fit(task: Task, hand_in: HandIn, engine: str) -> None:
-    """The time of a step is the run's own, which leaves validation out; that of the epoch has everything in it."""
+    """Train with this project's `fit`.
+
+    The time of a step is the one that the run records, without validation. The time of the epoch includes everything.
+    """
     source: Any = SimpleNamespace(
         train=task.training_images(),
         validation=task.validation_images(),
