@@ -89,6 +89,7 @@ def contenders_at(size: Size) -> list[Contender]:
 
     from vae.kl import Analytic, Backend, KerasLoss, KLRegularizer, MonteCarlo
     from vae.latents import Gaussian, GaussianLatent
+    from vae.random import Stream, key
 
     generator = np.random.default_rng(0)
     function = keras.losses.kl_divergence
@@ -97,9 +98,13 @@ def contenders_at(size: Size) -> list[Contender]:
     prior = GaussianLatent(size.latents).prior()
     mu, log_var, noise = tf.constant(generator.normal(size=(3, size.batch, size.latents)), tf.float32)
     posterior_and_z = (mu, log_var, mu + tf.exp(0.5 * log_var) * noise)
+    draws = key(0, Stream.TRAINING_REGULARIZER, 0)
 
     def regularizer(name: str, kl: KLRegularizer, function: str | None = None) -> Contender:
-        return Contender(name, lambda mu, log_var, z: kl(Gaussian(mu, log_var), prior, z), posterior_and_z, function)
+        def value(mu: Any, log_var: Any, z: Any) -> Any:
+            return kl(Gaussian(mu, log_var), prior, z, key=draws)
+
+        return Contender(name, value, posterior_and_z, function)
 
     return [
         Contender("function", function, vectors),
