@@ -5,8 +5,8 @@
 
 Every figure comes from a process of its own. It reads 28x28x1 images with `vae.data.ImageSource` from a TFDS data set
 built for the purpose, and trains the 784-200-200 network for an epoch with `vae.training.fit`, with audit, logs and
-checkpoints. The figure is the largest resident set that Linux reports (`getrusage`). Each row changes one thing relative
-to the first row.
+checkpoints. The figure is the largest resident set that Linux reports (`getrusage`). Each row changes one thing
+relative to the first row.
 """
 
 import argparse
