@@ -1,4 +1,4 @@
-"""How much arithmetic a training step is."""
+"""The arithmetic of a training step."""
 
 import itertools
 
@@ -8,27 +8,31 @@ FLOPS_OF_MATRIX_PRODUCT = 2.0 * MATRIX_SIZE**3
 
 
 def flops_of_a_step(model: str, batch: int) -> float:
-    """Of matrix products and convolutions alone: two forward and four backward for every multiply-add and image.
+    """Return the floating-point operations of the matrix products and convolutions of a step.
 
-    The first layer has two less: nobody needs the gradient with respect to the images.
+    Every multiply-add takes two operations forward and four backward for each image. The first layer takes two fewer,
+    because the gradient with respect to the images is not needed.
 
     Args:
         model: "mlp" or "conv".
-        batch: images a step.
+        batch: the number of images per step.
     """
     layers = {"mlp": _mlp, "conv": _conv}[model]()
     return batch * (6.0 * sum(layers) - 2.0 * layers[0])
 
 
 def _mlp() -> list[int]:
-    """Multiply-adds of each layer for one image, forward."""
+    """Return the forward multiply-adds of each layer for one image."""
     pixels = SIDE**2
     sizes = [(pixels, *HIDDEN, 2 * LATENTS), (LATENTS, *reversed(HIDDEN), pixels)]
     return [left * right for layers in sizes for left, right in itertools.pairwise(layers)]
 
 
 def _conv() -> list[int]:
-    """The same. A convolution has them at every position that comes out, its transpose at every one that goes in."""
+    """Return the forward multiply-adds of each layer for one image.
+
+    A convolution has them at every position of its output, a transposed convolution at every position of its input.
+    """
     few, many = CONV_FILTERS
     whole, half, quarter = ((SIDE // stride) ** 2 for stride in (1, 2, 4))
     window = 3 * 3

@@ -1,21 +1,23 @@
-"""Microseconds of a KL: Keras's function against its class, both against the closed form and a Monte Carlo estimate.
+"""Time a KL: Keras's function and class, the closed form and a Monte Carlo estimate, in microseconds.
 
     python benchmarks/kl.py [--batches 20 128 512] [--latents 16 50] [--points 16 32 64] [--modes eager graph xla]
                             [--rounds 5] [--quick] [--json FILE]
 
-A well-known article says three things of `keras.losses.kl_divergence`, the function, and `keras.losses.KLDivergence`,
-the class: they take their inputs differently; the one computes directly while the other reduces and weights; the
-function is more efficient. The first two are looked at on three pairs of vectors, the third is timed.
+A well-known article makes three claims about `keras.losses.kl_divergence`, the function, and
+`keras.losses.KLDivergence`, the class: they take their inputs differently; one computes directly while the other
+reduces and weights; the function is more efficient. The benchmark checks the first two claims on three pairs of vectors
+and times the third.
 
-Function and class are given vectors of probabilities, `(batch, latents, points)`, that are ready: once for the values
-`(batch, latents)`, once for their mean, which is the class's default. The regularizers of `vae.kl` are given Gaussian
-posteriors, and `backend` and `keras_loss` build the vectors by quadrature; `monte_carlo` has one draw for each
-posterior. "Forward" is the value, "and backward" also its gradient with respect to all that was given. "graph" is a
-`tf.function`, "xla" the same with `jit_compile=True`. Thread counts are TensorFlow's own.
+Function and class receive ready vectors of probabilities, `(batch, latents, points)`. They compute either the values
+`(batch, latents)` or their mean, which is the default of the class. The regularizers of `vae.kl` receive Gaussian
+posteriors; `backend` and `keras_loss` build the vectors by quadrature, and `monte_carlo` draws once for each posterior.
+"forward" is the value alone; "and backward" includes its gradient with respect to all inputs. "graph" is a
+`tf.function`; "xla" is the same with `jit_compile=True`. Thread counts are TensorFlow's defaults.
 
-All are compiled and warmed up, then they take turns, round by round, each for about 20 milliseconds or one call; the
-tables have the medians. "times function" holds the class against the function that gives its result, and `keras_loss`
-against `backend`; "times analytic" everyone against the closed form: medians of the ratios within a round.
+All contenders are compiled and warmed up. Then they take turns, round by round, each for about 20 milliseconds or one
+call. The tables show medians. "times function" is the ratio of the class to the function with the same result, and of
+`keras_loss` to `backend`; "times analytic" is the ratio to the closed form. Both are medians of the ratios within a
+round.
 """
 
 import argparse
@@ -44,10 +46,10 @@ QUICK = {"batches": [20], "latents": [16], "points": [32], "rounds": 3}
 CLASSES = ("class, unreduced", "class")
 MODES = ("eager", "graph", "xla")
 PASSES = ("forward", "and backward")
-SECONDS = 0.02  # of a measurement, at least
-DIFFERENCE = 0.05  # of the class's times to the function's, over all sizes; within it they count as equal
+SECONDS = 0.02  # the shortest measurement
+DIFFERENCE = 0.05  # relative; up to it the times of class and function count as equal
 
-#: What the first two claims are looked at on: three pairs of vectors, and weights of the pairs
+#: Three pairs of vectors, and weights of the pairs, on which the first two claims are checked
 P, Q, WEIGHT = [[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]], [[0.8, 0.2], [0.5, 0.5], [0.3, 0.7]], [1.0, 2.0, 0.5]
 
 Figures = dict[str, Any]
@@ -55,7 +57,7 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Size:
-    """Of what is given to a contender."""
+    """The size of a contender's inputs."""
 
     batch: int
     latents: int
@@ -67,10 +69,11 @@ class Contender:
     """One way to compute a KL.
 
     Args:
-        name: in the tables.
-        value: of its inputs.
+        name: the name in the tables.
+        value: the function to time; it takes the inputs.
         inputs: tensors.
-        function: the name of the one with Keras's function that this one, which has the class, is held against.
+        function: for a contender that uses Keras's class, the name of the one that gets the same result from Keras's
+            function.
     """
 
     name: str
@@ -80,12 +83,13 @@ class Contender:
 
 
 def contenders_at(size: Size) -> list[Contender]:
-    """All, with their inputs."""
+    """Return all contenders with inputs of this size."""
     import keras
     import tensorflow as tf
 
     from vae.kl import Analytic, Backend, KerasLoss, KLRegularizer, MonteCarlo
     from vae.latents import Gaussian, GaussianLatent
+    from vae.random import Stream, key
 
     generator = np.random.default_rng(0)
     function = keras.losses.kl_divergence
@@ -94,9 +98,13 @@ def contenders_at(size: Size) -> list[Contender]:
     prior = GaussianLatent(size.latents).prior()
     mu, log_var, noise = tf.constant(generator.normal(size=(3, size.batch, size.latents)), tf.float32)
     posterior_and_z = (mu, log_var, mu + tf.exp(0.5 * log_var) * noise)
+    draws = key(0, Stream.TRAINING_REGULARIZER, 0)
 
     def regularizer(name: str, kl: KLRegularizer, function: str | None = None) -> Contender:
-        return Contender(name, lambda mu, log_var, z: kl(Gaussian(mu, log_var), prior, z), posterior_and_z, function)
+        def value(mu: Any, log_var: Any, z: Any) -> Any:
+            return kl(Gaussian(mu, log_var), prior, z, key=draws)
+
+        return Contender(name, value, posterior_and_z, function)
 
     return [
         Contender("function", function, vectors),
@@ -112,7 +120,7 @@ def contenders_at(size: Size) -> list[Contender]:
 
 
 def timer_of(contender: Contender, mode: str, what: str) -> timeit.Timer:
-    """A clock around one call, whose result is waited for."""
+    """Return a timer of one call, which waits for the result."""
     import tensorflow as tf
 
     def forward(*inputs: Any) -> Any:
@@ -130,13 +138,13 @@ def timer_of(contender: Contender, mode: str, what: str) -> timeit.Timer:
 
     def call() -> None:
         result = function(*contender.inputs)
-        np.asarray(result if what == "forward" else result[0])  # .numpy() would copy, and one result is larger
+        np.asarray(result if what == "forward" else result[0])  # .numpy() would copy
 
     return timeit.Timer(call)
 
 
 def measure(size: Size, modes: list[str], rounds: int, progress: Progress) -> list[Figures]:
-    """What all contenders take at a size, in every mode and pass."""
+    """Return the times of all contenders at this size, in every mode and pass."""
     contenders = {contender.name: contender for contender in contenders_at(size)}
     keys = list(itertools.product(modes, PASSES, contenders))
     bar = progress.add_task("", total=(rounds + 1) * len(keys))
@@ -171,12 +179,12 @@ def measure(size: Size, modes: list[str], rounds: int, progress: Progress) -> li
 
 
 def title_of(size: Size) -> str:
-    """For tables and the progress bar."""
+    """Return the title for tables and the progress bar."""
     return f"batch {size.batch}, {size.latents} latents, {size.points} points"
 
 
 def table_of(size: Size, figures: list[Figures]) -> Table:
-    """The figures of a size."""
+    """Return a table of the figures of one size."""
     table = Table(Column(no_wrap=True), title=f"{title_of(size)}; {os.cpu_count()} cores", box=box.SIMPLE, padding=0)
     for what in PASSES:
         for column in (f"{what}, µs", "times function", "times analytic"):
@@ -195,7 +203,7 @@ def table_of(size: Size, figures: list[Figures]) -> Table:
 
 
 def claim_on_inputs() -> Figures:
-    """Whether function and class take their inputs differently."""
+    """Check the claim that function and class take their inputs differently."""
     import keras
     import tensorflow as tf
 
@@ -224,7 +232,7 @@ def claim_on_inputs() -> Figures:
 
 
 def claim_on_reduction() -> Figures:
-    """Whether the function computes directly, while the class reduces and weights."""
+    """Check the claim that the function computes directly while the class reduces and weights."""
     import keras
 
     p, q = single(P), single(Q)
@@ -244,7 +252,7 @@ def claim_on_reduction() -> Figures:
 
 
 def claim_on_speed(figures: list[Figures]) -> Figures:
-    """Whether the function is more efficient: how many times its time the class takes to the same result."""
+    """Check the claim that the function is more efficient, by the ratio of the times to the same result."""
     ratios: dict[tuple[str, str, str], list[float]] = {}
     of_mode: dict[str, list[float]] = {}
     for found in figures:
@@ -271,12 +279,12 @@ def claim_on_speed(figures: list[Figures]) -> Figures:
 
 
 def single(vectors: list[list[float]]) -> Any:
-    """A float32 array."""
+    """Return a float32 array."""
     return np.array(vectors, np.float32)
 
 
 def table_of_claim(claim: Figures) -> Table:
-    """What was checked, and in the title what follows."""
+    """Return a table of the checks, with the verdict as its title."""
     table = Table(*claim["checks"][-1], title=f"“{claim['claim']}”: {claim['verdict']}", box=box.SIMPLE)
     for check in claim["checks"]:
         table.add_row(*map(rounded, check.values()))
@@ -284,7 +292,7 @@ def table_of_claim(claim: Figures) -> Table:
 
 
 def rounded(found: Any) -> str:
-    """A number or several, as text."""
+    """Return a number, or several, as text."""
     if isinstance(found, list):
         return " ".join(map(rounded, found))
     if isinstance(found, float):
@@ -293,14 +301,16 @@ def rounded(found: Any) -> str:
 
 
 def main() -> None:
-    """Measures, prints the tables and, where asked, writes the figures."""
+    """Measure, print the tables and write the figures if `--json` is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", type=int, nargs="+")
     parser.add_argument("--latents", type=int, nargs="+")
     parser.add_argument("--points", type=int, nargs="+")
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--quick", action="store_true", help="one size and three rounds, where nothing else is said")
+    parser.add_argument(
+        "--quick", action="store_true", help="one size and three rounds, unless other options say otherwise"
+    )
     parser.add_argument("--json", type=Path)
     parser.set_defaults(**DEFAULTS)
     if parser.parse_args().quick:

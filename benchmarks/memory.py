@@ -1,12 +1,12 @@
-"""Peak memory of a training run, against the number of images, the batch and the number of latent variables.
+"""Measure the peak memory of a training run by the number of images, the batch size and the latent variables.
 
     python benchmarks/memory.py [--images 10000 100000] [--batches 20 128 512] [--latents 2 50 200]
                                 [--sources resident streamed] [--json FILE]
 
-Every figure is that of a process of its own, which reads 28x28x1 images through `vae.data.ImageSource` from a TFDS data
-set, built for the purpose, and trains the 784-200-200 network for an epoch by `vae.training.fit`, with audit, logs and
-checkpoints. It is the largest resident set that Linux saw (`getrusage`). One thing is changed at a time; the rest is as
-in the first row.
+Every figure comes from a process of its own. It reads 28x28x1 images with `vae.data.ImageSource` from a TFDS data set
+built for the purpose, and trains the 784-200-200 network for an epoch with `vae.training.fit`, with audit, logs and
+checkpoints. The figure is the largest resident set that Linux reports (`getrusage`). Each row changes one thing
+relative to the first row.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from vae.compat import load_tensorflow
 MEBIBYTE = 2**20
 VALIDATION_IMAGES = 5_000
 SOURCES: dict[str, dict[str, Any]] = {"resident": {}, "streamed": {"memory_limit": 0.0}}
-"""Ways to read the images: what `ImageSource` is told."""
+"""Ways to read the images: the options of `ImageSource`."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained."""
+    """The settings of a run."""
 
     source: str = "resident"
     images: int = 10_000
@@ -44,11 +44,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a run took, in MiB.
+    """The memory of a run, in MiB.
 
     Args:
-        imported: before it had read or built anything.
-        peak: at most.
+        imported: the memory after the imports, before anything is read or built.
+        peak: the largest memory.
     """
 
     imported: float
@@ -56,7 +56,7 @@ class Memory:
 
 
 def build_images(directory: Path, count: int) -> None:
-    """Writes the data set."""
+    """Write the data set."""
     load_tensorflow()
     import digit_sheet
 
@@ -64,7 +64,7 @@ def build_images(directory: Path, count: int) -> None:
 
 
 def memory_of_a_run(setting: Setting, directory: Path) -> Memory:
-    """Trains for an epoch in this process, which has done nothing else."""
+    """Train for an epoch in this process, which has done nothing else, and return the memory it took."""
     load_tensorflow()
     import digit_sheet  # noqa: F401  (registers the builder)
     from contenders.keras_model import new_model
@@ -100,12 +100,12 @@ def memory_of_a_run(setting: Setting, directory: Path) -> Memory:
 
 
 def largest_resident_set() -> float:
-    """Of this process so far, in MiB."""
+    """Return the largest resident set of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEBIBYTE
 
 
 def settings_of(arguments: argparse.Namespace) -> list[Setting]:
-    """One thing changed at a time, for every way to read images."""
+    """Return the settings that change one thing at a time, for every way to read images."""
     settings = []
     for source in arguments.sources:
         first = Setting(source, arguments.images[0])
@@ -116,7 +116,7 @@ def settings_of(arguments: argparse.Namespace) -> list[Setting]:
 
 
 def main() -> None:
-    """Measures, prints the table and, where asked, writes the figures."""
+    """Measure, print the table and write the figures if `--json` is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--batches", type=int, nargs="+", default=[20, 128, 512])

@@ -1,9 +1,9 @@
-"""Where the seconds go from `python train.py` to the first training steps.
+"""Time the stages from `python train.py` to the first training steps.
 
     python benchmarks/startup.py [--rounds 5] [--json FILE] [OVERRIDE ...]
 
-Each round is a process of its own that ends after the first chunk of steps; medians stand in the table. The disk is
-warm: a round before the first is not counted.
+Each round is a process of its own, which ends after the first chunk of steps. The table shows medians. One more round
+before the first warms the disk and is not counted.
 """
 
 import argparse
@@ -23,16 +23,16 @@ from typing import Any
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
-#: What train.py calls on its way, and what it is called in the table
+#: Functions that train.py calls, and their names in the table
 STAGES = {
-    ("vae.compat", "load_tensorflow"): "TensorFlow and Keras: import",
-    ("vae.config", "build_source"): "data set found",
-    ("vae.config", "build_model"): "images read, model built",
+    ("vae.compat", "load_tensorflow"): "importing TensorFlow and Keras",
+    ("vae.config", "build_source"): "opening the data set",
+    ("vae.config", "build_model"): "reading images, building the model",
 }
 
 
 def main() -> None:
-    """Measures, prints the table and, where asked, writes the figures."""
+    """Measure, print the table and write the figures if `--json` is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def one_start(overrides: list[str]) -> dict[str, float]:
-    """Starts train.py in a process of its own; the seconds of each stage."""
+    """Start train.py in a process of its own; return the seconds of each stage."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.json"
         program = f"import sys, startup; startup.instrumented({str(report)!r}, {time.time()!r}, sys.argv[1:])"
@@ -67,7 +67,7 @@ def one_start(overrides: list[str]) -> dict[str, float]:
 
 
 def instrumented(report: str, started: float, overrides: list[str]) -> None:
-    """Runs train.py, with a clock around its stages, until its first chunk of steps is done."""
+    """Run train.py until its first chunk of steps is done, and write the seconds of its stages to a file."""
     seconds: dict[str, float] = {}
     for (module_name, function), stage in STAGES.items():
         module = importlib.import_module(module_name)
@@ -79,7 +79,7 @@ def instrumented(report: str, started: float, overrides: list[str]) -> None:
 
         import vae.training
 
-        seconds["TensorFlow Datasets, TensorBoard and the project: import"] = time.time() - began
+        seconds["importing TensorFlow Datasets, TensorBoard and the project"] = time.time() - began
 
         class Stop(keras.callbacks.Callback):
             def on_train_begin(self, logs: Any = None) -> None:
@@ -87,9 +87,9 @@ def instrumented(report: str, started: float, overrides: list[str]) -> None:
 
             def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
                 now = time.time()
-                seconds["the steps compiled, the first chunk run"] = now - self.began
+                seconds["compiling and running the first chunk of steps"] = now - self.began
                 rest = now - started - sum(seconds.values())
-                stages = {"Python, Hydra, settings and what lies between": rest, **seconds, "in all": now - started}
+                stages = {"Python, Hydra, settings and the rest": rest, **seconds, "total": now - started}
                 Path(report).write_text(json.dumps(stages))
                 os._exit(0)
 
@@ -100,17 +100,17 @@ def instrumented(report: str, started: float, overrides: list[str]) -> None:
 
     load = vae.compat.load_tensorflow
 
-    def load_and_arrange_the_end(threads: int | None = None) -> None:
+    def load_and_stop_later(threads: int | None = None) -> None:
         load(threads)
         stop_after_first_chunk()
 
-    vae.compat.load_tensorflow = load_and_arrange_the_end
+    vae.compat.load_tensorflow = load_and_stop_later
     sys.argv = [str(TRAIN), *overrides]
     runpy.run_path(str(TRAIN), run_name="__main__")
 
 
-def _with_callbacks(instead: list[Any], fit: Callable[..., Any], *positional: Any, **options: Any) -> Any:
-    return fit(*positional, **{**options, "callbacks": instead})
+def _with_callbacks(callbacks: list[Any], fit: Callable[..., Any], *positional: Any, **options: Any) -> Any:
+    return fit(*positional, **{**options, "callbacks": callbacks})
 
 
 def _timed(function: Callable[..., Any], stage: str, seconds: dict[str, float]) -> Callable[..., Any]:

@@ -1,10 +1,10 @@
-"""What every way to write the KL makes of one and the same VAE: the table of docs/which-kl.md.
+"""Train the same VAE with every way to write the KL: the table of docs/which-kl.md.
 
     python benchmarks/study.py [--seeds 0 1 2] [--options NAME=VALUE ...] [--rows ROW ...] [--json FILE] [--dir DIR]
 
-Each row is a sweep of `train.py` over the seeds, all else equal: MNIST, 50 latent variables, ten epochs. With --dir the
-runs stay, and a study that is started again there does what is left. The figures are those of summary.json: the
-canonical ELBO and KL on the validation split, as mean and standard deviation over the seeds.
+Each row is a sweep of `train.py` over the seeds, with everything else equal: MNIST, 50 latent variables, ten epochs.
+With --dir the runs are kept, and a study that is started again trains only what is missing. The figures come from
+summary.json: the canonical ELBO and KL on the validation split, as mean and standard deviation over the seeds.
 """
 
 import argparse
@@ -41,7 +41,7 @@ ROWS = {
 
 
 def summaries(name: str, seeds: list[int], options: list[str], directory: Path) -> list[dict[str, Any]]:
-    """What the runs of a row say of themselves: those that came to an epoch's end."""
+    """Train the runs of a row; return the summaries of those that finished at least one epoch."""
     folder = directory / name.replace(", ", "-").replace(" ", "-")
     seed = f"seed={','.join(map(str, seeds))}"
     command = [sys.executable, str(TRAIN), "-m", seed, *options, *ROWS[name], f"hydra.sweep.dir={folder}"]
@@ -53,7 +53,7 @@ def summaries(name: str, seeds: list[int], options: list[str], directory: Path) 
 
 
 def figures_of(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means and standard deviations over a row's runs."""
+    """Return means and standard deviations over the runs of a row."""
     finished = [run for run in runs if run["status"] == "finished"]
     quantities = {
         "elbo": [run["validation"]["elbo"] for run in finished],
@@ -74,8 +74,8 @@ def figures_of(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table_of(rows: list[dict[str, Any]], title: str) -> Table:
-    """The rows, as docs/which-kl.md has them."""
-    columns = ["ELBO", "reconstruction", "KL", "active units", "effective beta", "cosine", "ms a step"]
+    """Return the table of docs/which-kl.md."""
+    columns = ["ELBO", "reconstruction", "KL", "active units", "effective beta", "cosine", "ms per step"]
     table = Table("kl", *columns, title=title)
     for row in rows:
         if not row["finished"]:
@@ -95,12 +95,14 @@ def table_of(rows: list[dict[str, Any]], title: str) -> Table:
 
 
 def main() -> None:
-    """Trains what is not trained yet, prints the table and, where asked, writes the figures."""
+    """Train what is missing, print the table and write the figures if `--json` is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
-    parser.add_argument("--options", nargs="+", default=[], metavar="NAME=VALUE", help="of train.py, for every row")
-    parser.add_argument("--dir", type=Path, help="where the runs go; by default they are not kept")
+    parser.add_argument(
+        "--options", nargs="+", default=[], metavar="NAME=VALUE", help="options of train.py, for every row"
+    )
+    parser.add_argument("--dir", type=Path, help="the folder of the runs; by default they are not kept")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
@@ -112,10 +114,10 @@ def main() -> None:
             figures_of(name, summaries(name, arguments.seeds, options, directory))
             for name in track(arguments.rows, "training", console=console, disable=not console.is_terminal)
         ]
-    told = [option for option in options if not option.startswith("data.dir")]
-    console.print(table_of(rows, f"{' '.join(told)}, {len(arguments.seeds)} seeds, {cpu_count()} cores"))
+    study_options = [option for option in options if not option.startswith("data.dir")]
+    console.print(table_of(rows, f"{' '.join(study_options)}, {len(arguments.seeds)} seeds, {cpu_count()} cores"))
     if arguments.json:
-        facts = {"cores": cpu_count(), "options": told, "seeds": arguments.seeds, "rows": rows}
+        facts = {"cores": cpu_count(), "options": study_options, "seeds": arguments.seeds, "rows": rows}
         arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
 
 

@@ -1,10 +1,10 @@
-"""Runs an hour in a sweep of short runs: one at a time against Hydra's launchers.
+"""Measure the runs per hour of a sweep of short runs: one at a time, and with Hydra's launchers.
 
     python benchmarks/sweep.py [--runs 12] [--rounds 1] [--json FILE] [--options trainer.epochs=20 ...]
 
-A run is `train.py` on digits for twenty epochs; what is timed is the whole command, to the last run's end. "joblib, all
-threads" is what no sweep should be: as many runs at a time, each on all the cores. Contenders alternate in every round;
-the medians stand in the table.
+A run is `train.py` on digits for twenty epochs. The time is that of the whole command, to the end of the last run.
+"joblib, all threads" is a bad example: as many runs at a time as there are cores, each with threads for all cores.
+Contenders take turns in every round. The table shows medians.
 """
 
 import argparse
@@ -31,7 +31,7 @@ CONTENDERS = {
 
 
 def sweep(runs: int, options: list[str]) -> float:
-    """Seconds that a sweep takes."""
+    """Run a sweep and return the seconds that it takes."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(TRAIN), "-m", f"seed=range({runs})", "hydra.sweep.dir=sweep", *options]
         began = time.perf_counter()
@@ -40,7 +40,7 @@ def sweep(runs: int, options: list[str]) -> float:
 
 
 def main() -> None:
-    """Measures, prints the table and, where asked, writes the figures."""
+    """Measure, print the table and write the figures if `--json` is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=1)
@@ -54,7 +54,7 @@ def main() -> None:
         for name, values in measured.items():
             values.append(sweep(arguments.runs, [*CONTENDERS[name], *arguments.options]))
     title = f"a sweep of {arguments.runs} runs, {' '.join(arguments.options)}, {cpu_count()} cores"
-    table = Table("launcher", "runs an hour", "against the first", "seconds", title=title)
+    table = Table("launcher", "runs per hour", "relative to the first", "seconds", title=title)
     figures = []
     for name, values in measured.items():
         seconds = statistics.median(values)

@@ -1,19 +1,20 @@
-"""Milliseconds a training step: this project's `fit` against Keras's, PyTorch and JAX.
+"""Time a training step: this project's `fit`, Keras's `fit`, PyTorch and JAX, in milliseconds.
 
     python benchmarks/train_step.py [--models mlp conv] [--batches 20 128 512] [--contenders keras torch jax ours]
                                     [--rounds 5] [--json FILE]
 
 The models are those of `model=mlp` (784-200-200-50, tanh: Burda, Grosse and Salakhutdinov 2016) and `model=conv`, with
-50 latent variables, a Bernoulli likelihood and Adam. Every contender does the same in every step: it takes a random
-batch of resident images of MNIST's size, draws binary ones, encodes, samples, decodes, differentiates, updates. Ours
-goes through `vae.training.fit` with audit, TensorBoard, checkpoints and history switched on; the time of a step is the
-run's own, which leaves out validation and what is done at an epoch's end; the column "epoch" has all of it. Keras's
-`fit` has arrays or a `tf.data` pipeline and, but for its defaults, 50 steps a call. Thread counts are the libraries'
-own.
+50 latent variables, a Bernoulli likelihood and Adam. In every step, every contender does the same: it takes a random
+batch of resident images of MNIST's size, draws binary images, encodes, samples, decodes, differentiates and updates.
 
-Every contender has a process of its own. All are warmed up, then they take turns, one at a time, round by round; the
-tables have the medians. The rate of a large float32 matrix product is measured in the same rounds, and the share of it
-is what a step's matrix products and convolutions reach.
+This project's contender calls `vae.training.fit` with audit, TensorBoard, checkpoints and history on. Its time per step
+is the one that the run records, without validation and the work at the end of an epoch; the column "epoch" includes
+them. Keras's `fit` gets arrays or a `tf.data` pipeline and, except with its defaults, runs 50 steps per call. Thread
+counts are the defaults of the libraries.
+
+Every contender has a process of its own. All are warmed up. Then they take turns, one at a time, round by round. The
+tables show medians. The rate of a large float32 matrix product is measured in the same rounds. The share is the
+fraction of this rate that the matrix products and convolutions of a step reach.
 """
 
 import argparse
@@ -44,14 +45,17 @@ Measured = dict[Contender, list[Round]]
 
 
 def images_of_a_round(contender: Contender, model: str, batch: int) -> int:
-    """So many that a round takes about a second or two: an epoch, or a part of one for those that are slow."""
+    """Return the number of images that makes a round take about one or two seconds.
+
+    That is an epoch, or a part of one for slow contenders.
+    """
     if model == "conv":
         return batch if contender.one_program else CONV_IMAGES
     return TRAINING_IMAGES if contender.one_program else min(TRAINING_IMAGES, STEPS_AT_MOST * batch)
 
 
 def measure(tasks: dict[Contender, Task], rounds: int, progress: Progress) -> Measured:
-    """All rounds of all contenders at one model and batch; who fails is left out."""
+    """Measure all rounds of all contenders for one model and batch size; leave out those that fail."""
     measured: Measured = {contender: [] for contender in tasks}
     bar = progress.add_task("", total=len(tasks) * (rounds + 1))
     with contextlib.ExitStack() as stack:
@@ -64,7 +68,7 @@ def measure(tasks: dict[Contender, Task], rounds: int, progress: Progress) -> Me
                 try:
                     found = worker.turn() if turn else worker.result()
                 except (EOFError, BrokenPipeError):
-                    progress.console.print(f"{contender.name}: failed, and is left out")
+                    progress.console.print(f"{contender.name}: failed; left out")
                     del workers[contender]
                     continue
                 if turn:
@@ -74,7 +78,7 @@ def measure(tasks: dict[Contender, Task], rounds: int, progress: Progress) -> Me
 
 
 def figures_of(measured: Measured, model: str, batch: int) -> dict[str, Any]:
-    """What the table and the file say of a model at a batch."""
+    """Return the figures of one model and batch size, for the table and the file."""
     medians = {
         contender: statistics.median(found.milliseconds for found in rounds) for contender, rounds in measured.items()
     }
@@ -100,13 +104,13 @@ def figures_of(measured: Measured, model: str, batch: int) -> dict[str, Any]:
 
 
 def table_of(figures: dict[str, Any]) -> Table:
-    """The figures of a model at a batch."""
+    """Return a table of the figures of one model and batch size."""
     rates = figures["matrix_product_gflops"]
     title = (
         f"{figures['model']}, batch {figures['batch']}; {os.cpu_count()} cores, "
         f"float32 matrix product {statistics.median(rates):.0f} GFLOP/s ({min(rates):.0f} to {max(rates):.0f})"
     )
-    columns = ["ms a step", "times Keras's defaults", "times its best", "share of the product", "epoch, s"]
+    columns = ["ms per step", "times Keras's defaults", "times its best", "share of the product", "epoch, s"]
     table = Table(Column(no_wrap=True), *columns, title=title, box=box.SIMPLE)
     for found in figures["contenders"]:
         ratios = (found[f"times_keras_{name}"] for name in ("defaults", "best"))
@@ -122,7 +126,7 @@ def table_of(figures: dict[str, Any]) -> Table:
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that are installed."""
+    """Return the versions of the installed libraries."""
     found = {}
     for library in ("tensorflow", "keras", "torch", "jax", "optax"):
         with contextlib.suppress(PackageNotFoundError):
@@ -131,17 +135,22 @@ def versions() -> dict[str, str]:
 
 
 def main() -> None:
-    """Measures, prints the table and, where asked, writes the figures."""
+    """Measure, print the tables and write the figures if `--json` is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     libraries = list(dict.fromkeys(contender.library for contender in CONTENDERS))
     known = [*libraries, *(contender.name for contender in CONTENDERS)]
     parser.add_argument("--models", nargs="+", default=["mlp", "conv"], choices=["mlp", "conv"])
     parser.add_argument("--batches", type=int, nargs="+", default=[20, 128, 512])
     parser.add_argument(
-        "--contenders", nargs="+", default=libraries, choices=known, metavar="NAME", help="libraries, or single ones"
+        "--contenders",
+        nargs="+",
+        default=libraries,
+        choices=known,
+        metavar="NAME",
+        help="libraries or single contenders",
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, help="a round's, for a quick look")
+    parser.add_argument("--images", type=int, help="images per round, for a quick look")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
@@ -150,7 +159,7 @@ def main() -> None:
     for contender in CONTENDERS:
         if {contender.library, contender.name} & set(arguments.contenders):
             if contender.missing:
-                console.print(f"{contender.name}: left out: {contender.missing}", markup=False)
+                console.print(f"{contender.name}: {contender.missing}; left out", markup=False)
             else:
                 contenders.append(contender)
 

@@ -1,4 +1,4 @@
-"""Who trains the benchmark's VAE, and what they are given: a module a library, which imports no other library."""
+"""The contenders that train the benchmark's VAE, one module per library, and their task."""
 
 import os
 import shutil
@@ -25,13 +25,14 @@ LOG_VAR_BOUNDS = (-20.0, 10.0)
 
 @dataclass(frozen=True)
 class Task:
-    """What a contender has to train.
+    """The task of a contender.
 
     Args:
         model: "mlp" or "conv".
-        batch: images a step.
-        directory: where `images.npy` is; whatever a contender writes goes there, too.
-        count: training images, which are a round: the first of the file. Validation images are the last of it.
+        batch: the number of images per step.
+        directory: the folder of `images.npy`, and of all files that a contender writes.
+        count: the number of training images, which make up a round: the first of the file. The validation images are
+            the last of the file.
     """
 
     model: str
@@ -41,28 +42,28 @@ class Task:
 
     @property
     def steps(self) -> int:
-        """Whole batches a round."""
+        """The number of whole batches per round."""
         return self.count // self.batch
 
     def training_images(self) -> NDArray[np.uint8]:
-        """`(count, 28, 28, 1)`."""
+        """Return the training images, `(count, 28, 28, 1)`."""
         images: NDArray[np.uint8] = np.load(self.directory / "images.npy")
         return images[: self.count]
 
     def validation_images(self) -> NDArray[np.uint8]:
-        """A fifth as many as training images."""
+        """Return the validation images, a fifth as many as training images but at least a batch."""
         images: NDArray[np.uint8] = np.load(self.directory / "images.npy")
         return images[-max(self.batch, self.count // 5) :]
 
 
 @dataclass(frozen=True)
 class Round:
-    """What a contender measured in a round.
+    """The figures of a contender's round.
 
     Args:
-        milliseconds: of a training step, or whatever the contender repeats.
-        loss: the mean over the round's steps, in nats.
-        epoch_seconds: of the whole epoch, with validation and what else the contender does at its end.
+        milliseconds: the time of a training step, or of the operation that the contender repeats.
+        loss: the mean over the steps of the round, in nats.
+        epoch_seconds: the time of the whole epoch, with validation and everything else at its end.
     """
 
     milliseconds: float
@@ -71,7 +72,7 @@ class Round:
 
 
 HandIn = Callable[[Round], None]
-"""Takes a round's figures, and returns when it is the contender's turn again."""
+"""A function that takes the figures of a round and returns when it is the contender's turn again."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,12 @@ class Contender:
     """One way to train the VAE.
 
     Args:
-        name: in the table.
-        library: on the command line.
-        function: in which module of this package it is, and its name there. It takes a `Task`, a `HandIn` and the
-            options, trains for ever, and hands in every round.
+        name: the name in the table.
+        library: the name on the command line.
+        function: the module of this package and the name of the function in it. The function takes a `Task`, a `HandIn`
+            and the options. It trains forever and hands in every round.
         options: further arguments of the function.
-        one_program: whether a round is one XLA program, in which a step of convolutions takes seconds on a CPU.
+        one_program: if True, a round is one XLA program. A step of convolutions in it takes seconds on a CPU.
     """
 
     name: str
@@ -94,7 +95,7 @@ class Contender:
     one_program: bool = False
 
     def train(self, task: Task, hand_in: HandIn) -> None:
-        """Imports the library and trains for ever."""
+        """Import the library and train forever."""
         module, _, name = self.function.partition(".")
         if self.library not in _PACKAGES:
             load_tensorflow()
@@ -102,15 +103,15 @@ class Contender:
 
     @property
     def missing(self) -> str | None:
-        """Why this contender cannot take part here, or None."""
+        """The reason why this contender cannot take part on this machine, or None."""
         if any(find_spec(package) is None for package in _PACKAGES.get(self.library, ())):
-            return "is not installed: pip install -e '.[bench]'"
+            return "not installed (pip install -e '.[bench]')"
         if self.function == "torch_steps.compiled" and shutil.which(os.environ.get("CXX", "g++")) is None:
             return "needs a C++ compiler"
         return None
 
 
-_PACKAGES = {"jax": ("jax", "optax"), "torch": ("torch",)}  # what the project itself does not need
+_PACKAGES = {"jax": ("jax", "optax"), "torch": ("torch",)}  # packages that the project itself does not need
 _FEW_CALLS = {"steps_per_execution": 50}
 _JIT = {**_FEW_CALLS, "jit_compile": True}
 

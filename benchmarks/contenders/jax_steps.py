@@ -29,7 +29,10 @@ Parameters = list[dict[str, jax.Array]]
 
 
 def compiled_step(task: Task, hand_in: HandIn) -> None:
-    """One call a step, its state donated; order, images and the number of the step lie on the device."""
+    """Train with one call per step, its state donated.
+
+    The order, the images and the number of the step are on the device.
+    """
     train_step, state = training(task)
     step = jax.jit(lambda state, images, order, number: train_step(images, state, order[number]), donate_argnums=0)
 
@@ -44,7 +47,7 @@ def compiled_step(task: Task, hand_in: HandIn) -> None:
 
 
 def compiled_epoch(task: Task, hand_in: HandIn) -> None:
-    """One call an epoch: `lax.scan` over the permuted indices, its state donated."""
+    """Train with one call per epoch: `lax.scan` over the permuted indices, its state donated."""
     train_step, state = training(task)
 
     @functools.partial(jax.jit, donate_argnums=0)
@@ -55,7 +58,7 @@ def compiled_epoch(task: Task, hand_in: HandIn) -> None:
 
 
 def run(task: Task, hand_in: HandIn, epoch: Callable[..., tuple[Any, Any]], state: Any) -> None:
-    """The rounds, an epoch each; the images are resident."""
+    """Train forever, an epoch per round; the images are resident."""
     images = jnp.asarray(task.training_images())
     generator = np.random.default_rng(0)
     while True:
@@ -68,7 +71,7 @@ def run(task: Task, hand_in: HandIn, epoch: Callable[..., tuple[Any, Any]], stat
 
 
 def training(task: Task) -> tuple[Callable[..., tuple[Any, jax.Array]], Any]:
-    """A training step, from images, state and indices to state and loss; and the state it starts with."""
+    """Return a training step, from images, state and indices to state and loss, and its initial state."""
     initial, encode, decode = {"mlp": mlp, "conv": conv}[task.model]()
     optimizer = optax.adam(LEARNING_RATE, eps=EPSILON)
 
@@ -95,7 +98,7 @@ def training(task: Task) -> tuple[Callable[..., tuple[Any, jax.Array]], Any]:
 
 
 def mlp() -> tuple[Parameters, Callable[..., jax.Array], Callable[..., jax.Array]]:
-    """Parameters, encoder and decoder."""
+    """Return parameters, encoder and decoder."""
     shapes = [(784, HIDDEN[0]), HIDDEN, (HIDDEN[1], 2 * LATENTS), (LATENTS, HIDDEN[1]), HIDDEN[::-1], (HIDDEN[0], 784)]
 
     def network(layers: Parameters, x: jax.Array) -> jax.Array:
@@ -113,7 +116,7 @@ def mlp() -> tuple[Parameters, Callable[..., jax.Array], Callable[..., jax.Array
 
 
 def conv() -> tuple[Parameters, Callable[..., jax.Array], Callable[..., jax.Array]]:
-    """Parameters, encoder and decoder."""
+    """Return parameters, encoder and decoder."""
     few, many = CONV_FILTERS
     small = (7, 7, many)
     shapes = [(3, 3, 1, few), (3, 3, few, many), (7 * 7 * many, CONV_HIDDEN), (CONV_HIDDEN, 2 * LATENTS)]
@@ -146,12 +149,12 @@ def conv() -> tuple[Parameters, Callable[..., jax.Array], Callable[..., jax.Arra
 
 
 def dense(layer: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-    """A fully connected layer."""
+    """Return the output of a fully connected layer."""
     return x @ layer["w"] + layer["b"]
 
 
 def initialized(shapes: Sequence[tuple[int, ...]]) -> Parameters:
-    """Weights as Keras starts them, for kernels of these shapes."""
+    """Return weights initialized as in Keras, for kernels of these shapes."""
     glorot = jax.nn.initializers.glorot_uniform()
     keys = jax.random.split(jax.random.key(1), len(shapes))
     return [{"w": glorot(key, shape), "b": jnp.zeros(shape[-1])} for key, shape in zip(keys, shapes, strict=True)]

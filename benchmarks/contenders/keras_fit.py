@@ -1,4 +1,4 @@
-"""Keras's `fit` without this project's training: on arrays as its documentation shows it, and through `tf.data`."""
+"""Keras's own `fit`: on arrays, as in its documentation, and with `tf.data`."""
 
 from typing import Any
 
@@ -9,28 +9,31 @@ import tensorflow as tf
 from contenders import HandIn, Task
 from contenders.keras_model import EPOCHS, HandingIn, new_model
 from vae import VAE
-from vae.random import uniform_like
+from vae.random import Stream, key, uniform_like
 
 
 class Binarizing(VAE):
-    """Binarizes what `fit` hands it."""
+    """A VAE that binarizes the images it gets from `fit`."""
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """A step on a Bernoulli draw of the images."""
+        """Train one step on a Bernoulli draw of the images."""
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        draw = tf.stack([tf.constant(1, tf.int64), tf.convert_to_tensor(self.batches_seen)])
-        return super().train_step((tf.cast(uniform_like(images, draw) < images, tf.float32),))
+        draw = uniform_like(images, key(0, Stream.TRAIN_BINARIZATION, self.batches_seen))
+        return super().train_step((tf.cast(draw < images, tf.float32),))
 
 
 def arrays(task: Task, hand_in: HandIn, **options: Any) -> None:
-    """On float32 arrays, with these options of `compile`; the model binarizes."""
+    """Train on float32 arrays, with these options of `compile`; the model binarizes."""
     images = task.training_images().astype(np.float32) / 255
     model = new_model(task.model, Binarizing, **options)
     model.fit(images, batch_size=task.batch, epochs=EPOCHS, verbose=0, callbacks=[HandingIn(task, hand_in)])
 
 
 def dataset(task: Task, hand_in: HandIn, **options: Any) -> None:
-    """Through `tf.data`, with these options of `compile`: shuffles indices, then reads and binarizes whole batches."""
+    """Train with `tf.data`, with these options of `compile`.
+
+    The pipeline shuffles indices, then reads and binarizes whole batches.
+    """
     images = tf.constant(task.training_images())
 
     def read(indices: tf.Tensor) -> tf.Tensor:

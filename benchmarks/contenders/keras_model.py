@@ -1,4 +1,4 @@
-"""The model that Keras's `fit` and ours train, and the callback by which either hands in its epochs."""
+"""The model that Keras's `fit` and this project's `fit` train, and the callback that hands in their epochs."""
 
 import math
 import time
@@ -17,7 +17,7 @@ EPOCHS = 1000  # more than there are rounds
 
 
 def new_model(name: str, kind: type[VAE] = VAE, latents: int = LATENTS, **options: Any) -> VAE:
-    """The model "mlp" or "conv", compiled with Keras's options."""
+    """Return the model "mlp" or "conv", compiled with Keras's options."""
     latent = GaussianLatent(latents)
     network = MLP(HIDDEN) if name == "mlp" else Conv(CONV_FILTERS, CONV_HIDDEN)
     shape = (SIDE, SIDE, 1)
@@ -28,11 +28,11 @@ def new_model(name: str, kind: type[VAE] = VAE, latents: int = LATENTS, **option
 
 
 class HandingIn(keras.callbacks.Callback):
-    """Hands in every epoch and waits for the next turn before it returns: the last of the callbacks.
+    """A callback that hands in every epoch and waits for the next turn. It must be the last callback.
 
     Args:
-        task: what is trained.
-        hand_in: where to.
+        task: the task of the contender.
+        hand_in: the function that takes the figures of an epoch.
     """
 
     def __init__(self, task: Task, hand_in: HandIn) -> None:
@@ -41,11 +41,11 @@ class HandingIn(keras.callbacks.Callback):
         self._hand_in = hand_in
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts the clock."""
+        """Start the clock."""
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Hands in what our run says itself, where it is one, and what the clock says."""
+        """Hand in the speed that a run of this project records, or else the time of the epoch."""
         assert logs is not None
         seconds = time.perf_counter() - self._began
         if "steps_per_second" in logs:

@@ -1,4 +1,4 @@
-"""What the machine can do: the float32 rate of one large matrix product, with TensorFlow's library."""
+"""The float32 rate that the machine reaches in one large matrix product of TensorFlow."""
 
 import time
 
@@ -10,7 +10,7 @@ REPETITIONS = 5
 
 
 def multiply(task: Task, hand_in: HandIn) -> None:
-    """Multiplies, whatever the task."""
+    """Multiply two matrices, whatever the task."""
     left, right = tf.random.normal([MATRIX_SIZE, MATRIX_SIZE]), tf.random.normal([MATRIX_SIZE, MATRIX_SIZE])
     while True:
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The VAE in PyTorch: operation by operation, and compiled by Inductor."""
+"""The VAE in PyTorch: eager, and compiled by Inductor."""
 
 import logging
 import time
@@ -24,16 +24,19 @@ from contenders import (
 
 
 def eager(task: Task, hand_in: HandIn) -> None:
-    """With the fused Adam, which is the faster here."""
+    """Train eagerly, with the fused Adam, which is the faster one here."""
     vae = VAE(task.model)
     optimizer = torch.optim.Adam(vae.parameters(), LEARNING_RATE, eps=EPSILON, fused=True)
     run(task, hand_in, vae, optimizer, optimizer.step)
 
 
 def compiled(task: Task, hand_in: HandIn) -> None:
-    """The model, forward and backward, is one compiled function, Adam another: faster here than the fused one."""
-    torch._logging.set_logs(all=logging.ERROR)  # that the optimizer's hook for profiling is not compiled
-    torch._inductor.config.compile_threads = 1  # or the processes that compile stay beside those that are measured
+    """Train with compiled functions: one for the model, forward and backward, and one for Adam.
+
+    The compiled Adam is faster here than the fused one.
+    """
+    torch._logging.set_logs(all=logging.ERROR)  # it warns that the profiling hook of the optimizer is not compiled
+    torch._inductor.config.compile_threads = 1  # more would leave compiling processes running during the measurement
     vae = VAE(task.model)
     optimizer = torch.optim.Adam(vae.parameters(), LEARNING_RATE, eps=EPSILON)
     run(task, hand_in, torch.compile(vae), optimizer, torch.compile(optimizer.step))
@@ -42,7 +45,7 @@ def compiled(task: Task, hand_in: HandIn) -> None:
 def run(
     task: Task, hand_in: HandIn, vae: nn.Module, optimizer: torch.optim.Optimizer, update: Callable[[], None]
 ) -> None:
-    """The rounds, an epoch each; the images are resident and a step gathers its own."""
+    """Train forever, an epoch per round; the images are resident and every step gathers its own."""
     images = torch.from_numpy(task.training_images()).permute(0, 3, 1, 2)
     while True:
         began = time.perf_counter()
@@ -59,7 +62,7 @@ def run(
 
 
 class VAE(nn.Module):
-    """The loss of a VAE.
+    """A VAE whose output is its loss.
 
     Args:
         model: "mlp" or "conv".
@@ -70,13 +73,13 @@ class VAE(nn.Module):
         torch.manual_seed(0)
         self.encoder, self.decoder = {"mlp": mlp, "conv": conv}[model]()
         for layer in self.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):  # as Keras starts them
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):  # initialized as in Keras
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Of uint8 images `(batch, 1, height, width)`, dynamically binarized: a scalar in nats."""
+        """Return the loss of uint8 images `(batch, 1, height, width)`, dynamically binarized: a scalar in nats."""
         scaled = images.float() / 255
         batch = (torch.rand_like(scaled) < scaled).float()
         mu, log_var = self.encoder(batch).chunk(2, dim=-1)
@@ -89,7 +92,7 @@ class VAE(nn.Module):
 
 
 def mlp() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder."""
+    """Return encoder and decoder."""
     first, second = HIDDEN
     pixels = SIDE**2
     encoder = [nn.Flatten(), nn.Linear(pixels, first), nn.Tanh(), nn.Linear(first, second), nn.Tanh()]
@@ -101,7 +104,10 @@ def mlp() -> tuple[nn.Module, nn.Module]:
 
 
 def conv() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder; the padding is symmetric where Keras's "same" is not, which shifts images by a pixel."""
+    """Return encoder and decoder.
+
+    The padding is symmetric. That of Keras's "same" is not, so images are shifted by a pixel.
+    """
     few, many = CONV_FILTERS
     quarter = SIDE // 4
     small = (many, quarter, quarter)

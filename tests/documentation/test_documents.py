@@ -56,7 +56,7 @@ COMMANDS = sorted(
         match.group(1).replace("\\\n", " ").strip()
         for text in DOCUMENTS.values()
         for match in re.finditer(r"python train\.py((?:\\\n|[^`#\n|])*)", text)
-        if not re.search("RUN_DIR|resume=|_target_|hellinger|--shell-completion|<TAB>", match.group(1))
+        if not re.search(r"RUN_DIR|resume=|_target_|=[\w.]+\.[A-Z]|--config-dir|--shell|<TAB>", match.group(1))
     }
 )
 
