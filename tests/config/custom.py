@@ -103,9 +103,18 @@ class Squared(Objective):
     def __init__(self, factor: PositiveFloat = 0.01) -> None:
         self.factor = factor
 
-    def term(self, kl: KLRegularizer, posterior: Any, prior: Any, z: tf.Tensor, **arguments: Any) -> tf.Tensor:
-        key: Key = arguments["key"]
-        return self.factor * tf.square(kl(posterior, prior, z, key=key, sample_weight=arguments["sample_weight"]))
+    def term(
+        self,
+        kl: KLRegularizer,
+        posterior: Any,
+        prior: Any,
+        z: tf.Tensor,
+        *,
+        key: Key,
+        step: Any,
+        sample_weight: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        return self.factor * tf.square(kl(posterior, prior, z, key=key, sample_weight=sample_weight))
 
 
 @keras.saving.register_keras_serializable(package="tests.config.custom")

@@ -61,12 +61,12 @@ def test_evaluate_calls_nothing_that_a_folder_names(trained_run: Path, tmp_path:
     config["kl"] = {"_target_": "shutil.copyfile", "src": str(source), "dst": str(copy)}
     (run / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
     # Without a word it is refused for its module; with one for its base
-    for trust, reason in ((), "trust=shutil"), (("trust=shutil",), "vae.kl.KLRegularizer"):
+    for trust, reason in ((), "trust=shutil"), (("trust=shutil",), "shutil.copyfile: there is no class"):
         for script, option in (("evaluate.py", "run"), ("train.py", "resume")):
             ended = run_here(script, f"{option}={run}", *trust, cwd=tmp_path)
             assert ended.status == 1
             assert ended.stderr.count("\n") == 1, ended.stderr
-            assert reason in ended.stderr or "cannot change" in ended.stderr
+            assert reason in ended.stderr
             assert not copy.exists()
 
 

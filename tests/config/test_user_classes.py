@@ -88,7 +88,7 @@ def test_it_resumes_and_is_measured_only_if_the_module_is_trusted(run: Path, tmp
         ([f"data={MODULE}.Stripes", "data.count=many"], "data.count=many", "integer"),
         ([f"beta={MODULE}.Staircase", "beta.unit=hours"], "beta.unit=hours", "'epochs' or 'steps'"),
         ([f"objective={MODULE}.Squared", "objective.factor=0"], "objective.factor=0", "greater than 0"),
-        (["optimizer.beta_3=1"], "optimizer.beta_3", "optimizer.beta_1"),
+        (["optimizer.beta_3=1"], "optimizer.beta_3", "optimizer.beta_2"),
         (["+callbacks.mine.patience=1"], "callbacks.mine", "_target_"),
     ],
 )

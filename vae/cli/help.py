@@ -53,7 +53,7 @@ def options_help(script: str) -> str:
 
 def _shown_options(group: Group, target: str | None, values: Mapping[str, Any]) -> dict[str, Option]:
     """Return the options of a class, with the defaults that a file gives in place of the class's own."""
-    options = {name: option for name, option in group.options(target).items() if name in group.defaults(target)}
+    options = group.shown_options(target)
     return {name: replace(option, default=values.get(name, option.default)) for name, option in options.items()}
 
 

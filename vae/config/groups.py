@@ -1,7 +1,7 @@
 """The groups of a configuration: the base class of each group's options, and the options that are not a class's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vae.config.signatures import REQUIRED, Option, options_of
@@ -16,34 +16,38 @@ class Group:
 
     Args:
         base: the class that every option of the group derives from.
-        own: options by name that are the group's and not its class's, or that another library's class does not type.
+        own: options of the group itself by name; a group that has some may go without a class.
+        kinds: types of arguments that another library's class does not annotate, by name.
         many: True if the group holds any number of named objects, as `callbacks` does.
         target: the class of a group that always builds the same one.
     """
 
     base: str
     own: Mapping[str, Option] = field(default_factory=dict)
+    kinds: Mapping[str, Any] = field(default_factory=dict)
     many: bool = False
     target: str | None = None
 
     def options(self, target: str | None) -> dict[str, Option]:
-        """Return the options of the group if it builds a class, by name."""
-        return {**(options_of(target) if target else {}), **self.own}
+        """Return the options of the group by name if it builds a class, or none."""
+        options = options_of(target) if target else {}
+        typed = {name: replace(options[name], kind=kind) for name, kind in self.kinds.items() if name in options}
+        return {**options, **typed, **self.own}
+
+    def shown_options(self, target: str | None) -> dict[str, Option]:
+        """Return the options that a configuration shows: of Keras's own classes, only those that the group types."""
+        options = self.options(target)
+        if not (target or "").startswith("keras."):
+            return options
+        return {name: option for name, option in options.items() if name in (*self.own, *self.kinds)}
 
     def defaults(self, target: str | None) -> dict[str, Any]:
-        """Return the defaults that a configuration shows; `???` for an option without one.
-
-        Keras's own classes have many options that few people change: only those that the group types are shown.
-        """
-        options = self.options(target)
-        names = [name for name in options if name in self.own or not (target or "keras").startswith("keras.")]
-        stated = {**options, **(options_of(target) if target else {})}
-        values = {name: stated[name].default for name in names}
-        return {name: "???" if value is REQUIRED else value for name, value in values.items()}
+        """Return the default of every option that a configuration shows; `???` if there is none."""
+        options = self.shown_options(target)
+        return {name: "???" if option.default is REQUIRED else option.default for name, option in options.items()}
 
 
 _BETA = Option("value", NonNegativeFloat, 1.0, "weight of the regularizer; a schedule multiplies it")
-_LEARNING_RATE = Option("learning_rate", PositiveFloat, REQUIRED, "step size; or a schedule of it, by its `_target_`")
 
 GROUPS = {
     "data": Group("vae.data.DataSource"),
@@ -54,7 +58,7 @@ GROUPS = {
     "kl": Group("vae.kl.KLRegularizer"),
     "beta": Group("keras.optimizers.schedules.LearningRateSchedule", own={"value": _BETA}),
     "objective": Group("vae.objectives.Objective"),
-    "optimizer": Group("keras.optimizers.Optimizer", own={"learning_rate": _LEARNING_RATE}),
+    "optimizer": Group("keras.optimizers.Optimizer", kinds={"learning_rate": PositiveFloat}),
     "trainer": Group("vae.training.options.TrainingOptions", target="vae.training.options.TrainingOptions"),
     "audit": Group("vae.kl.KLRegularizer", many=True),
     "callbacks": Group("keras.callbacks.Callback", many=True),

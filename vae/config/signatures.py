@@ -18,6 +18,7 @@ import docstring_parser
 from vae.errors import UserError
 
 REQUIRED = object()
+_LAYER = "keras.src.layers.layer"  # whose own arguments, such as dtype, are not options
 #: Modules that an annotation may name; anything else is left to the constructor's own check
 _LIGHT = ("typing", "collections.abc", "annotated_types", "pydantic", "vae.options", "vae.kl.arguments")
 
@@ -176,8 +177,8 @@ def _imported_module(module: _Source, name: str) -> _Source | None:
 def _read(module: _Source, definition: ast.ClassDef) -> Iterator[Option]:
     described: dict[str, str] = {}
     for owner, each in _bases(module, definition):
-        if owner.name.startswith("keras.") and not module.name.startswith("keras."):
-            return  # the arguments of Keras's base classes are not options of ours
+        if owner.name == _LAYER:
+            return
         described = _descriptions(each) | described
         if _constructor(each) is not None or _is_dataclass(each):
             for name, annotation, default in _arguments(each):

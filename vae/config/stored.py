@@ -45,7 +45,10 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
             f"{option}={directory}: its configuration names classes of {', '.join(sorted(unknown))}, which are not "
             f"part of this project and could run any code; add trust={','.join(sorted(unknown))} if you trust them"
         )
-    return _completed(config)
+    try:
+        return _completed(config)
+    except UserError as error:
+        raise UserError(f"{option}={directory}: its configuration names {error}") from None
 
 
 def foreign_modules(config: DictConfig) -> set[str]:
@@ -95,7 +98,7 @@ def _completed(config: DictConfig) -> DictConfig:
             continue
         for key in list(node) if group.many else [None]:
             target = (node if key is None else node[key]).get("_target_", group.target)
-            defaults = OmegaConf.create({} if target is None and not group.own else group.defaults(target))
+            defaults = OmegaConf.create(group.defaults(target))
             if key is None:
                 config[name] = OmegaConf.merge(defaults, node)
             else:

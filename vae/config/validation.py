@@ -52,7 +52,7 @@ def check_node(option: str, node: Any, group: Group) -> None:
         UserError: if the class is not one of the group's, an option is unknown, missing or of another type.
     """
     target = node.get("_target_", group.target) if isinstance(node, Mapping) else None
-    if target is None and (not group.own or group.base.startswith("keras.optimizers.Opt") or group.many):
+    if target is None and not group.own:
         raise UserError(f"{option}={shown(node)}: must name a class, as {option}._target_=package.Class")
     if target is not None:
         _check_class(option, str(target), group.base)
@@ -60,14 +60,9 @@ def check_node(option: str, node: Any, group: Group) -> None:
     given = {name: value for name, value in node.items() if name not in _OF_HYDRA}
     _check_names(f"{option}.", given, options)
     for name, known in options.items():
-        if known.default is REQUIRED and name not in given and not _is_filled_in(known):
+        if known.default is REQUIRED and name not in given:
             raise UserError(f"{option}.{name}: must be given, as {option}.{name}=VALUE")
     _check_values(f"{option}.", given, options)
-
-
-def _is_filled_in(option: Option) -> bool:
-    """Return True for an option of which only another library's class knows that it may be left out."""
-    return option.name == "learning_rate"
 
 
 def _check_class(option: str, target: str, base: str) -> None:

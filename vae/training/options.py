@@ -19,7 +19,7 @@ class TrainingOptions:
         chunk: largest number of steps in one call of the compiled program; callbacks and signals are heard between
             calls.
         precision: precision of the networks' hidden layers; KL, likelihood and metrics stay in float32.
-        strategy: "mirrored" trains on all GPUs of this machine, "multi_worker" on several machines (TF_CONFIG or Slurm).
+        strategy: "mirrored" trains on all GPUs of this machine, "multi_worker" on several machines (TF_CONFIG, Slurm).
         threads: CPU threads; null for all of them, or for a run's share if a launcher runs several at a time.
     """
 
