@@ -58,21 +58,18 @@ def shared_conditions(last: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     return dict(zip(last["configuration"], columns.itertuples(index=False, name=None), strict=True))
 
 
-def identifying_options(last: pd.DataFrame) -> pd.DataFrame:
-    """Return the options that identify the configuration of each row, as text.
+def identifying_options(last: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the options that identify a configuration: for each option its value in each row, as text.
 
     Args:
         last: A row for each run or configuration.
     """
     names = {column: column.removeprefix("option/") for column in _option_columns(last)}
-    return pd.DataFrame(
-        {
-            column: last[column].map(lambda value, name=name: _text(identifying_value(name, value)))
-            for column, name in names.items()
-            if name not in NOT_COMPARED
-        },
-        index=last.index,
-    )
+    return {
+        name: [_text(identifying_value(name, value)) for value in last[column]]
+        for column, name in names.items()
+        if name not in NOT_COMPARED
+    }
 
 
 def _names(last: pd.DataFrame) -> list[str]:
@@ -80,7 +77,7 @@ def _names(last: pd.DataFrame) -> list[str]:
     readable = _readable(last)["overrides"]
     common = set.intersection(*map(set, readable)) if len(readable) else set()
     overrides = [" ".join(text for text in texts if text not in common) or "defaults" for texts in last["overrides"]]
-    identities = [tuple(row) for row in identifying_options(last).itertuples(index=False)]
+    identities = list(zip(*identifying_options(last).values(), strict=True)) or [()] * len(last)
     names: dict[tuple[str, ...], str] = {}
     for identity, name in zip(identities, overrides, strict=True):
         names.setdefault(identity, name)

@@ -1,6 +1,6 @@
 """Differences between configurations, paired by seed, and the conclusions from them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from vae.compare.configurations import identifying_options, last_epochs, reasons_not_to_compare, shared_conditions
 from vae.compare.sentences import Difference, sentence
-from vae.compare.table import compare, mean_and_interval, one_run_per_seed
+from vae.compare.table import mean_and_interval, one_run_per_seed, summarize
 from vae.runs.quantities import comparison_columns
 from vae.runs.summary import Status
 
 #: Options that change only the weight of the KL. If no other differs, the effective beta is the cause of a difference.
-WEIGHT_OPTIONS = ("option/kl.", "option/beta.", "option/objective.")
+WEIGHT_OPTIONS = ("kl.", "beta.", "objective.")
 
 
 class _Series(NamedTuple):
@@ -44,14 +44,15 @@ def differences(runs: pd.DataFrame, baseline: str | None = None, quantity: str =
     Raises:
         KeyError: if there is no configuration of that name.
     """
-    table = compare(runs).set_index("configuration")
-    baseline = baseline or default_baseline(runs)
+    last = last_epochs(runs)
+    table = summarize(last).set_index("configuration")
+    baseline = baseline or _best(last, table.index)
     if baseline not in table.index:
         raise KeyError(baseline)
-    last = last_epochs(runs)
     series = _series_by_seed(runs, last, comparison_columns()[quantity])
     conditions = shared_conditions(last)
-    options = identifying_options(last.drop_duplicates("configuration").set_index("configuration"))
+    first = last.drop_duplicates("configuration")
+    options = pd.DataFrame(identifying_options(first), index=first["configuration"])
     rows = []
     for name in table.index.drop(baseline):
         if conditions[name] != conditions[baseline]:
@@ -74,10 +75,7 @@ def default_baseline(runs: pd.DataFrame, among: Collection[str] | None = None) -
         among: The configurations to choose from; None for all.
     """
     last = last_epochs(runs)
-    exact = last["configuration"][last["kl"] == "analytic"] if "kl" in last else last["configuration"][:0]
-    names = compare(runs)["configuration"]
-    names = names if among is None else names[names.isin(among)]
-    return str(next(iter(names[names.isin(exact)]), names.iloc[0]))
+    return _best(last, [name for name in summarize(last)["configuration"] if among is None or name in among])
 
 
 def conclusions(runs: pd.DataFrame, baseline: str | None = None) -> list[str]:
@@ -104,6 +102,12 @@ def conclusions(runs: pd.DataFrame, baseline: str | None = None) -> list[str]:
         else:
             sentences += found["sentence"].tolist()
     return sentences
+
+
+def _best(last: pd.DataFrame, ranking: Sequence[str]) -> str:
+    """Return the first configuration of a ranking with `kl=analytic`, or else the first."""
+    exact = set(last["configuration"][last["kl"] == "analytic"]) if "kl" in last else set()
+    return next((name for name in ranking if name in exact), ranking[0])
 
 
 def _series_by_seed(runs: pd.DataFrame, last: pd.DataFrame, column: str) -> dict[str, dict[Any, _Series]]:

@@ -1,6 +1,7 @@
 """Plots of a comparison, each with a description in words and its data."""
 
 import contextlib
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from vae.runs.paths import RunDirectory
 from vae.runs.quantities import AUDIT, QUANTITIES, TRAINED, QuantityName, comparison_columns
 
 WIDTH = 6.4  # inches: narrow enough to be read on a phone
+LINE = 80  # characters of a legend that fit into the width
 MAX_CONFIGURATIONS = 16  # that a reader can tell apart
 
 
@@ -85,10 +87,11 @@ def _by_configuration(named: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _legend(figure: Figure, axes: Axes) -> None:
     """Draw the legend below the axes, so that it fits on a phone."""
-    handles, labels = axes.get_legend_handles_labels()
+    handles, names = axes.get_legend_handles_labels()
+    labels = [textwrap.fill(name, LINE) for name in names]
     if handles:
-        columns = 1 if max(map(len, labels)) > 40 else 2
-        height = 0.2 * -(-len(handles) // columns)
+        columns = 1 if max(map(len, labels)) > LINE // 2 else 2
+        height = 0.2 * -(-sum(len(label.splitlines()) for label in labels) // columns)
         figure.set_figheight(figure.get_figheight() + height)
         figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower left", ncols=columns)
 
@@ -172,7 +175,7 @@ def _audit(named: pd.DataFrame, quantity: str) -> Plot | None:
     parts = []
     for axes, (configuration, group) in zip(grid.flat, groups, strict=False):
         _style(axes)
-        axes.set_title(f"trained: {configuration}", fontsize=8, loc="left")
+        axes.set_title(textwrap.fill(f"trained: {configuration}", LINE // 2), fontsize=8, loc="left")
         by_epoch = group.groupby("epoch")[[*columns]].mean()
         for column, implementation in columns.items():
             axes.plot(by_epoch.index, by_epoch[column], label=implementation, marker=_marker(by_epoch))
@@ -219,7 +222,7 @@ def _pictures(named: pd.DataFrame) -> Plot | None:
         axes.set_axis_off()
     for place, labels in enumerate(shown):
         column = grid[2 * (place // 2) :, place % 2]
-        column[0].set_title(labels["configuration"], fontsize=8, loc="left")
+        column[0].set_title(textwrap.fill(labels["configuration"], LINE // 2), fontsize=8, loc="left")
         for axes, image in zip(column, images[place], strict=False):
             axes.imshow(image)
     description = (

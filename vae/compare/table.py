@@ -31,10 +31,19 @@ def compare(runs: pd.DataFrame, elbo: float | None = None) -> pd.DataFrame:
         over the runs that reached it.
     """
     last = last_epochs(runs)
-    columns = comparison_columns()
-    if elbo is not None:
-        last = last.join(_reached(runs, elbo))
-        columns |= {name: name for name in ("steps_to_elbo", "seconds_to_elbo")}
+    if elbo is None:
+        return summarize(last)
+    return summarize(last.join(_reached(runs, elbo)), ("steps_to_elbo", "seconds_to_elbo"))
+
+
+def summarize(last: pd.DataFrame, others: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the table of `compare`.
+
+    Args:
+        last: The table of `last_epochs`.
+        others: Columns of it to average in addition to the quantities.
+    """
+    columns = comparison_columns() | {name: name for name in others}
     rows = [_row(str(name), group, columns) for name, group in last.groupby("configuration", sort=False)]
     return pd.DataFrame(rows).sort_values("elbo", ascending=False, na_position="last", ignore_index=True)
 

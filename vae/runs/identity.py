@@ -6,12 +6,12 @@ from typing import Any
 
 #: Options that say where the data lies on this machine
 DATA_PLACES = frozenset({"data.dir", "data.manual_dir", "data.unpacked_dir", "data.weights"})
-#: Places that do not identify a run: the data set at its new place is the same data set
-_FREE_PLACES = DATA_PLACES - {"data.weights"}
+#: Options that name a file. Another file makes another run, but the file may move: only its name identifies the run.
+FILES = frozenset({"data.weights"})
 #: Options of how a run is computed or reported, but not of what it computes
 _COMPUTATION = frozenset({"metric", "resume", "trainer.threads"})
 #: Options that may change when a run resumes. `trainer.epochs` may, too, but two runs that differ in it are different.
-CHANGEABLE_ON_RESUME = _FREE_PLACES | _COMPUTATION
+CHANGEABLE_ON_RESUME = (DATA_PLACES - FILES) | _COMPUTATION
 #: Options in which runs of one configuration differ. A comparison averages over them.
 NOT_COMPARED = CHANGEABLE_ON_RESUME | {"seed", "trainer.chunk"}
 #: Classes that a run of version 0.1.0 names by the module that they were in
@@ -19,14 +19,14 @@ MOVED_CLASSES = {"vae.objective.ELBO": "vae.objectives.ELBO"}
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested mappings by their dotted names: `{"kl": {"points": 2}}` gives `{"kl.points": 2}`.
+    """Return the leaves of nested dictionaries by their dotted names: `{"kl": {"points": 2}}` gives `{"kl.points": 2}`.
 
-    An empty mapping has no leaves. `pandas.json_normalize` gives the same, but the command line needs this before
+    An empty dictionary has no leaves. `pandas.json_normalize` gives the same, but the command line needs this before
     anything slow is imported, and pandas takes 0.3 s; for 2,000 configurations it also takes twice as long.
     """
     leaves: dict[str, Any] = {}
     for key, value in nested.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             leaves |= flatten(value, f"{prefix}{key}.")
         else:
             leaves[f"{prefix}{key}"] = value
@@ -35,19 +35,17 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def with_current_names(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return flat options with the classes of earlier versions under their present names."""
-    return {
-        name: MOVED_CLASSES.get(str(value), value) if name.endswith("_target_") else value
+    moved = {
+        name: MOVED_CLASSES[str(value)]
         for name, value in options.items()
+        if name.endswith("_target_") and str(value) in MOVED_CLASSES
     }
+    return {**options, **moved}
 
 
 def identifying_value(name: str, value: Any) -> Any:
-    """Return the part of an option's value that identifies a run.
-
-    It is the whole value, except for `data.weights`: other weights make another run, but their file may be moved. The
-    file is recognized by its name, so that its folder may change and its name may not.
-    """
-    return PurePath(value).name if name == "data.weights" and isinstance(value, str) else value
+    """Return the part of an option's value that identifies a run: a file's name, or the whole value."""
+    return PurePath(value).name if name in FILES and isinstance(value, str) else value
 
 
 def differing_options(
