@@ -1,4 +1,4 @@
-"""A TFDS data set of any number of images, to be built where it is needed."""
+"""A TFDS data set of any number of images, built when it is needed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ class DigitSheet(tfds.core.GeneratorBasedBuilder):
     """Images of digits, 28x28x1 uint8."""
 
     VERSION = tfds.core.Version("1.0.0")
-    count: ClassVar = 0  # of training images; how many there are in a set that is built, its own files say
+    count: ClassVar = 0  # number of training images to build; a data set that is built states its own
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(28, 28, 1))})
@@ -30,7 +30,7 @@ class DigitSheet(tfds.core.GeneratorBasedBuilder):
 
 
 def build(directory: Path, count: int) -> None:
-    """Writes a set of so many training images."""
+    """Write a data set of `count` training images."""
     tfds.disable_progress_bar()
     DigitSheet.count = count
     DigitSheet(data_dir=directory).download_and_prepare()

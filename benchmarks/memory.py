@@ -3,10 +3,9 @@
     python benchmarks/memory.py [--images 10000 100000] [--batches 20 128 512] [--latents 2 50 200]
                                 [--sources resident streamed] [--json FILE]
 
-Every figure is that of a process of its own, which reads 28x28x1 images through `vae.data.ImageSource` from a TFDS data
-set, built for the purpose, and trains the 784-200-200 network for an epoch by `vae.training.fit`, with audit, logs and
-checkpoints. It is the largest resident set that Linux saw (`getrusage`). One thing is changed at a time; the rest is as
-in the first row.
+Each number is the largest resident set (`getrusage`) of a process of its own. The process reads 28x28x1 images through
+`vae.data.ImageSource` from a TFDS data set that was built for the purpose, and trains the 784-200-200 network for an
+epoch by `vae.training.fit`, with audit, logs and checkpoints. Each row differs from the first one in one setting.
 """
 
 import argparse
@@ -29,12 +28,12 @@ from vae.compat import load_tensorflow
 MEBIBYTE = 2**20
 VALIDATION_IMAGES = 5_000
 SOURCES: dict[str, dict[str, Any]] = {"resident": {}, "streamed": {"memory_limit": 0.0}}
-"""Ways to read the images: what `ImageSource` is told."""
+"""Ways to read the images: arguments of `ImageSource`."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained."""
+    """The settings of a run."""
 
     source: str = "resident"
     images: int = 10_000
@@ -44,11 +43,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a run took, in MiB.
+    """The memory of a run in MiB.
 
     Args:
-        imported: before it had read or built anything.
-        peak: at most.
+        imported: after the imports, before anything was read or built.
+        peak: the largest value.
     """
 
     imported: float
@@ -56,7 +55,7 @@ class Memory:
 
 
 def build_images(directory: Path, count: int) -> None:
-    """Writes the data set."""
+    """Write the data set."""
     load_tensorflow()
     import digit_sheet
 
@@ -64,7 +63,7 @@ def build_images(directory: Path, count: int) -> None:
 
 
 def memory_of_a_run(setting: Setting, directory: Path) -> Memory:
-    """Trains for an epoch in this process, which has done nothing else."""
+    """Train for an epoch in this process, which has done nothing else, and return its memory."""
     load_tensorflow()
     import digit_sheet  # noqa: F401  (registers the builder)
     from contenders.keras_model import new_model
@@ -100,12 +99,12 @@ def memory_of_a_run(setting: Setting, directory: Path) -> Memory:
 
 
 def largest_resident_set() -> float:
-    """Of this process so far, in MiB."""
+    """Return the largest resident set of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEBIBYTE
 
 
 def settings_of(arguments: argparse.Namespace) -> list[Setting]:
-    """One thing changed at a time, for every way to read images."""
+    """Return the settings to measure: for each way to read images, one setting changed at a time."""
     settings = []
     for source in arguments.sources:
         first = Setting(source, arguments.images[0])
@@ -116,7 +115,7 @@ def settings_of(arguments: argparse.Namespace) -> list[Setting]:
 
 
 def main() -> None:
-    """Measures, prints the table and, where asked, writes the figures."""
+    """Measure, print the table and write the JSON file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--batches", type=int, nargs="+", default=[20, 128, 512])
@@ -131,9 +130,9 @@ def main() -> None:
     figures = []
     fresh = ProcessPoolExecutor(1, SPAWNED, initializer=silence, max_tasks_per_child=1)
     with tempfile.TemporaryDirectory() as name, fresh, console.status("") as status:
-        directory, most = Path(name), max(arguments.images)
-        status.update(f"building a data set of {most} images")
-        fresh.submit(build_images, directory, most + VALIDATION_IMAGES).result()
+        directory, largest = Path(name), max(arguments.images)
+        status.update(f"building a data set of {largest} images")
+        fresh.submit(build_images, directory, largest + VALIDATION_IMAGES).result()
         for setting in settings_of(arguments):
             status.update(f"training: {setting}")
             memory = fresh.submit(memory_of_a_run, setting, directory).result()

@@ -1,4 +1,4 @@
-"""Contenders in processes of their own, which stay warm and work only in their turn."""
+"""Contenders in processes of their own, which stay warm and work only when it is their turn."""
 
 import multiprocessing
 import os
@@ -13,11 +13,11 @@ SPAWNED = multiprocessing.get_context("spawn")  # no library inherits another on
 
 
 class Worker:
-    """A contender at a task. A context manager, at whose end the process is gone.
+    """The process of a contender at a task. A context manager that ends the process.
 
     Args:
-        contender: who.
-        task: what. The first round, in which libraries compile and tune, begins at once.
+        contender: the contender.
+        task: the task. The first round, in which libraries compile and tune, begins at once.
     """
 
     def __init__(self, contender: Contender, task: Task) -> None:
@@ -25,7 +25,7 @@ class Worker:
         self._connection, theirs = SPAWNED.Pipe()
         self._process = SPAWNED.Process(target=_work, args=(contender, task, theirs), daemon=True)
         self._process.start()
-        theirs.close()  # so that waiting for a process that failed ends
+        theirs.close()  # or a wait for a process that failed would not end
 
     def __enter__(self) -> Self:
         return self
@@ -33,25 +33,25 @@ class Worker:
     def __exit__(self, *error: object) -> None:
         self._connection.close()
         self._process.join(timeout=5)
-        self._process.kill()  # where it was in the middle of a round
+        self._process.kill()  # in case it was in the middle of a round
 
     def turn(self) -> Round:
-        """Gives the contender its turn, and waits for the round."""
+        """Give the contender its turn, wait for the round and return its result."""
         self._connection.send("go")
         return self.result()
 
     def result(self) -> Round:
-        """Waits for the round that goes on.
+        """Wait for the current round and return its result.
 
         Raises:
-            EOFError: where the process failed; its traceback stands on stderr.
+            EOFError: if the process failed; its traceback is on stderr.
         """
         measured: Round = self._connection.recv()
         return measured
 
 
 def _work(contender: Contender, task: Task, connection: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent process
     silence()
 
     def hand_in(measured: Round) -> None:
@@ -59,11 +59,11 @@ def _work(contender: Contender, task: Task, connection: Connection) -> None:
         try:
             connection.recv()
         except EOFError:
-            sys.exit()  # nobody waits for another round
+            sys.exit()  # the parent wants no further round
 
     contender.train(task, hand_in)
 
 
 def silence() -> None:
-    """Keeps what a process prints off the terminal, which belongs to the one that started it; stderr stays."""
+    """Send the stdout of this process to nowhere, because the terminal belongs to its parent; keep stderr."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

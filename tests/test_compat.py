@@ -4,10 +4,11 @@ import json
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import requests
-from tensorflow_datasets.core.download import downloader
+import tensorflow_datasets as tfds
 
 from tests.conftest import REPOSITORY, free_addresses, inherited_environment
 from vae.compat import few_download_retries
@@ -66,8 +67,8 @@ def test_a_multi_worker_strategy_takes_sigterm_unless_its_handler_is_restored(ke
     assert ended.stdout.split()[-1:] == [outcome], ended.stderr
 
 
-def test_downloads_are_retried_twice_and_the_settings_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TFDS reads its number of retries when it opens a URL; if it no longer does, this fails."""
+def test_downloads_are_retried_twice_and_the_settings_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This fails if TFDS no longer reads its number of retries at each download."""
     retries = []
 
     def get(session: requests.Session, url: str, **_: object) -> None:
@@ -77,8 +78,9 @@ def test_downloads_are_retried_twice_and_the_settings_restored(monkeypatch: pyte
     monkeypatch.setattr(requests.Session, "get", get)
 
     def download() -> None:
-        with pytest.raises(requests.ConnectionError), downloader.open_url("https://localhost/images.zip"):
-            pass
+        manager = tfds.download.DownloadManager(download_dir=tmp_path)
+        with pytest.raises(requests.ConnectionError):
+            manager.download("https://localhost/images.zip")
 
     level = logging.getLogger("urllib3").level
     download()
