@@ -14,7 +14,7 @@ class DigitSheet(tfds.core.GeneratorBasedBuilder):
     """Images of digits, 28x28x1 uint8."""
 
     VERSION = tfds.core.Version("1.0.0")
-    count: ClassVar = 0  # training images to build; the files of a prepared data set contain their own number
+    count: ClassVar = 0  # number of training images to build; a data set that is built states its own
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(28, 28, 1))})

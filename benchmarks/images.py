@@ -1,11 +1,11 @@
-"""The images that every contender trains on."""
+"""The images on which every contender trains."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def digit_images(count: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Return scikit-learn's digits, enlarged three times, at random places of 28x28 pixels: `(count, 28, 28, 1)`."""
+    """Return scikit-learn's digits at three times their size, randomly placed on 28x28 pixels: `(count, 28, 28, 1)`."""
     from sklearn.datasets import load_digits
 
     digits = np.kron(load_digits().images * (255 / 16), np.ones((3, 3))).astype(np.uint8)

@@ -1,12 +1,11 @@
-"""Measure the peak memory of a training run by the number of images, the batch size and the latent variables.
+"""Peak memory of a training run, against the number of images, the batch and the number of latent variables.
 
     python benchmarks/memory.py [--images 10000 100000] [--batches 20 128 512] [--latents 2 50 200]
                                 [--sources resident streamed] [--json FILE]
 
-Every figure comes from a process of its own. It reads 28x28x1 images with `vae.data.ImageSource` from a TFDS data set
-built for the purpose, and trains the 784-200-200 network for an epoch with `vae.training.fit`, with audit, logs and
-checkpoints. The figure is the largest resident set that Linux reports (`getrusage`). Each row changes one thing
-relative to the first row.
+Each number is the largest resident set (`getrusage`) of a process of its own. The process reads 28x28x1 images through
+`vae.data.ImageSource` from a TFDS data set that was built for the purpose, and trains the 784-200-200 network for an
+epoch by `vae.training.fit`, with audit, logs and checkpoints. Each row differs from the first one in one setting.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from vae.compat import load_tensorflow
 MEBIBYTE = 2**20
 VALIDATION_IMAGES = 5_000
 SOURCES: dict[str, dict[str, Any]] = {"resident": {}, "streamed": {"memory_limit": 0.0}}
-"""Ways to read the images: the options of `ImageSource`."""
+"""Ways to read the images: arguments of `ImageSource`."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory of a run, in MiB.
+    """The memory of a run in MiB.
 
     Args:
-        imported: the memory after the imports, before anything is read or built.
-        peak: the largest memory.
+        imported: after the imports, before anything was read or built.
+        peak: the largest value.
     """
 
     imported: float
@@ -64,7 +63,7 @@ def build_images(directory: Path, count: int) -> None:
 
 
 def memory_of_a_run(setting: Setting, directory: Path) -> Memory:
-    """Train for an epoch in this process, which has done nothing else, and return the memory it took."""
+    """Train for an epoch in this process, which has done nothing else, and return its memory."""
     load_tensorflow()
     import digit_sheet  # noqa: F401  (registers the builder)
     from contenders.keras_model import new_model
@@ -81,21 +80,16 @@ def memory_of_a_run(setting: Setting, directory: Path) -> Memory:
         take=setting.images,
         **SOURCES[setting.source],
     )
+    model = new_model("mlp", latents=setting.latents)
+    options = training.TrainingOptions(epochs=1, batch_size=setting.batch)
+    audit = {"analytic": Analytic(), "backend": Backend(), "keras_loss": KerasLoss()}
     with (
         tempfile.TemporaryDirectory() as run,
-        training.RunRecord(Path(run), seed=0, kl="analytic") as record,
+        training.RunRecord(run, seed=0, kl="analytic") as record,
+        training.Checkpoints(record, (), options.steps_per_epoch(source.size("train")), training.Progress()) as saver,
     ):
-        training.fit(
-            new_model("mlp", latents=setting.latents),
-            source,
-            record,
-            epochs=1,
-            batch_size=setting.batch,
-            binarization="dynamic",
-            audit={"analytic": Analytic(), "backend": Backend(), "keras_loss": KerasLoss()},
-            options={},
-            configuration="",
-        )
+        recording = training.recording_callbacks(model, source, record, options, audit, training.Description({}, ""))
+        training.fit(model, source, [*recording, saver], options)
     return Memory(imported, largest_resident_set())
 
 
@@ -105,7 +99,7 @@ def largest_resident_set() -> float:
 
 
 def settings_of(arguments: argparse.Namespace) -> list[Setting]:
-    """Return the settings that change one thing at a time, for every way to read images."""
+    """Return the settings to measure: for each way to read images, one setting changed at a time."""
     settings = []
     for source in arguments.sources:
         first = Setting(source, arguments.images[0])
@@ -116,7 +110,7 @@ def settings_of(arguments: argparse.Namespace) -> list[Setting]:
 
 
 def main() -> None:
-    """Measure, print the table and write the figures if `--json` is given."""
+    """Measure, print the table and write the JSON file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--batches", type=int, nargs="+", default=[20, 128, 512])
@@ -131,9 +125,9 @@ def main() -> None:
     figures = []
     fresh = ProcessPoolExecutor(1, SPAWNED, initializer=silence, max_tasks_per_child=1)
     with tempfile.TemporaryDirectory() as name, fresh, console.status("") as status:
-        directory, most = Path(name), max(arguments.images)
-        status.update(f"building a data set of {most} images")
-        fresh.submit(build_images, directory, most + VALIDATION_IMAGES).result()
+        directory, largest = Path(name), max(arguments.images)
+        status.update(f"building a data set of {largest} images")
+        fresh.submit(build_images, directory, largest + VALIDATION_IMAGES).result()
         for setting in settings_of(arguments):
             status.update(f"training: {setting}")
             memory = fresh.submit(memory_of_a_run, setting, directory).result()

@@ -1,4 +1,4 @@
-"""train.py on several workers: who writes, what is refused, and that a killed worker's run goes on."""
+"""train.py on two workers: only the chief writes, and the run of a killed worker can be resumed."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ COMMON = ["trainer.epochs=8", "trainer.batch_size=100", "model.hidden=[16]", "da
 
 @contextlib.contextmanager
 def two_workers(*arguments: str, cwd: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Two workers on loopback, the chief first; what is left of them at the end is killed."""
+    """Start two workers on loopback, the chief first, and kill them at the end if they still run."""
     addresses = free_addresses(2)
     command = [sys.executable, str(REPOSITORY / "train.py"), "trainer.strategy=multi_worker", *arguments]
     workers = []
@@ -41,8 +41,8 @@ def two_workers(*arguments: str, cwd: Path) -> Iterator[list[subprocess.Popen[st
             worker.communicate()
 
 
-def test_a_worker_is_killed_and_the_run_goes_on(tmp_path: Path) -> None:
-    """Two workers end where one would, to rounding, though one of them was killed on the way."""
+def test_a_run_whose_worker_was_killed_resumes(tmp_path: Path) -> None:
+    """It ends with the weights and figures of a run on one device, up to rounding."""
     (tmp_path / "tmp").mkdir()
     run = tmp_path / "run"
     with two_workers(*COMMON, "hydra.run.dir=run", cwd=tmp_path) as (chief, other):

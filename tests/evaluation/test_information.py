@@ -1,4 +1,4 @@
-"""Active units and mutual information where the answer is known."""
+"""Active units and mutual information in cases whose answer is known."""
 
 import numpy as np
 import pytest
@@ -14,19 +14,19 @@ def test_active_units_are_those_whose_mean_varies() -> None:
     assert active(mu, 4).tolist() == [False, False, True, True]  # variances 0, 0.0025, 0.0225, 1; the threshold is 0.01
 
 
-def test_posteriors_equal_to_the_prior_tell_nothing() -> None:
+def test_posteriors_equal_to_the_prior_carry_no_information() -> None:
     generator = np.random.default_rng(0)
     nothing, z = tf.zeros([400, 3]), generator.normal(size=(400, 3))
-    figures = mutual_information(Gaussian(nothing, nothing), z, kl=0.0)
-    assert figures["mutual_information"] == pytest.approx(0.0, abs=1e-9)
-    assert figures["marginal_kl"] == pytest.approx(0.0, abs=1e-9)
+    quantities = mutual_information(Gaussian(nothing, nothing), z, kl=0.0)
+    assert quantities["mutual_information"] == pytest.approx(0.0, abs=1e-9)
+    assert quantities["marginal_kl"] == pytest.approx(0.0, abs=1e-9)
 
 
-def test_posteriors_far_apart_tell_which_example_it_was() -> None:
+def test_posteriors_far_apart_identify_the_example() -> None:
     mu = 10.0 * np.arange(700, dtype=np.float64)[:, np.newaxis]
-    figures = mutual_information(Gaussian(tf.constant(mu), tf.zeros_like(mu)), mu + 0.3, kl=50.0)
-    assert figures["mutual_information"] == pytest.approx(np.log(700), rel=1e-9)
-    assert figures["marginal_kl"] == pytest.approx(50.0 - np.log(700), rel=1e-9)
+    quantities = mutual_information(Gaussian(tf.constant(mu), tf.zeros_like(mu)), mu + 0.3, kl=50.0)
+    assert quantities["mutual_information"] == pytest.approx(np.log(700), rel=1e-9)
+    assert quantities["marginal_kl"] == pytest.approx(50.0 - np.log(700), rel=1e-9)
 
 
 def test_a_linear_gaussian_channel() -> None:
@@ -35,5 +35,5 @@ def test_a_linear_gaussian_channel() -> None:
     mu = 1.5 * generator.normal(size=(4000, 1))
     z = mu + generator.normal(size=mu.shape)
     posterior = Gaussian(tf.constant(mu), tf.zeros_like(mu))
-    figures = mutual_information(posterior, z, kl=float(np.mean(mu**2) / 2))
-    assert figures["mutual_information"] == pytest.approx(0.5 * np.log(1 + 1.5**2), abs=0.03)  # 4,000 draws
+    quantities = mutual_information(posterior, z, kl=float(np.mean(mu**2) / 2))
+    assert quantities["mutual_information"] == pytest.approx(0.5 * np.log(1 + 1.5**2), abs=0.03)  # 4,000 draws

@@ -1,4 +1,4 @@
-"""The default data: scikit-learn's handwritten digits behind a TFDS builder, built in a second with no network."""
+"""The default data set: scikit-learn's handwritten digits behind a TFDS builder, built without a network in a second."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-GREY_LEVELS = 16  # scikit-learn's pixels are 0 to 16
+GREY_LEVELS = 16  # of scikit-learn's pixels, which are 0 to 16
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
-    """1,797 real handwritten digits, 8x8x1 uint8: 1,437 for training, every fifth for the test."""
+    """1,797 real handwritten digits, 8x8x1 uint8: every fifth for the test, the other 1,438 for training."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar = {"1.0.0": "The 1,797 digits that scikit-learn ships."}

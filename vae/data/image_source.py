@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from vae.data.preparation import prepared_builder
+from vae.data.preparation import prepared_builder, root_folder
 from vae.data.source import READ_AT_A_TIME, Binarization, DataSource, Split
 from vae.data.stored_images import Images, StoredImages, store_images
 from vae.errors import UserError
@@ -185,9 +185,8 @@ class ImageSource(DataSource):
 
     def _unpacked_path(self, split: Split) -> Path:
         name, start, stop = self.ranges()[split]
-        root = Path(self._builder.data_dir_root)
-        folder = Path(self._unpacked_dir) if self._unpacked_dir else root / "unpacked"
-        version = str(Path(self._builder.data_dir).relative_to(root / self._builder.name)).replace("/", "-")
+        folder = Path(self._unpacked_dir) if self._unpacked_dir else root_folder(self._builder) / "unpacked"
+        version = "-".join(Path(self._builder.info.full_name).parts[1:])  # after the configuration, if there is one
         size = "x".join(map(str, self.image_shape)) + ("-inverted" if self._invert else "")
         return folder / self._builder.name / f"{version}-{name}-{start}-{stop}-{size}.npy"
 

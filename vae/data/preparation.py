@@ -19,6 +19,7 @@ PREPARING_FAILED = (
     NonMatchingChecksumError,
     OSError,
     AssertionError,  # raised by TFDS if a file is missing from manual_dir
+    ValueError,  # raised by TFDS for a version that it can read but not prepare
 )
 
 
@@ -46,6 +47,15 @@ def prepared_builder(name: str, directory: str | None, manual_dir: str | None) -
     return _builder(name, directory)  # which knows the sizes of the splits
 
 
+def root_folder(builder: tfds.core.DatasetBuilder) -> Path:
+    """Return the folder of prepared data sets that holds a builder's own.
+
+    `builder.data_dir_root` is another one if the builder was opened by its version.
+    """
+    depth = len(Path(builder.info.full_name).parts)  # name, configuration if there is one, version
+    return Path(builder.data_dir).parents[depth - 1]
+
+
 def _check_folder(option: str, folder: str | None) -> None:
     if folder is not None and not Path(folder).is_dir():
         raise UserError(f"{option}={folder}: there is no such folder")
@@ -65,7 +75,7 @@ def _builder(name: str, directory: str | Path | None) -> tfds.core.DatasetBuilde
 def _prepare(builder: tfds.core.DatasetBuilder, name: str, manual_dir: str | None) -> None:
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    root = Path(builder.data_dir_root)
+    root = root_folder(builder)
     config = tfds.download.DownloadConfig(
         manual_dir=manual_dir,
         # TFDS's default folder is keyed by file name alone: mnist's files would pass for fashion_mnist's

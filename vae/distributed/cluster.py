@@ -1,13 +1,9 @@
-"""The workers of a distributed run: who they are, and that all of them are there before TensorFlow waits for them."""
+"""The workers of a distributed run, as TF_CONFIG or Slurm describes them. Needs no TensorFlow."""
 
-import asyncio
-import contextlib
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from vae.errors import UserError
 
@@ -20,18 +16,15 @@ SLURM = (
     "SLURM_STEP_NODELIST",
     "SLURM_STEP_TASKS_PER_NODE",
 )
-PATIENCE = 40.0  # seconds: with TensorFlow's own start, a worker that waits in vain says so within a minute
-INTERVAL = 0.25  # seconds between two attempts to reach a worker
-GREETING = b"vae\n"
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The workers in TensorFlow's order, and which of them this process is.
+    """The workers in TensorFlow's order, and the place of this process among them.
 
     Args:
-        workers: "host:port" of each.
-        index: this one's.
+        workers: "host:port" of each worker.
+        index: index of this worker.
     """
 
     workers: tuple[str, ...]
@@ -39,17 +32,17 @@ class Cluster:
 
     @property
     def port(self) -> int:
-        """Where this worker listens."""
+        """The port that this worker listens on."""
         return int(self.workers[self.index].rpartition(":")[2])
 
 
 def has_slurm_step(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this process was started by Slurm's `srun`."""
+    """Return True if Slurm's `srun` started this process."""
     return all(name in environment for name in SLURM)
 
 
 def is_chief(strategy: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this process is the one that writes: every process is, but for a multi_worker's others."""
+    """Return True if this process writes the run: of several workers only the first one, else every process."""
     if strategy != "multi_worker":
         return True
     if "TF_CONFIG" in environment:
@@ -58,146 +51,57 @@ def is_chief(strategy: str, environment: Mapping[str, str] = os.environ) -> bool
 
 
 def check_multi_worker(environment: Mapping[str, str] = os.environ) -> None:
-    """What can be known of trainer.strategy=multi_worker before TensorFlow is loaded.
+    """Check the environment that trainer.strategy=multi_worker needs, before TensorFlow is loaded.
 
     Raises:
-        UserError: where neither TF_CONFIG nor Slurm names the workers, or TF_CONFIG is wrong.
+        UserError: if neither TF_CONFIG nor Slurm names the workers, or TF_CONFIG is wrong.
     """
     if "TF_CONFIG" in environment:
         tf_config_cluster(environment)
     elif not has_slurm_step(environment):
-        where = (
-            "a Slurm job, but not a step of it: start it by srun" if "SLURM_JOB_ID" in environment else "no TF_CONFIG"
-        )
+        if "SLURM_JOB_ID" in environment:
+            reason = "this is a Slurm job, but not a step of it: start it by srun"
+        else:
+            reason = "there is no TF_CONFIG"
         raise UserError(
-            f"trainer.strategy=multi_worker: there is {where}; "
+            f"trainer.strategy=multi_worker: {reason}; "
             f"it needs the environment of Slurm's srun or TF_CONFIG='{EXAMPLE}'"
         )
 
 
 def tf_config_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
-    """The cluster that TF_CONFIG describes; a task of type "chief" comes first.
+    """Return the cluster that TF_CONFIG describes. A task of type "chief" comes first.
 
     Raises:
-        UserError: where it is not as TensorFlow needs it.
+        UserError: if TF_CONFIG is not as TensorFlow needs it.
     """
     try:
         config = json.loads(environment["TF_CONFIG"])
     except json.JSONDecodeError as error:
-        raise UserError(f"TF_CONFIG: is not JSON ({error}); it must be as {EXAMPLE}") from None
+        raise UserError(f"TF_CONFIG: is not JSON ({error}); an example: {EXAMPLE}") from None
     cluster, task = (config.get(name) if isinstance(config, dict) else None for name in ("cluster", "task"))
     if not isinstance(cluster, dict) or not isinstance(task, dict):
-        raise UserError(f'TF_CONFIG: must have a "cluster" and a "task", as {EXAMPLE}')
+        raise UserError(f'TF_CONFIG: must have a "cluster" and a "task"; an example: {EXAMPLE}')
     jobs = {name: cluster.get(name, []) for name in ("chief", "worker")}
     if set(cluster) - set(jobs) or not all(isinstance(addresses, list) for addresses in jobs.values()):
-        raise UserError(f'TF_CONFIG: "cluster" must have lists of "worker" (and one "chief"), as {EXAMPLE}')
+        raise UserError(
+            f'TF_CONFIG: "cluster" must have a list named "worker" (and may have "chief"); an example: {EXAMPLE}'
+        )
     workers = [*jobs["chief"], *jobs["worker"]]
     if len(jobs["chief"]) > 1 or not workers:
-        raise UserError(f'TF_CONFIG: "cluster" must name at least one worker and at most one chief, as {EXAMPLE}')
+        raise UserError(
+            f'TF_CONFIG: "cluster" must name at least one worker and at most one chief; an example: {EXAMPLE}'
+        )
     for address in workers:
         host, _, port = str(address).rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise UserError(f"TF_CONFIG: {address} is no host:port")
+            raise UserError(f"TF_CONFIG: {address} is not host:port")
     if len(set(workers)) < len(workers):
         raise UserError("TF_CONFIG: two workers have the same host:port")
     kind, index = task.get("type"), task.get("index")
     if kind not in jobs:
         raise UserError(f'TF_CONFIG: task.type is {json.dumps(kind)}; it must be "worker" (or "chief")')
     if type(index) is not int or not 0 <= index < len(jobs[kind]):
-        count = len(jobs[kind])
-        raise UserError(
-            f"TF_CONFIG: task.index is {json.dumps(index)}; the cluster's {count} of type {kind} are 0 to {count - 1}"
-        )
+        last = len(jobs[kind]) - 1
+        raise UserError(f"TF_CONFIG: task.index is {json.dumps(index)}; the indices of type {kind} are 0 to {last}")
     return Cluster(tuple(workers), index + (len(jobs["chief"]) if kind == "worker" else 0))
-
-
-def meet(cluster: Cluster, facts: Mapping[str, Any], patience: float = PATIENCE) -> None:
-    """Returns when every worker has reached every other: TensorFlow itself would wait for a missing one without end.
-
-    Args:
-        cluster: the workers.
-        facts: what must be the same on all of them, such as the configuration.
-        patience: for how many seconds to wait for the others.
-
-    Raises:
-        UserError: where this worker's port is taken, another is not there in time, or is not of this run.
-    """
-    asyncio.run(_meet(cluster, {"workers": list(cluster.workers), **facts}, patience))
-
-
-async def _meet(cluster: Cluster, facts: Mapping[str, Any], patience: float) -> None:
-    others = {index: address for index, address in enumerate(cluster.workers) if index != cluster.index}
-    missing = dict.fromkeys(others, "does not answer")
-    reached: set[int] = set()
-    everyone, told = asyncio.Event(), asyncio.Semaphore(0)
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Tells a worker that reached this one who this is and, when it is so, that this one has reached everyone."""
-        with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.CancelledError):
-            if await reader.readline() == GREETING:
-                writer.write(json.dumps({"index": cluster.index, **facts}).encode() + b"\n")
-                await everyone.wait()
-                writer.write(GREETING)
-                await writer.drain()
-                told.release()
-
-    async def reach(index: int) -> None:
-        """Returns when that worker, too, has reached everyone."""
-        host, _, port = others[index].rpartition(":")
-        while index in missing:
-            with contextlib.suppress(OSError):
-                reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-                with contextlib.closing(writer):
-                    writer.write(GREETING)
-                    if hello := await reader.readline():
-                        _check_hello(hello, index, others[index], facts)
-                        missing[index] = "waits for another"
-                        reached.add(index)
-                        if reached == set(others):
-                            everyone.set()
-                        if await reader.readline() == GREETING:
-                            del missing[index]
-                            return
-            missing[index] = "does not answer"
-            await asyncio.sleep(INTERVAL)
-
-    try:
-        server = await asyncio.start_server(answer, port=cluster.port)
-    except OSError as error:
-        raise UserError(
-            f"worker {cluster.index}: cannot listen on its port {cluster.port} ({os.strerror(error.errno or 0)})"
-        ) from None
-    waiting = asyncio.get_running_loop().call_later(2, _say_waiting, missing, others, patience)
-    try:
-        async with asyncio.timeout(patience):
-            await asyncio.gather(*(reach(index) for index in others))
-            for _ in others:
-                await told.acquire()
-    except TimeoutError:
-        raise UserError(
-            f"worker {cluster.index}: waited {patience:g} s for {_listed(missing, others)}; all workers must be "
-            "started, with one and the same cluster, on hosts that reach each other"
-        ) from None
-    finally:
-        waiting.cancel()
-        server.close()
-
-
-def _check_hello(hello: bytes, index: int, address: str, facts: Mapping[str, Any]) -> None:
-    try:
-        theirs = dict(json.loads(hello))
-    except (ValueError, TypeError):
-        raise UserError(f"worker {index} ({address}): what answers there is no worker") from None
-    if theirs.get("index") != index:
-        raise UserError(f"worker {index} ({address}): another worker answers there; each needs a task.index of its own")
-    for name, value in facts.items():
-        if theirs.get(name) != value:
-            raise UserError(f"worker {index} ({address}): was started with another {name}: {theirs.get(name)}")
-
-
-def _listed(missing: Mapping[int, str], others: Mapping[int, str]) -> str:
-    return ", ".join(f"worker {index} ({others[index]}), which {reason}" for index, reason in missing.items())
-
-
-def _say_waiting(missing: Mapping[int, str], others: Mapping[int, str], patience: float) -> None:
-    print(f"waiting up to {patience:g} s for {_listed(missing, others)}", file=sys.stderr, flush=True)

@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from vae.compat import keeping_sigterm_handler
 from vae.data import training_images
-from vae.distributed.cluster import PATIENCE, Cluster, check_multi_worker, meet, tf_config_cluster
+from vae.distributed.cluster import Cluster, check_multi_worker, tf_config_cluster
+from vae.distributed.rendezvous import PATIENCE, meet
 from vae.errors import UserError
 from vae.model import VAE
 from vae.random import Rows, Stream, key, normal_like

@@ -1,0 +1,75 @@
+"""The quantities of a model against independent computations."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from vae import VAE
+from vae.evaluation import measure_model
+from vae.latents import BernoulliLatent, CategoricalLatent, LatentFamily
+
+MakeVAE = Callable[..., VAE]
+
+
+def test_more_samples_give_a_tighter_bound(make_vae: MakeVAE, images: NDArray[np.float32]) -> None:
+    vae = make_vae()
+    vae.fit(images, epochs=5, batch_size=10, verbose=0)
+    one, many = (measure_model(vae, [tf.constant(images)], samples, seed=0) for samples in (1, 500))
+    assert many["nll"] < one["nll"]
+    assert many["nll"] < -many["elbo"]
+    # one sample: the nll is an ELBO by another sample; their difference is the noise of fifty images
+    assert one["nll"] == pytest.approx(-one["elbo"], abs=1.0)
+
+
+def test_the_quantities_are_those_of_keras_evaluate(make_vae: MakeVAE, images: NDArray[np.float32]) -> None:
+    vae = make_vae(seed=3)
+    vae.fit(images, epochs=2, verbose=0)
+    evaluated = vae.evaluate(images, batch_size=16, verbose=0, return_dict=True)
+    whole = measure_model(vae, [tf.constant(images)], 60, seed=3)
+    split = measure_model(vae, [tf.constant(images[:20]), tf.constant(images[20:])], 60, seed=3)
+    for name in ("elbo", "reconstruction", "kl"):
+        assert whole[name] == pytest.approx(evaluated[name], rel=1e-5)
+    assert sum(whole["kl_per_latent"]) == pytest.approx(whole["kl"])
+    assert whole["mutual_information"] + whole["marginal_kl"] == pytest.approx(whole["kl"])
+    assert whole["bits_per_dim"] == pytest.approx(whole["nll"] / 64 / np.log(2))
+    assert whole["images"] == 50
+    assert {name: split[name] for name in ("nll", "elbo")} == pytest.approx(
+        {name: whole[name] for name in ("nll", "elbo")}, rel=1e-6
+    )
+    assert measure_model(vae, [tf.constant(images)], 60, seed=3) == whole
+    assert measure_model(vae, [tf.constant(images)], 60, seed=4)["nll"] != whole["nll"]
+
+
+@pytest.mark.parametrize("latents", [BernoulliLatent(4), CategoricalLatent(2, 3)], ids=lambda one: type(one).__name__)
+def test_discrete_models_are_measured_with_samples_that_are_not_relaxed(
+    latents: LatentFamily, make_vae: MakeVAE, images: NDArray[np.float32]
+) -> None:
+    """A sum over all values of z gives log p(x) in float64; the ELBO is below it, and the NLL estimates it."""
+    vae = make_vae(latents=latents)
+    vae.fit(images, batch_size=25, epochs=3, verbose=0)
+    parts = np.eye(3) if isinstance(latents, CategoricalLatent) else np.array([[0.0], [1.0]])
+    every = np.array([np.concatenate(choice) for choice in itertools.product(parts, repeat=latents.size)], np.float32)
+    logits = vae.decode(every).numpy().astype(np.float64).reshape(len(every), 1, -1)
+    x = images.reshape(1, len(images), -1)
+    log_likelihood = np.sum(x * logits - np.logaddexp(0, logits), axis=-1)  # (values of z, images)
+    exact = logsumexp(log_likelihood, axis=0) - np.log(len(every))
+    posterior = vae.encode(images)
+    q = np.exp(posterior.pairwise_log_prob(every).numpy())
+    kl = np.sum(q * (np.log(q) + np.log(len(every))), axis=0)
+    elbo = np.sum(q * log_likelihood, axis=0) - kl
+
+    quantities = measure_model(vae, [tf.constant(images)], 2000, 0)
+    assert set(np.unique(vae(images)["z"])) == {0.0, 1.0}
+    assert quantities["kl"] == pytest.approx(kl.mean(), rel=1e-4)
+    # One draw an image: four standard errors of the reconstruction's mean
+    spread = np.sqrt(np.sum(q * log_likelihood**2, axis=0) - np.sum(q * log_likelihood, axis=0) ** 2)
+    assert abs(quantities["elbo"] - elbo.mean()) < 4 * np.sqrt(np.sum(spread**2)) / len(images)
+    assert elbo.mean() < exact.mean()
+    assert quantities["nll"] == pytest.approx(-exact.mean(), abs=0.02)  # 2,000 of 16 or 9 values
+    information = np.sum(q * (np.log(q) - np.log(q.mean(axis=1, keepdims=True))), axis=0).mean()
+    assert quantities["mutual_information"] == pytest.approx(information, abs=0.5)  # of one draw an image

@@ -1,0 +1,36 @@
+"""The table that evaluate.py prints."""
+
+from pathlib import Path
+
+import pytest
+
+from vae.evaluation import print_quantities, with_progress_bar
+
+QUANTITIES = {
+    "split": "test",
+    "images": 1234,
+    "elbo": -90.1234,
+    "reconstruction": 70.0,
+    "kl": 20.1234,
+    "nll": 88.5,
+    "nll_samples": 500,
+    "mutual_information": 6.5,
+    "marginal_kl": 13.6234,
+    "bits_per_dim": 0.16285,
+    "active_units": 3,
+    "kl_per_latent": [0.001, 12.0, 5.0, 3.1224],
+}
+
+
+def test_the_table_has_every_quantity(capsys: pytest.CaptureFixture[str]) -> None:
+    print_quantities(QUANTITIES, [Path("run/evaluation.json")])
+    printed = capsys.readouterr().out
+    for fact in ("test split, 1,234 images", "-90.123", "70.000", "20.123", "88.500", "500 importance samples"):
+        assert fact in printed
+    for fact in ("6.500", "13.623", "0.1628", "3 of 4", "12.00 5.00 3.12 0.00", "wrote run/evaluation.json"):
+        assert fact in printed
+
+
+def test_no_progress_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(with_progress_bar([1, 2, 3], 3)) == [1, 2, 3]
+    assert capsys.readouterr().out == ""
