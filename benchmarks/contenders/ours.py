@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from contenders import HandIn, Task
 from contenders.keras_model import EPOCHS, HandingIn, new_model
@@ -23,7 +23,7 @@ class TaskImages(DataSource):
         return self._task.training_images() if split == "train" else self._task.validation_images()
 
 
-def fit(task: Task, hand_in: HandIn, engine: str) -> None:
+def fit(task: Task, hand_in: HandIn, engine: Literal["compiled", "keras"]) -> None:
     """Train. The time of a step is the run's own, without validation; the time of an epoch includes everything."""
     model, data = new_model(task.model), TaskImages(task)
     options = training.TrainingOptions(epochs=EPOCHS, batch_size=task.batch, engine=engine)

@@ -13,7 +13,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 import vae
 from vae.config.groups import GROUPS
@@ -36,9 +36,9 @@ class CompletedFiles(ConfigSource):
         file = self._file(config_path)
         if file.is_file():
             text = file.read_text(encoding="utf-8")
-            config, header = OmegaConf.create(text), self._get_header_dict(text)
+            config, header = DictConfig(OmegaConf.create(text)), self._get_header_dict(text)
         elif target := self._target(config_path):
-            config, header = OmegaConf.create({"_target_": target}), {"package": None}
+            config, header = DictConfig({"_target_": target}), {"package": None}
         else:
             raise ConfigLoadError(f"Config not found: {file}")
         name = config_path.partition("/")[0]
@@ -47,7 +47,7 @@ class CompletedFiles(ConfigSource):
             if target or self._target(config_path):
                 try:
                     defaults = {"_target_": target} if "_target_" in config else {}
-                    config = OmegaConf.merge(defaults | group.defaults(target), config)
+                    config = DictConfig(OmegaConf.merge(defaults | group.defaults(target), config))
                 except UserError as error:
                     raise UserError(f"{name}={error}") from None
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)

@@ -111,7 +111,7 @@ class _Source:
         if isinstance(definition, ast.ImportFrom):
             module = _source(self.origin(definition))
             original = next(alias.name for alias in definition.names if name in (alias.asname, alias.name))
-            return module and module.resolve(original)
+            return module.resolve(original) if module else None
         return None
 
 
@@ -156,7 +156,7 @@ def _bases(module: _Source, definition: ast.ClassDef) -> Iterator[tuple[_Source,
         found = module.resolve(name) if "." not in name else None
         if found is None and "." in name:
             with_module = _imported_module(module, name.rpartition(".")[0])
-            found = with_module and with_module.resolve(name.rpartition(".")[2])
+            found = with_module.resolve(name.rpartition(".")[2]) if with_module else None
         if found is not None and isinstance(found[1], ast.ClassDef):
             yield from _bases(found[0], found[1])
 

@@ -1,4 +1,4 @@
-"""The default data set: scikit-learn's handwritten digits behind a TFDS builder, built without a network in a second."""
+"""The default data set: scikit-learn's handwritten digits behind a TFDS builder, built in a second offline."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
