@@ -1,18 +1,19 @@
-"""The recipes of other projects: what their losses really weigh the KL with, derived from their own formulas."""
+"""The recipes of other projects: the weight that their losses give the KL, derived from their own formulas."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from tests.conftest import REPOSITORY, run_here
 from tests.reading import QUICK, history_of, summary_of
-from vae import cli as configuration
+from vae.cli import compose
+from vae.config.stored import plain
+from vae.config.validation import check_train
 
 CONFIGS = REPOSITORY / "configs"
 RECIPES = sorted(path.stem for path in (CONFIGS / "experiment" / "recipe").glob("*.yaml"))
@@ -59,14 +60,8 @@ LOSSES: dict[str, tuple[Loss, bool]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _configs() -> Iterator[None]:
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        yield
-
-
 def composed(recipe: str, *overrides: str) -> DictConfig:
-    return compose("train", [f"experiment=recipe/{recipe}", *overrides])
+    return compose("train", f"experiment=recipe/{recipe}", *overrides)
 
 
 def effective_beta(recipe: str, pixels: int, latents: int) -> float:
@@ -98,7 +93,7 @@ def test_every_recipe_has_its_formula() -> None:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_weight_is_that_of_the_project_s_own_loss(recipe: str) -> None:
     config = composed(recipe)
-    configuration.train_settings(config)
+    check_train(plain(config))
     expected = effective_beta(recipe, pixels_of(config), config.latent.size)
     assert config.beta.value == pytest.approx(expected, rel=1e-9)
     squared = LOSSES[recipe][1]

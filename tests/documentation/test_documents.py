@@ -9,12 +9,13 @@ from typing import Any
 import keras
 import pytest
 import tensorflow as tf
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 
 from tests.conftest import REPOSITORY, run_script
-from vae import cli as configuration
+from vae.cli import compose
+from vae.config.stored import plain
+from vae.config.validation import check_train
 
 PATHS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 DOCUMENTS = {str(path.relative_to(REPOSITORY)): path.read_text() for path in PATHS}
@@ -74,8 +75,7 @@ def test_every_command_composes(command: str) -> None:
             overrides.append(f"{override.key_or_group}={next(override.sweep_string_iterator())}")
         elif not override.key_or_group.startswith("hydra"):
             overrides.append(override.input_line)
-    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
-        assert configuration.train_settings(compose("train", overrides)).trainer.epochs > 0
+    check_train(plain(compose("train", *overrides)))
 
 
 @pytest.mark.parametrize("path", PATHS[:2], ids=lambda path: path.name)

@@ -1,7 +1,7 @@
 """The command line: arguments, errors, sweeps and resume."""
 
 from vae.cli.config_source import CONFIGS
-from vae.cli.main import call, main
+from vae.cli.main import call, compose, main
 from vae.cli.outcome import show_outcome
 from vae.cli.preflight import Preflight
 from vae.cli.resume import measured_run, shared_facts
@@ -11,6 +11,7 @@ __all__ = [
     "CONFIGS",
     "Preflight",
     "call",
+    "compose",
     "description_of_run",
     "facts_of_run",
     "is_finished_run_of_sweep",

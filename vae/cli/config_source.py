@@ -94,6 +94,7 @@ class CompletedSearchPath(SearchPathPlugin):
 
 
 def register() -> None:
-    """Register the source and the search path with Hydra."""
+    """Register the source, the search path and the arithmetic of the recipes with Hydra."""
+    OmegaConf.register_new_resolver("quotient", lambda number, divisor: number / divisor, replace=True)
     Plugins.instance().register(CompletedFiles)
     Plugins.instance().register(CompletedSearchPath)

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import hydra
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
 from vae.cli import config_source, help
 from vae.cli.arguments import prepared
@@ -50,6 +53,22 @@ def call(task: Callable[[], Any], arguments: Sequence[str]) -> int:
     return 0
 
 
+def compose(script: str, *arguments: str) -> DictConfig:
+    """Return the configuration that a script would compose, without running it.
+
+    Args:
+        script: "train" or "evaluate".
+        *arguments: overrides as in a shell, such as "kl=backend".
+
+    Raises:
+        UserError: if an argument names a class that does not exist, or a run to resume that does not.
+        hydra.errors.HydraException: if an option does not exist.
+    """
+    config_source.register()
+    with _restored(), initialize_config_dir(config_source.CONFIGS, version_base="1.3"):
+        return hydra.compose(script, prepared(arguments))
+
+
 def current_arguments() -> list[str]:
     """Return the arguments of the command that is running."""
     return sys.argv[1:]
@@ -73,14 +92,14 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
 @contextlib.contextmanager
 def _restored() -> Iterator[None]:
     """Restore what Hydra and a script change in their process: Hydra's singletons, arguments, signals and warnings."""
-    hydra, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    running, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     full_error = os.environ.get("HYDRA_FULL_ERROR")
     arguments, terminate, format_warning = sys.argv, signal.getsignal(signal.SIGTERM), warnings.formatwarning
     GlobalHydra.instance().clear()
     try:
         yield
     finally:
-        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = hydra, config
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = running, config
         sys.argv, warnings.formatwarning = arguments, format_warning
         signal.signal(signal.SIGTERM, terminate)
         os.environ.pop("HYDRA_FULL_ERROR", None)
