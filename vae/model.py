@@ -19,7 +19,7 @@ from vae.options import NonNegativeFloat, Seed
 from vae.random import Key, Rows, Stream, key, row_keys
 from vae.saving import register
 
-for name in vae.kl.__all__:
+for name in dir(vae.kl):
     getattr(vae.kl, name)  # loads it, and so registers the regularizers that a saved model may name
 
 

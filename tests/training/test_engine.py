@@ -95,7 +95,7 @@ def test_weights_of_examples_reach_every_figure(engine: str, make_vae: MakeVAE, 
     ours, stock = make_vae(Backend()), make_vae(Backend())
     rows = trained(ours, tmp_path / "run", engine, count=90, weights=weights, epochs=5)
     logs = fitted_by_keras(stock, grey_images(120)[:90], epochs=5, weights=weights)
-    for name in ("elbo", "kl", "reconstruction", "regularizer"):
+    for name in ("loss", "elbo", "kl", "reconstruction", "regularizer"):
         assert [float(row[f"train/{name}"]) for row in rows] == pytest.approx([log[name] for log in logs], rel=2e-5)
     for left, right in zip(ours.trainable_weights, stock.trainable_weights, strict=True):
         assert np.allclose(left, right, atol=2e-4)
