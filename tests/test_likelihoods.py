@@ -1,12 +1,16 @@
 """Densities in nats against scipy."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from numpy.typing import NDArray
 from scipy.stats import bernoulli, norm
 
-from vae.likelihoods import BernoulliLikelihood, GaussianLikelihood
+from vae.errors import UserError
+from vae.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood
 
 SHAPE = (3, 4, 5, 2)
 
@@ -43,9 +47,35 @@ def test_the_learned_scale_is_trainable_and_bounded() -> None:
 
 
 @pytest.mark.parametrize("scale", [0, -1.0, "wide", None])
-def test_refuses_a_scale_that_is_none(scale: object) -> None:
-    with pytest.raises(ValueError, match="must be 'learned' or a number above 0"):
+def test_refuses_another_scale(scale: object) -> None:
+    with pytest.raises(UserError, match=r"scale=.*'learned' or .*(number|greater than 0)"):
         GaussianLikelihood(scale)  # type: ignore[arg-type]
+
+
+def test_a_likelihood_of_the_user_is_registered_and_checked() -> None:
+    class Laplace(Likelihood):
+        def __init__(self, width: float = 0.1, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.width = width
+
+        def log_prob(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+            return -tf.reduce_sum(tf.abs(images - parameters), axis=(1, 2, 3)) / self.width
+
+        def call(self, parameters: tf.Tensor) -> tf.Tensor:
+            return parameters
+
+        def initial_parameters(self, mean_image: NDArray[np.float32]) -> NDArray[np.float32]:
+            return mean_image
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "width": self.width}
+
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(Laplace(0.2)))
+    assert again.width == 0.2
+    with pytest.raises(UserError, match="width=wide"):
+        Laplace("wide")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="abstract"):
+        Likelihood()  # type: ignore[abstract]
 
 
 def test_means_are_images() -> None:

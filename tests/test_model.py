@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from tests.conftest import REPOSITORY
 from tests.kl.conftest import VARIANTS, build
 from vae import VAE
-from vae.kl import Analytic, Backend, KerasLoss
+from vae.errors import UserError
+from vae.kl import Analytic, Backend, KerasLoss, MonteCarlo
 from vae.likelihoods import GaussianLikelihood
 from vae.networks import Conv
+from vae.random import Rows
+from vae.schedules import Linear
 
 Images = NDArray[np.float32]
 MakeVAE = Callable[..., VAE]
@@ -79,6 +82,74 @@ def test_sample_weight_reaches_every_term(make_vae: MakeVAE, images: Images) -> 
     assert measured["reconstruction"] == pytest.approx(np.average(reconstruction, weights=weight), rel=1e-5)
     assert measured["kl"] == pytest.approx(np.average(kl, weights=weight), rel=1e-4)
     assert measured["loss"] == pytest.approx(np.average(reconstruction + kl, weights=weight), rel=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_every_logged_mean_is_by_weight(jit_compile: bool, make_vae: MakeVAE, images: Images) -> None:
+    """The loss too, though Keras averages it by batch sizes: over three batches of a frozen model, under a schedule."""
+    weight = np.random.default_rng(1).uniform(0, 2, len(images)).astype(np.float32)
+    weight[:18] *= 0.01
+    vae = make_vae(beta=2.0, schedule=Linear(4, 0.25))
+    vae.compile(keras.optimizers.SGD(0.0), jit_compile=jit_compile)
+    terms = []
+    for step, first in enumerate(range(0, 50, 20)):
+        batch = images[first : first + 20]
+        vae.batches_seen.assign(step)
+        reconstruction, kl = numpy_terms(vae, batch, vae(batch, training=True))
+        terms += [(reconstruction + 2.0 * (0.25 + 0.75 * step / 4) * kl, reconstruction, kl)]
+    loss, reconstruction, kl = (np.average(values, weights=weight) for values in np.concatenate(terms, axis=1))
+    vae.batches_seen.assign(0)
+    data = {"x": images, "y": images, "sample_weight": weight}
+    measured = vae.fit(**data, batch_size=20, shuffle=False, verbose=0).history
+    expected = {
+        "loss": loss,
+        "regularizer": kl,
+        "elbo": -reconstruction - kl,
+        "reconstruction": reconstruction,
+        "kl": kl,
+    }
+    assert {name: values[0] for name, values in measured.items()} == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_terms_of_each_image(make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae()
+    outputs = vae(images)
+    posterior = vae.latent.posterior(outputs["posterior"])
+    terms = vae.per_example_terms(images, posterior, vae.prior_distribution(), outputs["z"], outputs["likelihood"])
+    reconstruction, kl = numpy_terms(vae, images, outputs)
+    assert terms.keys() == {"reconstruction", "kl"}
+    assert terms["reconstruction"].numpy() == pytest.approx(reconstruction, rel=1e-5)
+    assert terms["kl"].numpy() == pytest.approx(kl, abs=2e-4)
+
+
+def test_a_part_of_a_batch_has_the_draws_of_the_whole(make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae(MonteCarlo("symmetric", samples=3))
+    outputs = vae(images, training=True)
+    part = vae(images[20:], training=True, rows=Rows(20, 50))
+    assert np.allclose(part["z"], outputs["z"][20:], atol=1e-6)
+    step = int(vae.batches_seen.numpy())
+    losses = []
+    for first, end in ((0, 50), (0, 20), (20, 50)):
+        rows = Rows(first, 50)
+        part = vae(images[first:end], training=True, rows=rows)
+        losses.append(float(vae.compute_loss(images[first:end], y_pred=part, rows=rows)))
+        vae.batches_seen.assign(step)
+    assert losses[0] == pytest.approx((20 * losses[1] + 30 * losses[2]) / 50, rel=1e-6)
+
+
+def test_a_call_in_a_graph_returns_tensors(make_vae: MakeVAE, images: Images) -> None:
+    outputs = tf.function(make_vae())(images)
+    assert {name: tuple(value.shape) for name, value in outputs.items()} == {
+        "posterior": (50, 8),
+        "z": (50, 4),
+        "likelihood": (50, 8, 8, 1),
+    }
+
+
+def test_refuses_parts_of_another_kind(make_vae: MakeVAE) -> None:
+    for options, message in (({"kl": "analytic"}, "kl=analytic: .*KLRegularizer"), ({"beta": -1.0}, "beta=-1.0: .*0")):
+        with pytest.raises(UserError, match=message):
+            make_vae(**options)
 
 
 @pytest.mark.parametrize(

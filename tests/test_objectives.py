@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tests.kl.conftest import KEY
 from vae import VAE
 from vae.errors import UserError
 from vae.kl import Analytic, KerasLoss, KLRegularizer, TotalCorrelation
@@ -28,7 +29,7 @@ def posterior() -> Gaussian:
 
 
 def term(objective: ELBO, kl: KLRegularizer, posterior: Gaussian, weight: NDArray[np.float32] | None = None) -> float:
-    return float(objective.term(kl, posterior, PRIOR, posterior.mean, weight, 0))
+    return float(objective.term(kl, posterior, PRIOR, posterior.mean, key=KEY, step=0, sample_weight=weight))
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
@@ -47,7 +48,7 @@ def test_a_group_below_its_free_bits_has_no_gradient(posterior: Gaussian) -> Non
     with tf.GradientTape() as tape:
         tape.watch(mu)
         q = Gaussian(mu, posterior.log_var)
-        value = ELBO(free_bits=0.3).term(Analytic(), q, PRIOR, mu, None, 0)
+        value = ELBO(free_bits=0.3).term(Analytic(), q, PRIOR, mu, key=KEY, step=0)
     slope = tape.gradient(value, mu).numpy()
     assert np.all(slope[:, :2] == 0.0)
     assert slope[:, 2:] == pytest.approx(mu.numpy()[:, 2:] / 7, rel=1e-5)
@@ -57,30 +58,34 @@ def test_free_bits_keep_a_regularizer_s_own_reduction(posterior: Gaussian) -> No
     for weight in (None, WEIGHT):
         canonical = term(ELBO(free_bits=0.3), KerasLoss(calibrate=True), posterior, weight)
         averaged = term(ELBO(free_bits=0.3), KerasLoss(), posterior, weight)
-        plain = [float(kl(posterior, PRIOR, posterior.mean, weight)) for kl in (KerasLoss(calibrate=True), KerasLoss())]
+        plain = [
+            float(kl(posterior, PRIOR, posterior.mean, key=KEY, sample_weight=weight))
+            for kl in (KerasLoss(calibrate=True), KerasLoss())
+        ]
         assert averaged / canonical == pytest.approx(plain[1] / plain[0], rel=1e-4)
 
 
 def test_capacity_rises_to_its_value(posterior: Gaussian) -> None:
     """Burgess et al. 2018, equation 8: |KL - C|, C from 0 to its value over the ramp."""
     kl = float(np.mean(np.sum(posterior.mu.numpy().astype(float) ** 2 / 2, axis=1)))
-    objective = ELBO(capacity=6.0, ramp=10)
-    for step, capacity in ((0, 0.0), (5, 3.0), (10, 6.0), (50, 6.0)):
-        value = float(objective.term(Analytic(), posterior, PRIOR, posterior.mean, None, step))
-        assert value == pytest.approx(abs(kl - capacity), rel=1e-5)
+    for objective in (ELBO(capacity=6.0, ramp=10), ELBO(capacity=6.0, ramp=2.5, unit="epochs", steps_per_epoch=4)):
+        for step, capacity in ((0, 0.0), (5, 3.0), (10, 6.0), (50, 6.0)):
+            value = float(objective.term(Analytic(), posterior, PRIOR, posterior.mean, key=KEY, step=step))
+            assert value == pytest.approx(abs(kl - capacity), rel=1e-5)
 
 
-def test_says_what_is_wrong(posterior: Gaussian) -> None:
-    with pytest.raises(UserError, match=r"objective.free_bits=0.1: TotalCorrelation has no value for each latent"):
+def test_refuses_bad_values(posterior: Gaussian) -> None:
+    with pytest.raises(UserError, match=r"objective.free_bits=0.1: TotalCorrelation has no values per latent"):
         term(ELBO(free_bits=0.1), TotalCorrelation(), posterior)
     with pytest.raises(UserError, match=r"objective.group_size=3: does not divide 4 latent variables"):
         term(ELBO(free_bits=0.1, group_size=3), Analytic(), posterior)
     for options, words in (
-        ({"free_bits": -1.0}, "free_bits=-1.0: must be 0 or more"),
-        ({"group_size": 0}, "group_size=0: must be 1 or more"),
-        ({"capacity": -2.0}, "capacity=-2.0: must be 0 or more"),
+        ({"free_bits": -1.0}, "free_bits=-1.0: .*0"),
+        ({"group_size": 0}, "group_size=0: .*greater than 0"),
+        ({"capacity": -2.0}, "capacity=-2.0: .*0"),
+        ({"capacity": 2.0, "unit": "epochs"}, "unit=epochs: .*steps_per_epoch"),
     ):
-        with pytest.raises(ValueError, match=f"objective.{words}"):
+        with pytest.raises(UserError, match=words):
             ELBO(**options)  # type: ignore[arg-type]
 
 
@@ -111,7 +116,7 @@ def test_all_of_it_comes_back_from_a_file(
     vae.save(path)
     again = keras.models.load_model(path)
     assert float(again.current_beta()) == float(vae.current_beta()) == 1.0
-    assert again.objective.get_config() == vae.objectives.get_config()
+    assert again.objective.get_config() == vae.objective.get_config()
     for one in (vae, again):  # the same steps from here: temperature, capacity and beta go on
         one.fit(images, batch_size=25, epochs=2, verbose=0, shuffle=False)
     assert all(np.array_equal(*pair) for pair in zip(vae.get_weights(), again.get_weights(), strict=True))

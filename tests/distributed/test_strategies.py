@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import REPOSITORY, free_addresses
-from tests.training import worker
+from tests.distributed import worker
 from vae import VAE
 from vae.distributed.strategies import build_strategy, check_divisible, slurm_cluster
 from vae.errors import UserError
@@ -123,12 +123,12 @@ def test_a_slurm_task_finds_its_own_address(host: str, index: int, monkeypatch: 
         slurm_cluster()
 
 
-def test_what_is_no_mean_over_examples_is_refused(make_vae: Callable[..., VAE]) -> None:
+def test_refuses_a_regularizer_that_is_not_a_mean_over_examples(make_vae: Callable[..., VAE]) -> None:
     calibrated = KerasLoss("symmetric", reduction="sum", calibrate=True)
     for kl in (Analytic(), Analytic("reverse"), KerasLoss(), calibrated, MonteCarlo("symmetric", samples=3)):
         check_divisible(make_vae(kl))
     for kl in (KerasLoss(reduction="sum"), TotalCorrelation()):
-        with pytest.raises(UserError, match=f"{type(kl).__name__} with these options is no mean over examples"):
+        with pytest.raises(UserError, match=f"{type(kl).__name__} with these options is not a mean over examples"):
             check_divisible(make_vae(kl))
-    with pytest.raises(UserError, match="Analytic with these options is no mean over examples"):
+    with pytest.raises(UserError, match="Analytic with these options is not a mean over examples"):
         check_divisible(make_vae(objective=ELBO(free_bits=0.5)))

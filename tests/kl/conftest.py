@@ -16,6 +16,8 @@ from vae.random import Stream, key
 
 OPTIONS = sorted(path.stem for path in (REPOSITORY / "configs" / "kl").glob("*.yaml"))
 DIRECTIONS = ("forward", "reverse", "symmetric")
+#: The key of a regularizer's own draws.
+KEY = key(0, Stream.TRAINING_REGULARIZER, 0)
 
 
 def directions(option: str) -> list[str]:

@@ -1,16 +1,19 @@
 """The loss class: the function to the bit before its reduction, and what each reduction makes of that."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.kl.conftest import KEY
+from vae.errors import UserError
 from vae.kl import Backend, KerasLoss
-from vae.kl.keras_loss import REDUCTIONS
+from vae.kl.arguments import Reduction
 
+REDUCTIONS = get_args(Reduction)
 WEIGHT = np.array([0.0, 1.0, 2.0, 0.5, 3.0, 1.0], np.float32)
 
 
@@ -22,14 +25,16 @@ def test_equals_the_function_to_the_bit(direction: str, support: str, gaussians:
     vectors = function.probability_vectors(posterior, prior)
     unreduced = keras.losses.KLDivergence(reduction=None)(*vectors)
     assert np.array_equal(unreduced, keras.losses.kl_divergence(*vectors))
-    assert np.array_equal(loss.per_latent(posterior, prior, z), function.per_latent(posterior, prior, z))
-    assert float(loss(posterior, prior, z)) == float(function(posterior, prior, z))
+    assert np.array_equal(
+        loss.per_latent(posterior, prior, z, key=KEY), function.per_latent(posterior, prior, z, key=KEY)
+    )
+    assert float(loss(posterior, prior, z, key=KEY)) == float(function(posterior, prior, z, key=KEY))
 
 
 def test_each_reduction_is_the_class_s_own(gaussians: Callable[..., Any]) -> None:
     """Against the formulas, in float64, on (batch, latents) values."""
     posterior, prior, z = gaussians()
-    values = Backend().per_latent(posterior, prior, z).numpy().astype(np.float64)
+    values = Backend().per_latent(posterior, prior, z, key=KEY).numpy().astype(np.float64)
     weighted = WEIGHT[:, np.newaxis] * values
     expected = {
         "sum_over_batch_size": (values.mean(), weighted.mean()),
@@ -41,7 +46,10 @@ def test_each_reduction_is_the_class_s_own(gaussians: Callable[..., Any]) -> Non
     assert expected.keys() == set(REDUCTIONS)
     for reduction, figures in expected.items():
         loss = KerasLoss(reduction=reduction)
-        measured = (float(loss(posterior, prior, z)), float(loss(posterior, prior, z, tf.constant(WEIGHT))))
+        measured = (
+            float(loss(posterior, prior, z, key=KEY)),
+            float(loss(posterior, prior, z, key=KEY, sample_weight=tf.constant(WEIGHT))),
+        )
         assert measured == pytest.approx(figures, rel=1e-5), reduction
 
 
@@ -50,8 +58,10 @@ def test_each_reduction_is_the_class_s_own(gaussians: Callable[..., Any]) -> Non
 def test_calibrated_is_canonical(reduction: str, weight: Any, gaussians: Callable[..., Any]) -> None:
     posterior, prior, z = gaussians()
     calibrated = KerasLoss(reduction=reduction, calibrate=True)
-    canonical = Backend()(posterior, prior, z, weight)
-    assert float(calibrated(posterior, prior, z, weight)) == pytest.approx(float(canonical), rel=1e-5)
+    canonical = Backend()(posterior, prior, z, key=KEY, sample_weight=weight)
+    assert float(calibrated(posterior, prior, z, key=KEY, sample_weight=weight)) == pytest.approx(
+        float(canonical), rel=1e-5
+    )
 
 
 def test_explains_its_reduction() -> None:
@@ -61,5 +71,5 @@ def test_explains_its_reduction() -> None:
 
 
 def test_refuses_an_unknown_reduction() -> None:
-    with pytest.raises(ValueError, match=r"kl\.reduction=median: must be one of sum_over_batch_size, mean"):
+    with pytest.raises(UserError, match=r"reduction=median: .*'sum_over_batch_size', 'mean'"):
         KerasLoss(reduction="median")

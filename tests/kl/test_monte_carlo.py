@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.kl.conftest import KEY
+from vae.errors import UserError
 from vae.kl import Analytic, MonteCarlo
 from vae.latents import Gaussian
-from vae.random import Stream, key, regularizer_key
+from vae.random import Stream, key, row_keys
 
 PRIOR = Gaussian(tf.zeros([1, 2]), tf.zeros([1, 2]))
 MU, LOG_VAR = np.array([[0.8, -0.3]]), np.array([[-0.5, 0.3]])
@@ -18,11 +20,10 @@ def test_is_unbiased(direction: str, samples: int) -> None:
     """The same posterior in 100,000 rows: the mean over rows within four of its standard errors of the exact value."""
     rows = 100_000
     posterior = Gaussian(*(tf.tile(tf.constant(value, tf.float32), [rows, 1]) for value in (MU, LOG_VAR)))
-    with regularizer_key(key(1, Stream.TRAINING_REGULARIZER, 0)):
-        z = posterior.sample(key(2, Stream.TRAINING_POSTERIOR, 0))
-        values = MonteCarlo(direction, samples).per_latent(posterior, PRIOR, z).numpy().astype(np.float64)
+    z = posterior.sample(key(2, Stream.TRAINING_POSTERIOR, 0))
+    values = MonteCarlo(direction, samples).per_latent(posterior, PRIOR, z, key=KEY).numpy().astype(np.float64)
     one = Gaussian(tf.constant(MU, tf.float32), tf.constant(LOG_VAR, tf.float32))
-    exact = Analytic(direction).per_latent(one, PRIOR, one.mean).numpy()[0]
+    exact = Analytic(direction).per_latent(one, PRIOR, one.mean, key=KEY).numpy()[0]
     error = values.std(axis=0) / np.sqrt(rows)
     assert np.all(np.abs(values.mean(axis=0) - exact) < 4 * error)
     assert np.all(error < 0.02)
@@ -38,7 +39,7 @@ def test_its_gradient_is_unbiased(direction: str) -> None:
             tape.watch(parameters)
             posterior = Gaussian(*parameters)
             z = posterior.sample(key(2, Stream.TRAINING_POSTERIOR, 0))
-            value = tf.reduce_sum(regularizer.per_latent(posterior, PRIOR, z))
+            value = tf.reduce_sum(regularizer.per_latent(posterior, PRIOR, z, key=KEY))
         slopes[name] = np.stack([slope.numpy().astype(np.float64) for slope in tape.gradient(value, parameters)])
     error = slopes["estimate"].std(axis=1) / np.sqrt(rows)
     assert np.all(np.abs(slopes["estimate"].mean(axis=1) - slopes["exact"].mean(axis=1)) < 4 * error)
@@ -47,7 +48,7 @@ def test_its_gradient_is_unbiased(direction: str) -> None:
 def test_more_samples_have_a_smaller_error() -> None:
     posterior = Gaussian(*(tf.tile(tf.constant(value, tf.float32), [20_000, 1]) for value in (MU, LOG_VAR)))
     z = posterior.sample(key(2, Stream.TRAINING_POSTERIOR, 0))
-    spread = [MonteCarlo(samples=n).per_latent(posterior, PRIOR, z).numpy().std(axis=0) for n in (1, 16)]
+    spread = [MonteCarlo(samples=n).per_latent(posterior, PRIOR, z, key=KEY).numpy().std(axis=0) for n in (1, 16)]
     assert spread[0] / spread[1] == pytest.approx([4.0, 4.0], rel=0.05)  # the square root of 16
 
 
@@ -55,9 +56,26 @@ def test_forward_uses_the_decoder_s_sample() -> None:
     posterior = Gaussian(tf.constant(MU, tf.float32), tf.constant(LOG_VAR, tf.float32))
     z = tf.constant([[2.0, -1.0]])
     expected = (posterior.log_prob(z) - PRIOR.log_prob(z)).numpy()
-    assert MonteCarlo().per_latent(posterior, PRIOR, z).numpy() == pytest.approx(expected, rel=1e-6)
+    assert MonteCarlo().per_latent(posterior, PRIOR, z, key=KEY).numpy() == pytest.approx(expected, rel=1e-6)
 
 
-def test_says_what_is_wrong() -> None:
-    with pytest.raises(ValueError, match=r"kl.samples=0: must be 1 or more"):
+def test_refuses_less_than_one_sample() -> None:
+    with pytest.raises(UserError, match=r"samples=0: .*greater than 0"):
         MonteCarlo(samples=0)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "symmetric"])
+def test_row_keys_are_as_good_as_one(direction: str) -> None:
+    """With a key for each of 20,000 rows: unbiased, and a row's estimate depends on its own key only."""
+    rows = 20_000
+    posterior = Gaussian(*(tf.tile(tf.constant(value, tf.float32), [rows, 1]) for value in (MU, LOG_VAR)))
+    z = posterior.sample(key(2, Stream.TRAINING_POSTERIOR, 0))
+    keys = row_keys(1, Stream.EVALUATION_REGULARIZER, 0, rows)
+    values = MonteCarlo(direction, 2).per_latent(posterior, PRIOR, z, key=keys).numpy().astype(np.float64)
+    one = Gaussian(tf.constant(MU, tf.float32), tf.constant(LOG_VAR, tf.float32))
+    exact = Analytic(direction).per_latent(one, PRIOR, one.mean, key=KEY).numpy()[0]
+    assert np.all(np.abs(values.mean(axis=0) - exact) < 4 * values.std(axis=0) / np.sqrt(rows))
+    part = Gaussian(posterior.mu[5:9], posterior.log_var[5:9])
+    keys = row_keys(1, Stream.EVALUATION_REGULARIZER, 5, 4)
+    alone = MonteCarlo(direction, 2).per_latent(part, PRIOR, z[5:9], key=keys)
+    assert alone.numpy() == pytest.approx(values[5:9], rel=1e-6)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
 
-from vae.kl import divergence, plain
+from vae.kl import divergence
+from vae.kl.arguments import Reduction
 
 IMPLEMENTATIONS = ("backend", "keras_loss", "analytic")
 DIRECTIONS = ("forward", "reverse", "symmetric", "jensen_shannon")
+REDUCTIONS = (*get_args(Reduction), None)
 TINY = float(np.finfo(np.float32).tiny)
 
 Vectors = NDArray[np.float64]
@@ -133,7 +135,7 @@ def test_each_reduction(implementation: str, vectors: tuple[Vectors, Vectors]) -
             "mean": products.sum() / 12,
             "mean_with_sample_weight": products.sum() / (12 if weight is None else weight.sum()),
         }
-        assert formulas.keys() == set(plain.OPTIONS["reduction"])
+        assert formulas.keys() == {*REDUCTIONS}
         options: dict[str, Any] = {"implementation": implementation, "direction": "symmetric", "sample_weight": weight}
         for reduction, formula in formulas.items():
             reduced = divergence(*vectors, reduction=reduction, **options)
@@ -159,7 +161,7 @@ OF_EXAMPLES = np.array([0.0, 1.0, 2.0, 0.5])
 def test_weights_and_reductions_are_the_class_s(rows: Any, weight: Any, vectors: tuple[Vectors, Vectors]) -> None:
     """To the bit, whatever the ranks: where only one of values and weights ends in an axis of length 1, too."""
     p, q = (vector[rows] for vector in vectors)
-    for reduction in plain.OPTIONS["reduction"]:
+    for reduction in REDUCTIONS:
         ours = divergence(p, q, implementation="backend", reduction=reduction, sample_weight=weight)
         theirs = keras.losses.KLDivergence(reduction=reduction, dtype="float64")(p, q, sample_weight=weight)
         assert np.array_equal(np.ravel(ours), np.ravel(theirs)), reduction
@@ -247,7 +249,7 @@ GOOD = [[0.5, 0.5], [0.2, 0.8]]
         ((GOOD, [[1.5, -0.5], [0.5, 0.5]]), "q[0] sums to 1: must hold no negative entry"),
     ],
 )
-def test_says_what_is_wrong_with_vectors(arguments: tuple[Any, Any], message: str) -> None:
+def test_refuses_bad_vectors(arguments: tuple[Any, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         divergence(*arguments)
 
@@ -255,18 +257,15 @@ def test_says_what_is_wrong_with_vectors(arguments: tuple[Any, Any], message: st
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"implementation": "exact"}, "implementation=exact: must be one of backend, keras_loss, analytic"),
-        ({"direction": "up"}, "direction=up: must be one of forward, reverse, symmetric, jensen_shannon"),
-        (
-            {"reduction": "median"},
-            "reduction=median: must be one of sum_over_batch_size, mean, mean_with_sample_weight, sum, none, None",
-        ),
-        ({"sample_weight": [1.0] * 3}, "sample_weight.shape=(3,): must broadcast to p.shape[:-1], (2,)"),
-        ({"sample_weight": [[1.0] * 2] * 2}, "sample_weight.shape=(2, 2): must broadcast to p.shape[:-1], (2,)"),
+        ({"implementation": "exact"}, "implementation=exact: .*'backend', 'keras_loss' or 'analytic'"),
+        ({"direction": "up"}, "direction=up: .*'forward', 'reverse' or 'symmetric' or .*'jensen_shannon'"),
+        ({"reduction": "median"}, "reduction=median: .*'mean_with_sample_weight', 'sum' or 'none'"),
+        ({"sample_weight": [1.0] * 3}, re.escape("sample_weight.shape=(3,): must broadcast to p.shape[:-1], (2,)")),
+        ({"sample_weight": [[1.0] * 2] * 2}, re.escape("sample_weight.shape=(2, 2): must broadcast to p.shape[:-1]")),
     ],
 )
-def test_says_what_is_wrong_with_options(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+def test_refuses_bad_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
         divergence(GOOD, GOOD, **options)
 
 

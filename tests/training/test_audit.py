@@ -1,4 +1,4 @@
-"""The audit against gradients that NumPy differentiates numerically."""
+"""The audit against numerical derivatives in NumPy, and the independence of its draws."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from vae import VAE
-from vae.kl import Analytic, Backend, KerasLoss
+from vae.kl import Analytic, Backend, KerasLoss, KLRegularizer, MaximumMeanDiscrepancy, MonteCarlo
 from vae.training.audit import Audit
 
 
-def audited(vae: VAE, images: NDArray[np.float32], **regularizers: Analytic | Backend) -> dict[str, float]:
+def audited(vae: VAE, images: NDArray[np.float32], **regularizers: KLRegularizer) -> dict[str, float]:
     audit = Audit(regularizers, tf.constant(images))
     audit.set_model(vae)
     logs: dict[str, float] = {}
@@ -66,6 +66,37 @@ def test_gradients_equal_differences(make_vae: Callable[..., VAE], images: NDArr
         np.linalg.norm(other) / np.linalg.norm(exact), rel=1e-3
     )
     assert logs["audit/gap/reverse"] == pytest.approx(reverse(parameters) - forward(parameters), abs=1e-4)
+
+
+def test_the_regularizer_s_samples_are_not_z(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
+    """A second sample is another draw: the estimate moves, and by more samples closer to the exact KL."""
+    vae = make_vae()
+    vae.encoder.get_layer("posterior").bias.assign([0.0] * 4 + [-2.0] * 4)
+    names = {1: "one", 2: "two", 1000: "many"}
+    gaps = dict.fromkeys(names.values(), 0.0)
+    for step in range(5):
+        vae.batches_seen.assign(step)
+        logs = audited(vae, images, **{name: MonteCarlo(samples=n) for n, name in names.items()})
+        assert logs["audit/value/two"] != pytest.approx(logs["audit/value/one"], rel=1e-4)
+        gaps = {name: gap + abs(logs[f"audit/gap/{name}"]) for name, gap in gaps.items()}
+    assert gaps["many"] < 0.3 * gaps["one"]  # the standard error falls by a factor of about 30
+
+
+def test_mmd_s_prior_sample_is_independent_of_z(make_vae: Callable[..., VAE]) -> None:
+    """At the prior MMD is 0 on average over steps; with one noise for both samples it would be negative throughout."""
+    vae = make_vae()
+    for layer in vae.encoder.layers[-1:]:
+        layer.kernel.assign(tf.zeros_like(layer.kernel))  # mu and log_var are 0, as in the prior
+    images = np.zeros((64, 8, 8, 1), np.float32)
+    audit = Audit({"mmd": MaximumMeanDiscrepancy()}, tf.constant(images))
+    audit.set_model(vae)
+    values = []
+    for step in range(60):
+        vae.batches_seen.assign(step)
+        logs: dict[str, float] = {}
+        audit.on_epoch_end(step, logs)
+        values.append(logs["audit/value/mmd"])
+    assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(60)
 
 
 def test_clipping_shows(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
