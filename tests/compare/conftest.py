@@ -1,4 +1,4 @@
-"""Folders that look like runs, written without TensorFlow."""
+"""Folders that look like runs, written without TensorFlow, and the command in this process."""
 
 import csv
 import json
@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import Outcome
+from vae.compare.__main__ import main
+
 MakeRun = Callable[..., Path]
+#: The last validation ELBO of three configurations, for each seed
+ELBOS = {
+    "kl=analytic": [-20.0, -21.0, -20.4],
+    "kl=keras_loss": [-25.0, -26.5, -25.2],
+    "kl=backend": [-20.1, -20.9, -20.4],
+}
 
 
 @pytest.fixture
@@ -66,3 +75,28 @@ COLUMNS = [
     "audit/kl_per_latent/0",
     "audit/kl_per_latent/1",
 ]
+
+
+@pytest.fixture
+def runs(make_run: MakeRun, tmp_path: Path) -> Path:
+    """Three configurations over three seeds."""
+    for override, last in ELBOS.items():
+        for seed, elbo in enumerate(last):
+            beta = 0.0625 if override == "kl=keras_loss" else 1.0
+            name = f"{override[3:]}-{seed}"
+            make_run(name, ["data=digits", override], [-40.0, elbo], seed, effective_beta=beta)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """A function that runs `python -m vae.compare` in this process, from the folder above the runs."""
+
+    def run(*arguments: str, columns: int = 200) -> Outcome:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("COLUMNS", str(columns))
+        return Outcome(main(arguments), *capsys.readouterr())
+
+    return run

@@ -1,15 +1,21 @@
-"""How a run ends, and that its files are whole or not there."""
+"""The record of a run: its status, its epochs, its event files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from tests.reading import history_of, scalars_of
+from vae import VAE
 from vae.distributed.strategies import WorkerLostError
 from vae.errors import UserError
-from vae.runs.files import replaced, write_json
 from vae.training.checkpoints import checkpoints
-from vae.training.record import History, NonFiniteError, RunRecord
+from vae.training.non_finite import NonFiniteError
+from vae.training.record import EpochRecorder, OptimizationQuantities, RunRecord
+from vae.training.tensorboard import TensorBoardLog
 
 
 def status_of(directory: Path) -> dict[str, object]:
@@ -50,39 +56,47 @@ def test_a_worker_that_is_not_the_chief_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_history_keeps_the_rows_before_a_resumed_epoch(tmp_path: Path) -> None:
-    history = History(tmp_path / "history.csv")
-    for epoch in (1, 2, 3):
-        history.append({"epoch": epoch, "step": 10 * epoch, "seconds": 1.5 * epoch, "train/elbo": -epoch})
-    resumed = History(tmp_path / "history.csv", epochs=2)
-    assert resumed.seconds == 3.0
-    resumed.append({"epoch": 3, "step": 30, "seconds": 5.0, "train/elbo": -3, "validation/elbo": -4})
-    lines = (tmp_path / "history.csv").read_text().splitlines()
-    assert lines == [
-        "epoch,step,seconds,train/elbo,validation/elbo",
-        "1,10,1.5,-1.0,",
-        "2,20,3.0,-2.0,",
-        "3,30,5.0,-3,-4",
-    ]
-
-
-def write_half_and_fail(path: Path) -> None:
-    path.write_text("half")
-    raise TypeError
-
-
-def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "summary.json"
-    write_json(path, {"value": 1.0, "list": [1, float("nan")], "nested": {"inf": float("inf")}})
-    assert json.loads(path.read_text()) == {"value": 1.0, "list": [1, None], "nested": {"inf": None}}
-    with pytest.raises(TypeError), replaced(path) as temporary:
-        write_half_and_fail(temporary)
-    assert json.loads(path.read_text())["value"] == 1.0
-    assert [file.name for file in tmp_path.iterdir()] == ["summary.json"]
-
-
 def test_checkpoints_are_ordered_by_step_not_by_name(tmp_path: Path) -> None:
     names = ["step-100000000.keras", "step-99999999.keras", "step-00000020.keras"]
     for name in names:
         (tmp_path / name).touch()
     assert [path.name for path in checkpoints(tmp_path)] == names
+
+
+def test_callbacks_record_a_plain_fit(
+    make_vae: Callable[..., VAE], images: NDArray[np.float32], tmp_path: Path
+) -> None:
+    """They learn the epochs and the step from Keras and the model, at the start and when a run resumes."""
+    vae = make_vae()
+    record = RunRecord(tmp_path, seed=0, kl="analytic")
+    board = TensorBoardLog(record.directory.tensorboard, [images[:20], images[20:40]], None, {"kl": "analytic"}, "a: 1")
+
+    def fit(epochs: int, first_epoch: int = 0) -> None:
+        callbacks = [OptimizationQuantities(0.5), EpochRecorder(record), board]
+        options = {"epochs": epochs, "initial_epoch": first_epoch, "verbose": 0, "callbacks": callbacks}
+        vae.fit(images, batch_size=25, validation_data=images[:10], **options)
+
+    fit(epochs=3)
+    vae.batches_seen.assign(4)  # as if the checkpoint of the second epoch had been loaded
+    fit(epochs=4, first_epoch=2)
+    rows = history_of(tmp_path)
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "2"), ("2", "4"), ("3", "6"), ("4", "8")]
+    assert {float(row["train/effective_beta"]) for row in rows} == {0.5}
+    summary = status_of(tmp_path)
+    assert (summary["epochs"], summary["steps"]) == (4, 8)
+    assert summary["validation"] == {
+        name.removeprefix("validation/"): float(value) for name, value in rows[-1].items() if "validation/" in name
+    }
+    elbos = scalars_of(tmp_path / "tensorboard" / "validation")["canonical/elbo"]
+    assert elbos == [(epoch, pytest.approx(float(row["validation/elbo"]))) for epoch, row in enumerate(rows, 1)]
+    points = np.loadtxt(tmp_path / "tensorboard" / "validation" / "posterior_means.tsv")
+    np.testing.assert_allclose(points, vae.encode(images[:40]).mean, rtol=1e-4, atol=1e-6)
+
+
+def test_an_epoch_that_is_not_finite_is_not_recorded(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    recorder = EpochRecorder(RunRecord(tmp_path, seed=0, kl="analytic"))
+    recorder.set_model(make_vae())
+    recorder.on_train_begin()
+    with pytest.raises(NonFiniteError, match=r"validation/kl became nan in epoch 3.*optimizer\.learning_rate"):
+        recorder.on_epoch_end(2, {"loss": 1.0, "val_elbo": -1.0, "val_kl": float("nan")})
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,141 @@
+"""The report: damaged, running and hostile runs, plots, and one page that needs nothing else."""
+
+import html.parser
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from tests.compare.conftest import MakeRun
+from tests.conftest import REPOSITORY
+from vae.compare import compare, conclusions, draw_plots, load_runs, write_report
+
+
+def break_summary(run: Path) -> None:
+    (run / "summary.json").write_text('{"status": "finished", "seed": [0]}')
+
+
+def break_values(run: Path) -> None:
+    (run / "history.csv").write_text("epoch,validation/elbo,validation/kl,validation/reconstruction\n1,x,-inf,nan\n")
+
+
+def break_yaml(run: Path) -> None:
+    (run / ".hydra" / "config.yaml").write_text("a: &a [*a]\nb: *a")
+
+
+def break_json(run: Path) -> None:
+    (run / "evaluation.json").write_text("[" * 100_000)
+
+
+def break_picture(run: Path) -> None:
+    (run / "samples.png").write_bytes(b"no picture")
+    (run / "reconstructions.png").write_bytes(b"no picture")
+
+
+DAMAGES = [break_summary, break_values, break_yaml, break_json, break_picture]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_files_damaged_in_every_run_do_not_stop_a_report(damage: Callable[[Path], None], runs: Path) -> None:
+    for run in runs.iterdir():
+        damage(run)
+    frame = load_runs(runs)
+    assert conclusions(frame)
+    assert write_report(frame, runs.parent / "report").is_file()
+
+
+def test_files_damaged_in_some_runs_do_not_stop_a_report(runs: Path) -> None:
+    for damage, run in zip(DAMAGES, sorted(runs.iterdir()), strict=False):
+        damage(run)
+    frame = load_runs(runs)
+    assert conclusions(frame)
+    assert write_report(frame, runs.parent / "report").is_file()
+
+
+def test_damaged_and_running_runs_are_in_the_table(runs: Path, make_run: MakeRun) -> None:
+    going = make_run("going", ["data=digits", "kl=analytic"], [-40.0, -30.0], seed=3, status="running")
+    with (going / "history.csv").open("a") as file:
+        file.write("3,30,1.5,-2")  # the last row is half written
+    (make_run("broken", ["data=digits", "kl=raw"], [-40.0]) / "summary.json").write_text('{"status": "fin')
+    empty = make_run("begun", ["data=digits", "kl=raw"], [], seed=1, status="running")
+    (empty / ".hydra" / "config.yaml").write_text("a: [")
+    (make_run("binary", ["data=digits", "kl=tc"], [-40.0]) / "history.csv").write_bytes(b"\xff\xfe\x00epoch")
+    (going / "tensorboard").mkdir()
+    (going / "tensorboard" / "events.out.tfevents.1.damaged").write_bytes(b"\xff" * 100)
+    frame = load_runs(runs)
+    status = frame.groupby("run")["status"].first()
+    assert status[str(runs / "broken")] == "damaged"
+    assert status[str(runs / "begun")] == status[str(going)] == "running"
+    assert len(frame[frame["run"] == str(going)]) == 2
+    table = compare(frame).set_index("configuration")
+    assert table.loc["kl=analytic", "runs"] == 4
+    assert table.loc["kl=analytic", "status"] == "1 running"
+    assert np.isnan(table.loc["kl=tc", "elbo"])
+    write_report(frame, runs / "report")
+
+
+def test_a_name_with_dollars_is_not_a_formula(runs: Path, make_run: MakeRun) -> None:
+    make_run("dollars", [r"name=$\nosuch$"], [-30.0])
+    assert r"name=$\nosuch$" in write_report(load_runs(runs), runs.parent / "report").read_text()
+
+
+class Page(html.parser.HTMLParser):
+    """What a page has: its tags, its images' texts, what it refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = dict(attributes)
+        self.references += [value for name in ("src", "href") if (value := named.get(name))]
+        if tag == "img":
+            self.texts.append(named.get("alt") or "")
+
+
+def test_the_page_needs_no_other_file_and_escapes_names(runs: Path, make_run: MakeRun) -> None:
+    hostile = "data.name=\"<script>alert('x')</script> & more\""
+    make_run("hostile", [hostile], [-30.0])
+    path = write_report(load_runs(runs), runs.parent / "report")
+    page = Page(path.read_text())
+    assert "script" not in page.tags
+    assert "&lt;script&gt;" in path.read_text()
+    assert page.tags.count("img") >= 6
+    assert all(page.texts)
+    assert page.references
+    assert all(reference.startswith("data:") for reference in page.references)
+    assert {file.suffix for file in path.parent.iterdir()} == {".html", ".png", ".svg"}
+
+
+def test_pictures_stand_side_by_side(runs: Path) -> None:
+    """One run has both pictures, another only one of them."""
+    grey = np.full((4, 6), 0.5)
+    for name in ("backend-1/reconstructions", "backend-1/samples", "analytic-0/samples"):
+        plt.imsave(runs / f"{name}.png", grey)
+    plot = next(plot for plot in draw_plots(load_runs(runs)) if plot.name == "pictures")
+    assert plot.data["run"].tolist() == [str(runs / "backend-1")]
+    assert [len(axes.get_images()) for axes in plot.figure.axes] == [1, 0, 1, 0]
+    path = write_report(load_runs(runs), runs.parent / "report")
+    assert Page(path.read_text()).texts[-1].startswith("Images above their reconstructions")
+
+
+def test_a_notebook_keeps_its_own_figures(runs: Path) -> None:
+    code = f"""
+import matplotlib
+matplotlib.use("svg")
+from vae.compare import draw_plots, load_runs
+drawn = draw_plots(load_runs({str(runs)!r}))
+from matplotlib import pyplot
+print(len(drawn) > 0, matplotlib.get_backend(), pyplot.get_fignums())
+"""
+    environment = {"PYTHONPATH": str(REPOSITORY), "PATH": ""}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["True", "svg", "[]"]

@@ -1,0 +1,52 @@
+"""history.csv: written row by row, and read whatever its state."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vae.runs.history import HistoryWriter, read_history
+
+
+def write_three_epochs(path: Path) -> None:
+    history = HistoryWriter(path)
+    for epoch in (1, 2, 3):
+        history.append({"epoch": epoch, "step": 10 * epoch, "seconds": 1.5 * epoch, "train/elbo": -epoch})
+
+
+@pytest.mark.parametrize("steps", [20, 29])
+def test_a_resumed_run_keeps_the_rows_up_to_its_step(steps: int, tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    write_three_epochs(path)
+    resumed = HistoryWriter(path, steps)
+    assert resumed.seconds == 3.0
+    resumed.append({"epoch": 3, "step": 30, "seconds": 5.0, "train/elbo": -3, "validation/elbo": -4})
+    assert path.read_text().splitlines() == [
+        "epoch,step,seconds,train/elbo,validation/elbo",
+        "1,10,1.5,-1.0,",
+        "2,20,3.0,-2.0,",
+        "3,30,5.0,-3,-4",
+    ]
+
+
+def test_a_run_that_starts_again_replaces_the_history(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    write_three_epochs(path)
+    HistoryWriter(path).append({"epoch": 1, "step": 10, "seconds": 1.0})
+    assert read_history(path) == [{"epoch": 1.0, "step": 10.0, "seconds": 1.0}]
+
+
+def test_the_reader_takes_what_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,a,b\n1,x,\n2,-inf,0.5\n3,1")
+    first, second = read_history(path)
+    assert (first["epoch"], second) == (1.0, {"epoch": 2.0, "a": -np.inf, "b": 0.5})
+    assert np.isnan(first["a"])
+    assert "b" not in first
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00epoch", b"", b"epoch"])
+def test_a_damaged_history_has_no_rows(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_bytes(content)
+    assert read_history(tmp_path / "history.csv") == []
+    assert read_history(tmp_path / "missing.csv") == []

@@ -1,0 +1,91 @@
+"""Runs as one table. Numbers are read from the files of runs of version 0.1.0 by other means."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from vae.errors import UserError
+from vae.runs import RunDirectory, load_runs
+
+OLD_RUNS = Path(__file__).parent / "of_0_1_0"
+NAMES = ("categorical", "keras_loss", "mixture")
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return load_runs(OLD_RUNS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_for_each_epoch_with_all_columns_of_the_history(name: str, table: pd.DataFrame) -> None:
+    with (OLD_RUNS / name / "history.csv").open(newline="") as file:
+        expected = list(csv.DictReader(file))
+    rows = table[table["run"] == str(OLD_RUNS / name)]
+    assert len(rows) == len(expected) == 3
+    for column in expected[0]:
+        np.testing.assert_array_equal(rows[column], [float(row[column]) for row in expected])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_and_summary(name: str, table: pd.DataFrame) -> None:
+    row = table[table["run"] == str(OLD_RUNS / name)].iloc[-1]
+    config = yaml.safe_load((OLD_RUNS / name / ".hydra" / "config.yaml").read_text())
+    summary = json.loads((OLD_RUNS / name / "summary.json").read_text())
+    assert row["option/latent.size"] == config["latent"]["size"] == 2
+    assert row["option/model.hidden"] == str(config["model"]["hidden"]) == "[6]"
+    assert row["option/audit.raw.form"] == config["audit"]["raw"]["form"]
+    assert all(row[key] == summary[key] for key in ("status", "seed", "kl", "effective_beta", "engine"))
+    given = yaml.safe_load((OLD_RUNS / name / ".hydra" / "overrides.yaml").read_text())
+    assert row["overrides"] == tuple(given)
+
+
+def test_the_evaluation_of_a_measured_run(table: pd.DataFrame) -> None:
+    measured = json.loads((OLD_RUNS / "keras_loss" / "evaluation.json").read_text())
+    rows = table[table["run"] == str(OLD_RUNS / "keras_loss")]
+    assert set(rows["evaluation/nll"]) == {measured["nll"]}
+    assert "evaluation/kl_per_latent" not in table
+    assert table["evaluation/nll"].isna().sum() == 6
+
+
+def test_classes_have_their_present_names(table: pd.DataFrame) -> None:
+    config = yaml.safe_load((OLD_RUNS / "mixture" / ".hydra" / "config.yaml").read_text())
+    assert config["objective"]["_target_"] == "vae.objective.ELBO"
+    assert set(table["option/objective._target_"]) == {"vae.objectives.ELBO"}
+
+
+def write_run(path: Path, overrides: list[str]) -> RunDirectory:
+    run = RunDirectory(path)
+    run.hydra.mkdir(parents=True)
+    run.summary.write_text('{"status": "running"}')
+    run.overrides.write_text(yaml.safe_dump(overrides))
+    return run
+
+
+def test_overrides_name_a_configuration_without_leading_pluses(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", ["+trainer.extra=1", "++kl.points=2", "~callbacks", "seed=3", "+data.dir=x", "kl=tc"])
+    (row,) = load_runs(tmp_path).to_dict("records")
+    assert row["overrides"] == ("trainer.extra=1", "kl.points=2", "~callbacks", "kl=tc")
+
+
+def test_runs_do_not_nest_and_count_once(tmp_path: Path) -> None:
+    write_run(tmp_path / "deep" / "below" / "run", [])
+    write_run(tmp_path / "deep" / "below" / "run" / "inner", [])
+    table = load_runs(tmp_path, tmp_path / "deep" / ".." / "deep")
+    assert len(table) == 1
+
+
+def test_an_alias_to_its_own_mapping_does_not_stop_loading(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", []).config.write_text("a: &a {b: *a}")
+    assert load_runs(tmp_path)["status"].tolist() == ["running"]
+
+
+@pytest.mark.parametrize(("name", "words"), [("missing", "no such folder"), ("empty", "no run in this folder")])
+def test_a_folder_without_runs_is_refused(name: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=f"{name}: {words}"):
+        load_runs(tmp_path / name)
