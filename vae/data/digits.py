@@ -1,4 +1,4 @@
-"""The default data set: scikit-learn's handwritten digits behind a TFDS builder, built without a network in a second."""
+"""The default data set: scikit-learn's digits behind a TFDS builder, built without a network in a second."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
