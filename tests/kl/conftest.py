@@ -1,4 +1,4 @@
-"""Posteriors to hold the regularizers against, and every option of the group `kl`."""
+"""Posteriors to test the regularizers on, and every option of the group `kl`."""
 
 import functools
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tensorflow as tf
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 
 from tests.conftest import REPOSITORY
+from vae.cli import compose
+from vae.config.build import build as build_object
 from vae.kl import KLRegularizer
 from vae.latents import Gaussian
 from vae.random import Stream, key
@@ -21,9 +21,9 @@ KEY = key(0, Stream.TRAINING_REGULARIZER, 0)
 
 
 def directions(option: str) -> list[str]:
-    """The overrides that give an option each of its directions, where it has any."""
-    has_one = "\ndirection:" in (REPOSITORY / "configs" / "kl" / f"{option}.yaml").read_text()
-    return [f"kl.direction={name}" for name in DIRECTIONS] if has_one else [""]
+    """Return the overrides that give an option each of its directions, if it has any."""
+    has_directions = "direction" in compose("train", f"kl={option}").kl
+    return [f"kl.direction={name}" for name in DIRECTIONS] if has_directions else [""]
 
 
 #: Every option of the group `kl`, in every direction: a new YAML file is tested without an edit here.
@@ -32,10 +32,8 @@ VARIANTS = [(option, direction) for option in OPTIONS for direction in direction
 
 @functools.cache
 def build(option: str, *overrides: str) -> KLRegularizer:
-    """A regularizer as `kl=option kl.name=value` gives it."""
-    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
-        config = compose("train", [f"kl={option}", *overrides])
-    regularizer: KLRegularizer = instantiate(config.kl, _convert_="all")
+    """Return a regularizer as `kl=option kl.name=value` gives it."""
+    regularizer: KLRegularizer = build_object("kl", compose("train", f"kl={option}", *overrides).kl)
     return regularizer
 
 
@@ -46,7 +44,7 @@ def regularizer(request: pytest.FixtureRequest) -> KLRegularizer:
 
 @pytest.fixture(params=VARIANTS, ids=lambda variant: "-".join(variant))
 def canonical(request: pytest.FixtureRequest) -> KLRegularizer:
-    """The same, calibrated where the option has a reduction of its own."""
+    """The same, calibrated if the option has a reduction of its own."""
     option, _ = request.param
     calibrate = ["kl.calibrate=true"] if hasattr(build(option), "calibrate") else []
     return build(*filter(None, request.param), *calibrate)
