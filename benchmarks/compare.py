@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def many_runs(directory: Path, count: int, epochs: int) -> Path:
-    """The folder of `count` copies of one real run."""
+    """Return a folder with `count` copies of one real run."""
     run, copies = directory / "run", directory / "runs"
     command = [sys.executable, str(ROOT / "train.py"), f"trainer.epochs={epochs}", "trainer.engine=keras"]
     subprocess.run([*command, f"hydra.run.dir={run}"], cwd=directory, check=True, stdout=subprocess.DEVNULL)
@@ -80,7 +80,7 @@ def many_runs(directory: Path, count: int, epochs: int) -> Path:
 
 
 def timed(runs: Path) -> dict[str, float]:
-    """The seconds of each stage, in a process of its own."""
+    """Return the seconds of each stage, measured in a process of its own."""
     ended = subprocess.run([sys.executable, "-c", TIMED, runs], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     seconds: dict[str, float] = json.loads(ended.stdout)
     return seconds

@@ -36,7 +36,7 @@ default_role = "code"  # in docstrings, as in Markdown
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_use_rtype = False  # what stands before a colon under "Returns" is no type
-autodoc_type_aliases = {"CheckResult": "vae.conformance.checks.CheckResult"}
+autodoc_type_aliases = {"CheckResult": "vae.conformance.CheckResult"}
 python_maximum_signature_line_length = 200  # of the types' full names
 # What other libraries define cannot be resolved without a network
 nitpick_ignore_regex = [
@@ -84,7 +84,7 @@ def _mathml(node: nodes.Element, display: str) -> str:
 def _constructor(
     app: Sphinx, what: str, name: str, found: Any, options: Any, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """The signature of `__init__` for a class whose `__new__`, inherited from Keras, takes anything."""
+    """Return the signature of `__init__` for a class that inherits from Keras a `__new__` that takes anything."""
     if what != "class" or signature != "(*args, **kwargs)":
         return None
     own = inspect.signature(found.__init__, bound_method=True)

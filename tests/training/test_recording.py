@@ -12,7 +12,7 @@ from tests.reading import history_of, scalars_of
 from vae import VAE
 from vae.distributed.strategies import WorkerLostError
 from vae.errors import UserError
-from vae.training.checkpoints import checkpoints
+from vae.training.checkpoints import checkpoints_in
 from vae.training.non_finite import NonFiniteError
 from vae.training.record import EpochRecorder, OptimizationQuantities, RunRecord
 from vae.training.tensorboard import TensorBoardLog
@@ -60,7 +60,7 @@ def test_checkpoints_are_ordered_by_step_not_by_name(tmp_path: Path) -> None:
     names = ["step-100000000.keras", "step-99999999.keras", "step-00000020.keras"]
     for name in names:
         (tmp_path / name).touch()
-    assert [path.name for path in checkpoints(tmp_path)] == names
+    assert [path.name for path in checkpoints_in(tmp_path)] == names
 
 
 def test_callbacks_record_a_plain_fit(

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The default data set: scikit-learn's handwritten digits behind a TFDS builder, built in a second offline."""
-=======
 """The default data set: scikit-learn's digits behind a TFDS builder, built without a network in a second."""
->>>>>>> house-c
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
