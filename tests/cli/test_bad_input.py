@@ -3,6 +3,7 @@
 Most of it is found before TensorFlow is loaded: those cases run with a TensorFlow that cannot be imported.
 """
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from tests.conftest import REPOSITORY, Run, inherited_environment, run_here, run_script
 from tests.reading import summary_of, untimed_history_of, weights_are_equal
-from vae.training.checkpoints import checkpoints
+from vae.training.checkpoints import checkpoints_in
 
 # The command line, and what the line must name: what was wrong, then what would be right
 BEFORE_TENSORFLOW = [
@@ -47,7 +48,10 @@ BEFORE_TENSORFLOW = [
     (["objective.free_bits=-1"], "objective.free_bits=-1", "greater than or equal to 0"),
     (["objective.capacity=-1"], "objective.capacity=-1", "greater than or equal to 0"),
     (["kl._target_=MyKL"], "kl._target_=MyKL", "package.Class"),
-    (["kl._target_=no_such_package.MyKL"], "kl._target_=no_such_package.MyKL", "package.Class"),
+    (["kl._target_=no_such_package.MyKL"], "kl=no_such_package.MyKL", "there is no module no_such_package"),
+    (["kl._target_=vae.kl.Nothing"], "kl=vae.kl.Nothing", "there is no class Nothing in vae.kl"),
+    (["kl._target_=collections.OrderedDict"], "kl._target_=collections.OrderedDict", "vae.kl.KLRegularizer"),
+    (["kl=backend", "kl.suport=line"], "kl.suport: there is no such option", "did you mean kl.support?"),
     (["latent.size=-1"], "latent.size=-1", "greater than 0"),
     (["latent.size=0"], "latent.size=0", "greater than 0"),
     (["latent.size=2.5"], "latent.size=2.5", "integer"),
@@ -62,22 +66,23 @@ BEFORE_TENSORFLOW = [
     (["trainer.batch_size=-20"], "trainer.batch_size=-20", "greater than 0"),
     (["beta.value=-1"], "beta.value=-1", "greater than or equal to 0"),
     (["beta.value=nan"], "beta.value=nan", "finite"),
-    (["beta.value=true"], "beta.value=True", "number"),
+    (["beta.value=true"], "beta.value=true", "number"),
     (["optimizer.learning_rate=0"], "optimizer.learning_rate=0", "greater than 0"),
     (["likelihood=gaussian", "likelihood.scale=-0.5"], "likelihood.scale=-0.5", "'learned'"),
     (["model.hidden=[]"], "model.hidden=[]", "at least 1 item"),
-    (["model.hidden=[200,0]"], "model.hidden=0", "greater than 0"),
+    (["model.hidden=[200,0]"], "model.hidden=[200,0]: item 2", "greater than 0"),
+    (["model.hidden=200"], "model.hidden=200", "list"),
     (["model.hidden=wide"], "model.hidden=wide", "list"),
     (["data.binarization=maybe"], "data.binarization=maybe", "'none', 'threshold' or 'dynamic'"),
     (["data.take=0"], "data.take=0", "greater than 0"),
-    (["data.shape=[28,28]"], "data.shape=[28, 28]", "3 items"),
+    (["data.shape=[28,28]"], "data.shape=[28,28]", "3 items"),
     (["data=tfds"], "data.name: must be given", "data.name=VALUE"),
     (["seed=-1"], "seed=-1", "greater than or equal to 0"),
     (["seed=zero"], "seed=zero", "integer"),
     (["trainer=7"], "a group takes one of its options, by name", "--help"),
     (["a=["], "a=[", "grammar"),
     (["resume=nowhere"], "resume=nowhere: there is no such directory", ""),
-    (["resume=."], "resume=.: is not a run's directory", ".hydra/config.yaml"),
+    (["resume=."], "resume=.: not the directory of a run", ".hydra/config.yaml"),
 ]
 
 # Those of the data sets themselves are in tests/data/test_source.py
@@ -86,17 +91,15 @@ AFTER_TENSORFLOW = [
     (["data=tfds", "data.name=glue"], "data.name=glue: not an image set", "data=mnist"),
     (["trainer.batch_size=5000"], "trainer.batch_size=5000: there are only 1258 training images", ""),
     (["model.activation=rleu"], "model: Could not interpret activation function identifier: rleu", ""),
-    (["kl._target_=vae.kl.Nothing"], "kl: Error loading 'vae.kl.Nothing'", "Are you sure that 'Nothing' is importable"),
     (["latent=categorical", "kl=monte_carlo"], "latent=categorical, prior=standard do not go together", "kl=analytic"),
     (["prior=mixture"], "kl=analytic, latent=gaussian, prior=mixture do not go together", "kl=monte_carlo estimates"),
     (["data.weights=nowhere.npy"], "data.weights=nowhere.npy: cannot be read", "a .npy file of 1258 numbers"),
-    (["kl._target_=collections.OrderedDict"], "must be a subclass of vae.kl.KLRegularizer", ""),
 ]
 
 EVALUATE = [
     ([], "run: must be given", "run=VALUE"),
     (["run=nowhere"], "run=nowhere: there is no such directory", ""),
-    (["run=."], "run=.: is not a run's directory", ".hydra/config.yaml"),
+    (["run=."], "run=.: not the directory of a run", ".hydra/config.yaml"),
     (["run=.", "split=holdout"], "split=holdout", "'train', 'validation' or 'test'"),
     (["run=.", "nll_samples=0"], "nll_samples=0", "greater than 0"),
     (["run=.", "samples=5"], "samples: there is no such option", "did you mean nll_samples?"),
@@ -116,18 +119,48 @@ def assert_one_line(
     assert list(cwd.iterdir()) == []
 
 
-@pytest.mark.parametrize(("arguments", "wrong", "right"), BEFORE_TENSORFLOW, ids=lambda case: str(case)[:40])
-def test_train_before_tensorflow(
-    arguments: list[str], wrong: str, right: str, tmp_path: Path, no_tensorflow: str
-) -> None:
-    assert_one_line("train.py", arguments, [wrong, right], tmp_path, PYTHONPATH=no_tensorflow)
+CASES = [("train", *case) for case in BEFORE_TENSORFLOW] + [("evaluate", *case) for case in EVALUATE]
+#: Runs every command in a folder of its own: (script, arguments) on stdin, (status, stderr, files left) on stdout
+ALL_IN_ONE_PROCESS = """
+import contextlib, importlib, io, json, os, sys, tempfile
+from vae import cli
+outcomes = []
+for script, arguments in json.load(sys.stdin):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+            status = cli.call(getattr(importlib.import_module(script), script), arguments)
+        outcomes.append((status, errors.getvalue(), os.listdir()))
+print(json.dumps(outcomes))
+"""
 
 
-@pytest.mark.parametrize(("arguments", "wrong", "right"), EVALUATE, ids=lambda case: str(case)[:40])
-def test_evaluate_before_tensorflow(
-    arguments: list[str], wrong: str, right: str, tmp_path: Path, no_tensorflow: str
+@pytest.fixture(scope="module")
+def outcomes(no_tensorflow: str) -> dict[str, tuple[int, str, list[str]]]:
+    """The outcome of every command, in one process in which TensorFlow cannot be imported."""
+    commands = [(script, arguments) for script, arguments, *_ in CASES]
+    ended = subprocess.run(
+        [sys.executable, "-c", ALL_IN_ONE_PROCESS],
+        input=json.dumps(commands),
+        env={**inherited_environment(), "PYTHONPATH": f"{no_tensorflow}:{REPOSITORY}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return dict(zip(map(str, commands), json.loads(ended.stdout), strict=True))
+
+
+@pytest.mark.parametrize(("script", "arguments", "wrong", "right"), CASES, ids=lambda case: str(case)[:40])
+def test_before_tensorflow(
+    script: str, arguments: list[str], wrong: str, right: str, outcomes: dict[str, tuple[int, str, list[str]]]
 ) -> None:
-    assert_one_line("evaluate.py", arguments, [wrong, right], tmp_path, PYTHONPATH=no_tensorflow)
+    status, stderr, files = outcomes[str((script, arguments))]
+    assert (status, files) == (1, [])
+    assert stderr.count("\n") == 1, stderr
+    assert stderr.startswith(f"{script}.py: ")
+    assert wrong in stderr
+    assert right in stderr
 
 
 @pytest.mark.parametrize(("arguments", "wrong", "right"), AFTER_TENSORFLOW, ids=lambda case: str(case)[:40])
@@ -202,10 +235,10 @@ def test_a_damaged_configuration(trained_run: Path, tmp_path: Path, no_tensorflo
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(trained_run: Path, tmp_path: Path) -> None:
     shutil.copytree(trained_run, tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "step-00000030.keras").write_bytes(b"damaged")
-    ended = run_script("train.py", "resume=run", "trainer.epochs=4", cwd=tmp_path)
+    ended = run_here("train.py", "resume=run", "trainer.epochs=4", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     assert "step-00000030.keras is missing, damaged" in ended.stderr
-    assert "taking the checkpoint before it" in ended.stderr
+    assert "using the checkpoint before it" in ended.stderr
     epochs = [line.split("  ")[0] for line in ended.stdout.splitlines() if line.startswith("epoch")]
     assert epochs == [
         "epoch 3/4",
@@ -224,6 +257,7 @@ def _small_file_systems() -> None:
         pytest.skip("needs unshare and user namespaces, to mount a file system of its own")
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_small_file_systems")
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """A disk of 600 kB fills in the third epoch; given more, the run goes on to where it would have ended anyway."""
@@ -251,7 +285,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert "python train.py resume=disk/run" in ended.stderr
     assert summary_of(tmp_path / "full")["status"] in ("failed", "running")
     assert not list((tmp_path / "full").rglob(".*.keras"))
-    assert all(zipfile.ZipFile(path).testzip() is None for path in checkpoints(tmp_path / "full" / "checkpoints"))
+    assert all(zipfile.ZipFile(path).testzip() is None for path in checkpoints_in(tmp_path / "full" / "checkpoints"))
     whole = run_script("train.py", *options.split(), "hydra.run.dir=whole", cwd=tmp_path)
     assert whole.status == 0, whole.stderr
     assert untimed_history_of(tmp_path / "resumed") == untimed_history_of(tmp_path / "whole")

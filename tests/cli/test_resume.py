@@ -14,6 +14,8 @@ from tests.conftest import REPOSITORY, run_here, run_script
 from tests.reading import QUICK, history_of, scalars_of, summary_of, untimed_history_of, weights_are_equal
 from vae.training.checkpoints import checkpoints, steps_of
 
+pytestmark = pytest.mark.thorough  # runs that are killed and resumed
+
 #: Callbacks that remember: the best so far, and for how long nothing was better.
 REMEMBERING = [
     "callbacks=early_stopping",

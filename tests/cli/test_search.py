@@ -10,6 +10,8 @@ from omegaconf import OmegaConf
 from tests.conftest import Outcome, run_script
 from tests.reading import summary_of
 
+pytestmark = pytest.mark.thorough  # searches of several runs
+
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs the extra 'sweep': pip install '.[sweep]'")
 
 QUICK = ["trainer.epochs=1", "trainer.engine=keras", "data.take=200", "audit=none", "hydra.sweep.dir=search"]

@@ -22,6 +22,8 @@ from tests.conftest import REPOSITORY, Outcome, run_script
 from tests.reading import summary_of, weights_are_equal
 from vae.cli.sweeps import share_cores, start_sweep
 
+pytestmark = pytest.mark.thorough  # launchers and several runs a test
+
 EXTRA = "needs the extra 'sweep': pip install '.[sweep]'"
 PLUGINS = {
     "joblib": "hydra_plugins.hydra_joblib_launcher",

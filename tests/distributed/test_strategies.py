@@ -20,6 +20,8 @@ from vae.errors import UserError
 from vae.kl import Analytic, KerasLoss, MonteCarlo, TotalCorrelation
 from vae.objectives import ELBO
 
+pytestmark = pytest.mark.thorough  # several processes
+
 Run = dict[str, np.ndarray]
 
 

@@ -16,6 +16,8 @@ import pytest
 from tests.conftest import REPOSITORY, free_addresses, inherited_environment, run_script
 from tests.reading import QUICK, history_of, scalars_of, summary_of
 
+pytestmark = pytest.mark.thorough  # processes that are killed
+
 COMMON = ["trainer.epochs=8", "trainer.batch_size=100", "model.hidden=[16]", "data.take=520", QUICK]
 
 

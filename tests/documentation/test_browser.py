@@ -22,6 +22,8 @@ from tests.conftest import inherited_environment, run_script
 from tests.reading import QUICK, history_of, summary_of
 from vae.compare import load_runs, write_report
 
+pytestmark = pytest.mark.thorough  # a browser
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra 'test': pip install '.[test]'")
 expect = sync_api.expect
 

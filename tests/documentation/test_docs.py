@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY, inherited_environment
 
+pytestmark = pytest.mark.thorough  # the whole documentation built
+
 #: What may not stand in a page, and what the build says of it
 MISTAKES = {
     "[a page](no-such-page.md)": "no-such-page.md",

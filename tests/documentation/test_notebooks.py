@@ -13,6 +13,8 @@ from scipy import stats
 
 from tests.conftest import REPOSITORY, inherited_environment
 
+pytestmark = pytest.mark.thorough  # notebooks that train
+
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 VARIES = "varies"  # the tag of a cell whose numbers depend on the machine
 LARGEST = 400_000  # bytes of a file that still reads on the web

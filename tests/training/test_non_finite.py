@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import run_script
 from tests.reading import summary_of
 
+pytestmark = pytest.mark.thorough  # several runs in processes of their own
+
 NAN_KL = '''
 import tensorflow as tf
 from vae.kl import Analytic
