@@ -34,7 +34,7 @@ def train(config: DictConfig) -> float | list[float] | None:
             build.import_classes(config)  # Keras must know a user's classes before it loads the model
             model, start = training.latest_checkpoint(checkpoints[0].parent, f"resume={config.resume or directory}")
         else:
-            model, start = build.build_model(config, data), training.Progress()
+            model, start = build.build_model(config, data, cli.choices()), training.Progress()
 
         with training.RunRecord(directory, **cli.facts_of_run(config)) as record:
             training.warn_of_effective_beta(model, options.batch_size)

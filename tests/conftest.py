@@ -110,10 +110,17 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def no_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder whose `tensorflow` and `keras` cannot be imported."""
+    """A folder that, on PYTHONPATH, forbids a process to import TensorFlow or Keras; their sources can be read."""
     folder = tmp_path_factory.mktemp("no_tensorflow")
-    for package in ("tensorflow", "keras", "tensorflow_datasets"):
-        (folder / f"{package}.py").write_text("raise SystemExit('TensorFlow was loaded')")
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Forbidden:\n"
+        "    @staticmethod\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name in ('tensorflow', 'keras', 'tensorflow_datasets'):\n"
+        "            raise SystemExit('TensorFlow was loaded')\n"
+        "sys.meta_path.insert(0, Forbidden)\n"
+    )
     return str(folder)
 
 

@@ -232,10 +232,11 @@ def test_a_damaged_configuration(trained_run: Path, tmp_path: Path, no_tensorflo
     assert "run=run: its .hydra/config.yaml is damaged" in ended.stderr
 
 
+@pytest.mark.thorough
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(trained_run: Path, tmp_path: Path) -> None:
     shutil.copytree(trained_run, tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "step-00000030.keras").write_bytes(b"damaged")
-    ended = run_here("train.py", "resume=run", "trainer.epochs=4", cwd=tmp_path)
+    ended = run_script("train.py", "resume=run", "trainer.epochs=4", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     assert "step-00000030.keras is missing, damaged" in ended.stderr
     assert "using the checkpoint before it" in ended.stderr

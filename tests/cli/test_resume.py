@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import REPOSITORY, run_here, run_script
 from tests.reading import QUICK, history_of, scalars_of, summary_of, untimed_history_of, weights_are_equal
-from vae.training.checkpoints import checkpoints, steps_of
+from vae.training.checkpoints import checkpoints_in, steps_of
 
 pytestmark = pytest.mark.thorough  # runs that are killed and resumed
 
@@ -70,7 +72,7 @@ def test_interrupted_in_the_midst_of_an_epoch(tmp_path: Path) -> None:
     assert "Traceback" not in stderr
     assert summary_of(run)["status"] == "interrupted"
     assert not (run / "model.keras").exists()
-    assert steps_of(checkpoints(run / "checkpoints")[0]) % 158, "not in the midst of an epoch"
+    assert steps_of(checkpoints_in(run / "checkpoints")[0]) % 158, "not in the midst of an epoch"
 
     measured = run_here("evaluate.py", f"run={run}", "nll_samples=5", "take=50", cwd=tmp_path)
     assert measured.status == 0, measured.stderr  # an interrupted run can be measured

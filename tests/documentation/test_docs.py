@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import REPOSITORY, inherited_environment
 
 pytestmark = pytest.mark.thorough  # the whole documentation built

@@ -1,16 +1,24 @@
 """The command line: arguments, errors, sweeps and resume."""
 
+from vae.cli.command import call, compose, main
 from vae.cli.config_source import CONFIGS
-from vae.cli.main import call, compose, main
 from vae.cli.outcome import show_outcome
 from vae.cli.preflight import Preflight
 from vae.cli.resume import measured_run, shared_facts
-from vae.cli.run import description_of_run, facts_of_run, is_finished_run_of_sweep, reported_errors, run_directory
+from vae.cli.run import (
+    choices,
+    description_of_run,
+    facts_of_run,
+    is_finished_run_of_sweep,
+    reported_errors,
+    run_directory,
+)
 
 __all__ = [
     "CONFIGS",
     "Preflight",
     "call",
+    "choices",
     "compose",
     "description_of_run",
     "facts_of_run",

@@ -10,8 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from vae.cli.command import shorten_warnings
 from vae.cli.errors import one_line_errors
-from vae.cli.main import shorten_warnings
 from vae.cli.resume import check_resume
 from vae.cli.sweeps import (
     begin_run,

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae.cli.arguments import named_modules
-from vae.cli.main import current_arguments
+from vae.cli.command import current_arguments
 from vae.config.groups import DATA_OF_EVALUATE
 from vae.config.stored import plain, stored_config, trusted_modules
 from vae.errors import UserError

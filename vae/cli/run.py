@@ -29,6 +29,11 @@ def run_directory() -> Path:
     return directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
 
 
+def choices() -> dict[str, str]:
+    """Return the option that was chosen of each group."""
+    return {str(group): str(option) for group, option in HydraConfig.get().runtime.choices.items()}
+
+
 def is_finished_run_of_sweep(directory: Path) -> bool:
     """Return True for a run that a sweep, started again, finds finished."""
     return is_planned(HydraConfig.get()) and is_finished(directory)
@@ -40,7 +45,7 @@ def facts_of_run(config: DictConfig) -> dict[str, Any]:
         "writes": is_chief(config.trainer.strategy),
         "trust": modules_to_trust(config),
         "seed": config.seed,
-        "kl": kl_name(config, HydraConfig.get().runtime.choices),
+        "kl": kl_name(config, choices()),
     }
 
 
@@ -53,7 +58,7 @@ def description_of_run(config: DictConfig) -> "Description":
     """Return a run's configuration as TensorBoard shows it."""
     from vae.training import Description
 
-    options = hyperparameters(config, HydraConfig.get().runtime.choices)
+    options = hyperparameters(config, choices())
     return Description(options, OmegaConf.to_yaml(config))
 
 

@@ -1,5 +1,6 @@
 """The objects that a configuration describes. TensorFlow is loaded when the first of them is built."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +42,17 @@ def build_data(config: DictConfig) -> "DataSource":
     batch_size, count = config.trainer.batch_size, data.size("train")
     if batch_size > count:
         raise UserError(f"trainer.batch_size={batch_size}: there are only {count} training images")
+    _ = data.weights  # read now, so that a bad file stops the run before it is recorded
     return data
 
 
-def build_model(config: DictConfig, data: "DataSource") -> "VAE":
+def build_model(config: DictConfig, data: "DataSource", choices: Mapping[str, str] | None = None) -> "VAE":
     """Return the compiled model, its decoder starting at the mean of the training images.
+
+    Args:
+        config: the composed configuration.
+        data: the data set.
+        choices: the option that was chosen of each group, for messages.
 
     Raises:
         UserError: if a part cannot be built, or parts do not go together.
@@ -78,7 +85,8 @@ def build_model(config: DictConfig, data: "DataSource") -> "VAE":
         objective=build("objective", config.objective, **facts),
         prior=build("prior", config.prior, **facts),
     )
-    _check_together(model, ", ".join(f"{name}={_name_of(config[name])}" for name in ("kl", "latent", "prior")))
+    names = {name: _name_of(config[name]) for name in ("kl", "latent", "prior")} | {**(choices or {})}
+    _check_together(model, ", ".join(f"{name}={names[name]}" for name in ("kl", "latent", "prior")))
     optimizer = build("optimizer", config.optimizer, **facts)
     model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer)
     return model
@@ -151,7 +159,14 @@ def build(option: str, node: Mapping[str, Any] | DictConfig, **facts: int) -> An
     except InstantiationException as error:
         cause = error.__cause__ or error
         reason = " ".join(str(cause).split())
-        raise UserError(f"{option}.{reason}" if isinstance(cause, UserError) else f"{option}: {reason}") from error
+        raise UserError(_named(option, reason)) from error
+
+
+def _named(option: str, reason: str) -> str:
+    """Return a message with the name of its option, which a constructor knows as `name=value` at best."""
+    if reason.startswith(f"{option}."):
+        return reason
+    return f"{option}.{reason}" if re.match(r"\w+=", reason) else f"{option}: {reason}"
 
 
 def _classes(config: Any, within: str | None = None) -> Iterator[tuple[str, str, str | None]]:
