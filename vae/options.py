@@ -91,6 +91,8 @@ def shown(value: Any) -> str:
     """Return a value as a user writes it on the command line: `null`, `true`, `[200,0]`, `wide`."""
     if isinstance(value, str):
         return value
+    if isinstance(value, float):
+        return str(value)  # JSON has no name for nan and inf
     try:
         return json.dumps(value, separators=(",", ":"))
     except (TypeError, ValueError):

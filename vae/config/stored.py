@@ -93,14 +93,6 @@ def _targets(node: Any) -> Iterator[tuple[DictConfig, str]]:
 
 def _completed(config: DictConfig) -> DictConfig:
     for name, group in GROUPS.items():
-        node = config.get(name)
-        if not isinstance(node, DictConfig):
-            continue
-        for key in list(node) if group.many else [None]:
-            target = (node if key is None else node[key]).get("_target_", group.target)
-            defaults = OmegaConf.create(group.defaults(target))
-            if key is None:
-                config[name] = OmegaConf.merge(defaults, node)
-            else:
-                node[key] = OmegaConf.merge(defaults, node[key])
+        if isinstance(node := config.get(name), DictConfig) and not group.many:
+            config[name] = OmegaConf.merge(group.defaults(node.get("_target_", group.target)), node)
     return config
