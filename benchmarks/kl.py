@@ -86,6 +86,7 @@ def contenders_at(size: Size) -> list[Contender]:
 
     from vae.kl import Analytic, Backend, KerasLoss, KLRegularizer, MonteCarlo
     from vae.latents import Gaussian, GaussianLatent
+    from vae.random import Stream, key
 
     generator = np.random.default_rng(0)
     function = keras.losses.kl_divergence
@@ -93,10 +94,14 @@ def contenders_at(size: Size) -> list[Contender]:
     vectors = tuple(tf.nn.softmax(tf.constant(logit, tf.float32)) for logit in logits)
     prior = GaussianLatent(size.latents).prior()
     mu, log_var, noise = tf.constant(generator.normal(size=(3, size.batch, size.latents)), tf.float32)
+    draw = key(0, Stream.TRAINING_REGULARIZER, 0)
     posterior_and_z = (mu, log_var, mu + tf.exp(0.5 * log_var) * noise)
 
     def regularizer(name: str, kl: KLRegularizer, function: str | None = None) -> Contender:
-        return Contender(name, lambda mu, log_var, z: kl(Gaussian(mu, log_var), prior, z), posterior_and_z, function)
+        def value(mu: tf.Tensor, log_var: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+            return kl(Gaussian(mu, log_var), prior, z, key=draw)
+
+        return Contender(name, value, posterior_and_z, function)
 
     return [
         Contender("function", function, vectors),

@@ -9,7 +9,7 @@ import tensorflow as tf
 from contenders import HandIn, Task
 from contenders.keras_model import EPOCHS, HandingIn, new_model
 from vae import VAE
-from vae.random import uniform_like
+from vae.random import Stream, key, uniform_like
 
 
 class Binarizing(VAE):
@@ -18,7 +18,7 @@ class Binarizing(VAE):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """A step on a Bernoulli draw of the images."""
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        draw = tf.stack([tf.constant(1, tf.int64), tf.convert_to_tensor(self.batches_seen)])
+        draw = key(self.seed, Stream.TRAIN_BINARIZATION, tf.convert_to_tensor(self.batches_seen))
         return super().train_step((tf.cast(uniform_like(images, draw) < images, tf.float32),))
 
 
