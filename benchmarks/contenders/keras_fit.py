@@ -18,8 +18,8 @@ class Binarizing(VAE):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Train one step on a Bernoulli draw of the images."""
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        draw = uniform_like(images, key(0, Stream.TRAIN_BINARIZATION, self.batches_seen))
-        return super().train_step((tf.cast(draw < images, tf.float32),))
+        draw = key(self.seed, Stream.TRAIN_BINARIZATION, tf.convert_to_tensor(self.batches_seen))
+        return super().train_step((tf.cast(uniform_like(images, draw) < images, tf.float32),))
 
 
 def arrays(task: Task, hand_in: HandIn, **options: Any) -> None:

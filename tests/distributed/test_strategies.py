@@ -132,5 +132,6 @@ def test_refuses_a_regularizer_that_is_not_a_mean_over_examples(make_vae: Callab
     for kl in (KerasLoss(reduction="sum"), TotalCorrelation()):
         with pytest.raises(UserError, match=f"{type(kl).__name__} with these options is not a mean over examples"):
             check_divisible(make_vae(kl))
-    with pytest.raises(UserError, match="Analytic with these options is not a mean over examples"):
-        check_divisible(make_vae(objective=ELBO(free_bits=0.5)))
+    for objective in (ELBO(free_bits=0.5), ELBO(capacity=2.0, ramp=100)):
+        with pytest.raises(UserError, match="Analytic with these options is not a mean over examples"):
+            check_divisible(make_vae(objective=objective))

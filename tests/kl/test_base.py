@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.kl.conftest import DIRECTIONS, KEY, build
-from tests.kl.mistaken import Keyless
+from tests.config.mistaken import WithoutKey
 from vae.errors import UserError
 from vae.kl import DirectedKL, KerasLoss, KLRegularizer, MaximumMeanDiscrepancy, PerLatentRegularizer
 from vae.kl.base import check_signature
@@ -161,8 +161,8 @@ def test_the_scale_of_a_class_that_averages() -> None:
 
 def test_a_class_without_the_key_is_refused_in_one_line(regularizer: KLRegularizer) -> None:
     check_signature(regularizer)
-    with pytest.raises(UserError, match=r"^Keyless.__call__ must be __call__\(self, .*\*, key, .*'key'$"):
-        check_signature(Keyless())
+    with pytest.raises(UserError, match=r"^WithoutKey.__call__ must be __call__\(self, .*\*, key, .*'key'$"):
+        check_signature(WithoutKey())
 
 
 def test_every_class_of_the_user_is_registered_and_checked() -> None:

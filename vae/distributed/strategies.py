@@ -191,7 +191,8 @@ def _replica_step(model: VAE, binarization: str, count: int, replica: int, repli
         values = zip(variables, [*trainable, *others, *zeros], strict=True)
         with keras.StatelessScope(values) as scope, tf.GradientTape() as tape:
             tape.watch(trainable)
-            batch = training_images(images[rows.start : rows.stop], binarization, model.seed, number)
+            # Binarized as a whole, so that the draws do not depend on the number of replicas
+            batch = training_images(images, binarization, model.seed, number)[rows.start : rows.stop]
             place = Rows(rows.start, count)
             outputs = model(batch, training=True, rows=place)
             loss = scale * share * model.compute_loss(batch, y_pred=outputs, training=True, rows=place)
@@ -219,25 +220,27 @@ def _check_stateless(model: VAE, before: list[tf.Tensor], scope: keras.Stateless
 def check_divisible(model: VAE) -> None:
     """Refuse regularizers that cannot be computed from parts of a batch.
 
-    The regularizer is computed for a batch and for its parts: the first must be the mean of the others, weighted by
-    their sizes.
+    The term of a batch must be the mean of its parts' terms, weighted by their sizes. It is computed at the first step
+    and after all schedules, for one part close to the prior and one far from it, so that a threshold lies in between.
 
     Raises:
-        UserError: if it is not.
+        UserError: if the terms differ.
     """
     latent, prior = model.latent, model.prior_distribution()
-    parameters = normal_like(tf.zeros([12, latent.parameter_count]), key(0, Stream.PROBE, 0))
+    distances = tf.constant([[0.01]] * 8 + [[3.0]] * 4)
+    parameters = distances * normal_like(tf.zeros([12, latent.parameter_count]), key(0, Stream.PROBE, 0))
 
-    def term(first: int, last: int) -> float:
+    def term(first: int, last: int, step: int) -> float:
         rows = Rows(first, 12)
         posterior = latent.posterior(parameters[first:last])
-        z = latent.training_sample(posterior, key(0, Stream.PROBE, 1, rows), 0)
-        return float(model.objective.term(model.kl, posterior, prior, z, key=key(0, Stream.PROBE, 2, rows), step=0))
+        z = latent.training_sample(posterior, key(0, Stream.PROBE, 1, rows), step)
+        return float(model.objective.term(model.kl, posterior, prior, z, key=key(0, Stream.PROBE, 2, rows), step=step))
 
-    whole, *parts = term(0, 12), term(0, 8), term(8, 12)
-    if not np.isclose(whole, (8 * parts[0] + 4 * parts[1]) / 12, rtol=1e-4):
-        raise UserError(
-            f"trainer.strategy: {type(model.kl).__name__} with these options is not a mean over examples, so a replica "
-            "cannot compute its part of it; trainer.strategy=single trains it, and so does kl.calibrate=true if the "
-            "reduction is a sum"
-        )
+    for step in (0, 2**30):
+        whole, *parts = term(0, 12, step), term(0, 8, step), term(8, 12, step)
+        if not np.isclose(whole, (8 * parts[0] + 4 * parts[1]) / 12, rtol=1e-4):
+            raise UserError(
+                f"trainer.strategy: {type(model.kl).__name__} with these options is not a mean over examples, so a "
+                "replica cannot compute its part of it; trainer.strategy=single trains it, and so does "
+                "kl.calibrate=true if the reduction is a sum"
+            )
