@@ -1,9 +1,9 @@
-"""How long `vae.compare` takes over many runs.
+"""Time that `vae.compare` takes for many runs.
 
     python benchmarks/compare.py [--runs 2000] [--epochs 10] [--rounds 3] [--json FILE]
 
-One real run of `train.py` is trained and its files that a comparison reads are copied: to four configurations, a seed
-each. Each round is a process of its own; medians stand in the table. The disk is warm.
+One real run of `train.py` is trained, and the files that a comparison reads are copied, under four configurations and
+a new seed for each copy of one. Each round is a process of its own; the table has the medians. The disk is warm.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TIMED = """
 import json, sys, time
 
 clock = [time.perf_counter()]
-from vae.compare import compare, differences, load_runs  # resolved on first use
+from vae.compare import compare, differences, load_runs  # names are resolved on first use
 clock.append(time.perf_counter())
 runs = load_runs(sys.argv[1])
 clock.append(time.perf_counter())
@@ -38,7 +38,7 @@ assert "tensorflow" not in sys.modules
 
 
 def main() -> None:
-    """Measures, prints the table and, where asked, writes the figures."""
+    """Measure, print the table and, if asked, write the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=10)
