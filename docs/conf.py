@@ -35,12 +35,15 @@ nb_merge_streams = True
 default_role = "code"  # in docstrings, as in Markdown
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-napoleon_use_rtype = False  # what stands before a colon under "Returns" is no type
+napoleon_use_rtype = False  # the words before a colon under "Returns" are not a type
 autodoc_type_aliases = {"CheckResult": "vae.conformance.CheckResult"}
 python_maximum_signature_line_length = 200  # of the types' full names
-# What other libraries define cannot be resolved without a network
+napoleon_use_ivar = True  # the attributes of a named tuple are also its members, which may not be described twice
+_libraries = "keras|tensorflow|tf|numpy|pandas|pd|collections.abc|pathlib|matplotlib|annotated_types|pydantic|os|types"
 nitpick_ignore_regex = [
-    ("py:class|py:exc", r"(keras|tensorflow|tf|numpy|pandas|pd|collections\.abc|pathlib|matplotlib)\..*")
+    ("py:class|py:exc", rf"({_libraries})\..*"),  # cannot be resolved without a network
+    ("py:class", r"vae\..*\._\w+"),  # checks in annotations
+    ("py:class", r"vae\.data\.image_source\.ExampleRange"),  # what `ImageSource.ranges` returns, not public
 ]
 
 html_theme = "furo"
@@ -59,9 +62,10 @@ os.environ["COLUMNS"] = "100"
 
 
 def setup(app: Sphinx) -> None:
-    """Formulas become MathML, which browsers draw without a script; classes of Keras show their constructors."""
+    """Render formulas as MathML, which browsers draw without a script, and adapt what autodoc shows."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect("autodoc-process-signature", _constructor)
+    app.connect("autodoc-skip-member", _skip_fields)
 
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:
@@ -89,3 +93,8 @@ def _constructor(
         return None
     own = inspect.signature(found.__init__, bound_method=True)
     return inspect.stringify_signature(own, unqualified_typehints=True), returns
+
+
+def _skip_fields(app: Sphinx, what: str, name: str, found: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out the fields of named tuples, which their class's docstring describes."""
+    return True if type(found).__name__ == "_tuplegetter" else None

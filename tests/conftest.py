@@ -77,8 +77,8 @@ def run_script(script: str, *arguments: str, cwd: Path, **environment: str) -> O
 
 def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Outcome:
     """Run a script as `run_script` does, but in this process, which has loaded TensorFlow already."""
-    name = Path(script).stem
-    task = getattr(importlib.import_module(name), name)
+    module = importlib.import_module(Path(script).stem)
+    task = getattr(module, module.__name__)
     out, err = io.StringIO(), io.StringIO()
     handler = absl.logging.get_absl_handler().python_handler
     handler.setStream(sys.__stderr__)  # or Hydra, which sets up logging anew, closes pytest's stream
@@ -87,6 +87,7 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         mock.patch.dict(os.environ, environment),
+        mock.patch.object(module, "load_tensorflow"),  # it is loaded, on as many threads as another test may have set
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("default")

@@ -53,7 +53,8 @@ def check_option(name: str, kind: Any, value: Any) -> None:
         UserError: if the value is not of that type. The message names the option, the value and what is expected.
     """
     try:
-        TypeAdapter(kind, config=_CONFIG).validate_python(value)
+        # In a tuple, because pydantic takes no configuration for a dataclass by itself
+        TypeAdapter(tuple[kind], config=_CONFIG).validate_python((value,))
     except ValidationError as error:
         raise UserError(f"{name}={shown(value)}: {_expected(error)}") from None
 
@@ -103,7 +104,7 @@ def _expected(error: ValidationError) -> str:
     """Return what would be right, from the errors of every alternative of a union."""
     wanted: dict[str, None] = {}
     for item in error.errors(include_url=False, include_context=False):
-        places = [part + 1 for part in item["loc"] if isinstance(part, int)]
+        places = [part + 1 for part in item["loc"][1:] if isinstance(part, int)]
         words = item["msg"].removeprefix("Input ").removeprefix("Value error, ")
         wanted[f"item {places[0]} {words}" if places else words] = None
     return " or ".join(wanted)

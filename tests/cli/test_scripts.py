@@ -272,13 +272,14 @@ def test_a_class_of_the_user_s_trains_is_resumed_and_evaluated(tmp_path: Path) -
     (tmp_path / "my_kl.py").write_text(MY_KL)
     environment = {"PYTHONPATH": str(tmp_path)}
     options = ["kl._target_=my_kl.Huberized", "+kl.knee=0.5", "data.take=200", "hydra.run.dir=run", QUICK]
-    for command in (["train.py", *options, "trainer.epochs=1"], ["train.py", "resume=run", "trainer.epochs=2"]):
+    resume = ["train.py", "resume=run", "trust=my_kl", "trainer.epochs=2"]
+    for command in (["train.py", *options, "trainer.epochs=1"], resume):
         ended = run_script(*command, cwd=tmp_path, **environment)
         assert ended.status == 0, ended.stderr
     summary = summary_of(tmp_path / "run")
     assert (summary["kl"], summary["epochs"]) == ("my_kl.Huberized", 2)
     assert summary["validation"]["regularizer"] <= summary["validation"]["kl"]
-    ended = run_script("evaluate.py", "run=run", "nll_samples=5", cwd=tmp_path, **environment)
+    ended = run_script("evaluate.py", "run=run", "trust=my_kl", "nll_samples=5", cwd=tmp_path, **environment)
     assert ended.status == 0, ended.stderr
 
 

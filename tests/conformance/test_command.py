@@ -67,7 +67,7 @@ def test_the_command(tmp_path: Path) -> None:
         (["my_module.something_else"], "my_module.something_else: must be a subclass of vae.kl.KLRegularizer"),
         (["my_module.Refusing"], "my_module.Refusing: its constructor refuses: ZeroDivisionError: division by zero"),
         (
-            ["tests.kl.mistaken.Keyless"],
+            ["tests.config.mistaken.WithoutKey"],
             "(self, posterior, prior, z, *, key, sample_weight=None): got an unexpected keyword argument 'key'",
         ),
         (["my_broken.MyKL"], "my_broken.MyKL: my_broken cannot be imported: ZeroDivisionError: division by zero"),

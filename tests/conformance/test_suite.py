@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.conformance import mistaken
 from tests.config.mistaken import WithoutKey
+from tests.conformance import mistaken
 from vae.conformance.suite import CHECKS, CheckResult, run
 from vae.errors import UserError
 from vae.kl import (
@@ -161,5 +161,7 @@ def test_an_error_lists_all_failures() -> None:
 
 def test_a_class_without_the_key_is_refused_in_one_line() -> None:
     for function in (run_checks, assert_conforms):
-        with pytest.raises(UserError, match=r"^WithoutKey.__call__ must be __call__\(self, posterior, prior, z, \*, key"):
+        with pytest.raises(
+            UserError, match=r"^WithoutKey.__call__ must be __call__\(self, posterior, prior, z, \*, key"
+        ):
             function(WithoutKey())

@@ -11,7 +11,12 @@ from vae.latents import Gaussian, active_units
 def test_active_units_are_those_whose_mean_varies() -> None:
     generator = np.random.default_rng(0)
     mu = np.stack([generator.normal(scale=scale, size=1000) for scale in (0.0, 0.05, 0.15, 1.0)], axis=1)
-    assert active_units(mu, 4).tolist() == [False, False, True, True]  # variances 0, 0.0025, 0.0225, 1; the threshold is 0.01
+    assert active_units(mu, 4).tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]  # variances 0, 0.0025, 0.0225, 1; the threshold is 0.01
 
 
 def test_posteriors_equal_to_the_prior_carry_no_information() -> None:

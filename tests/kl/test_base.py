@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.kl.conftest import DIRECTIONS, KEY, build
 from tests.config.mistaken import WithoutKey
+from tests.kl.conftest import DIRECTIONS, KEY, build
 from vae.errors import UserError
 from vae.kl import DirectedKL, KerasLoss, KLRegularizer, MaximumMeanDiscrepancy, PerLatentRegularizer
 from vae.kl.base import check_signature

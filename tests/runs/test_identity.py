@@ -63,7 +63,7 @@ def test_a_caller_may_ignore_other_options() -> None:
 
 
 def test_seeds_and_places_do_not_make_a_configuration() -> None:
-    assert NOT_COMPARED - {"metric", "resume"} == {
+    assert NOT_COMPARED - {"metric", "resume", "trust"} == {
         *("data.dir", "data.manual_dir", "data.unpacked_dir", "seed", "trainer.threads", "trainer.chunk")
     }
     assert {"data.weights"} == DATA_PLACES - NOT_COMPARED
