@@ -6,11 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 import requests
 import tensorflow_datasets as tfds
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException
 
 from tests.conftest import REPOSITORY, free_addresses, inherited_environment
+from vae import compat
+from vae.cli import compose
 from vae.compat import few_download_retries
 
 
@@ -90,3 +95,45 @@ def test_downloads_are_retried_twice_and_the_settings_restored(tmp_path: Path, m
     download()
     assert retries == [10, 2, 10]
     assert logging.getLogger("urllib3").level == level
+
+
+def test_hydra_says_what_the_messages_are_made_from() -> None:
+    """The prose of Hydra's errors, which have no types or attributes of their own."""
+    with pytest.raises(ValueError, match="group") as caught:
+        compose("train", "trainer=7")
+    assert compat.is_group_given_a_value(caught.value)
+    with pytest.raises(ConfigCompositionException) as unknown:
+        compose("train", "trainer.epoch=3")
+    assert compat.unknown_override(unknown.value) == "trainer.epoch"
+    assert not compat.is_group_given_a_value(unknown.value)
+    assert compat.unknown_override(caught.value) is None
+
+
+def test_optuna_says_that_no_trial_has_finished() -> None:
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with pytest.raises(ValueError, match="No trials") as caught:
+        _ = optuna.create_study().best_trial
+    assert compat.is_search_without_results(caught.value)
+
+
+def test_a_sweep_is_split_as_hydra_numbers_its_runs() -> None:
+    overrides = OverridesParser.create().parse_overrides(["kl=analytic,backend", "seed=0,1", "trainer.epochs=2"])
+    assert compat.split_sweep(overrides) == [
+        [f"kl={kl}", f"seed={seed}", "trainer.epochs=2"] for kl in ("analytic", "backend") for seed in (0, 1)
+    ]
+
+
+def test_a_keras_callback_keeps_its_state_in_its_attributes() -> None:
+    """EarlyStopping, half way through its patience, has no public way to save how long it has waited."""
+    first, second = (keras.callbacks.EarlyStopping("loss", patience=3) for _ in range(2))
+    for callback in (first, second):
+        callback.set_model(keras.Sequential())
+        callback.on_train_begin()
+    for epoch, loss in enumerate([1.0, 2.0, 2.0]):
+        first.on_epoch_end(epoch, {"loss": loss})
+    state = {name: value for name, value in compat.callback_state(first).items() if isinstance(value, int | float)}
+    compat.restore_callback_state(second, state)
+    second.on_epoch_end(3, {"loss": 2.0})
+    assert second.model.stop_training
+    assert not hasattr(keras.callbacks.Callback, "get_state")  # once there is one, use it

@@ -50,7 +50,7 @@ def load_tensorflow(threads: int | None = None) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(threads or 0)
     except RuntimeError:
         raise UserError(
-            f"trainer.threads={threads}: this process already computes on another number of threads; "
+            f"trainer.threads={threads or 'null'}: this process already computes on another number of threads; "
             "hydra/launcher=submitit_local starts a process for every run"
         ) from None
 

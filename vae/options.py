@@ -8,6 +8,7 @@ configuration, before TensorFlow is loaded (`vae.config.signatures`); `--help` a
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -105,6 +106,9 @@ def _expected(error: ValidationError) -> str:
     wanted: dict[str, None] = {}
     for item in error.errors(include_url=False, include_context=False):
         places = [part + 1 for part in item["loc"][1:] if isinstance(part, int)]
-        words = item["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        words = re.sub(r"^(Input|Value|Value error,|List|Tuple) | after validation, not \d+$", "", item["msg"])
         wanted[f"item {places[0]} {words}" if places else words] = None
-    return " or ".join(wanted)
+    if len(wanted) > 1:
+        wanted.pop("should be a valid tuple", None)  # YAML has lists only
+    first, *others = wanted
+    return " or ".join([first, *(words.removeprefix("should be ") for words in others)])

@@ -76,8 +76,8 @@ def test_a_search_of_which_nothing_came(tmp_path: Path) -> None:
             ["-m", "experiment=search", "trainer.strategy=multi_worker"],
             "trainer.strategy=multi_worker: is for a single",
         ),
-        (["experiment=search"], "experiment=search: is of several runs; add -m"),
-        (["experiment=kl_study"], "experiment=kl_study: is of several runs; add -m"),
+        (["experiment=search"], "experiment=search: consists of several runs; add -m"),
+        (["experiment=kl_study"], "experiment=kl_study: consists of several runs; add -m"),
     ],
 )
 def test_what_no_search_can_be_is_said_at_once(

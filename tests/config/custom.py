@@ -117,7 +117,6 @@ class Squared(Objective):
         return self.factor * tf.square(kl(posterior, prior, z, key=key, sample_weight=sample_weight))
 
 
-@keras.saving.register_keras_serializable(package="tests.config.custom")
 class Descent(keras.optimizers.SGD):
     """Gradient descent under another name."""
 

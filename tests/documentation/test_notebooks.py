@@ -151,4 +151,4 @@ def test_the_fourth_has_its_mistakes_named_and_mended() -> None:
     assert "does it average over latent variables where it should sum?" in named(notebook, "second-check")
     assert "does it ignore sample_weight?" in named(notebook, "second-check")
     assert " 0 failed" in named(notebook, "mended-check")
-    assert "no difference from kl._target_=vae.kl.Analytic beyond noise" in named(notebook, "conclusion")
+    assert "no difference from kl=analytic beyond noise" in named(notebook, "conclusion")

@@ -6,6 +6,7 @@ from vae.cli.outcome import show_outcome
 from vae.cli.preflight import Preflight
 from vae.cli.resume import measured_run, shared_facts
 from vae.cli.run import (
+    check,
     choices,
     description_of_run,
     facts_of_run,
@@ -18,6 +19,7 @@ __all__ = [
     "CONFIGS",
     "Preflight",
     "call",
+    "check",
     "choices",
     "compose",
     "description_of_run",

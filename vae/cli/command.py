@@ -16,9 +16,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from vae import compat
 from vae.cli import config_source, help
 from vae.cli.arguments import prepared
 from vae.cli.errors import one_line_errors
+from vae.cli.sweeps import failures, runs_of_search
 
 
 def main(task: Callable[[], Any]) -> None:
@@ -86,7 +88,13 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, in several lines
     with contextlib.nullcontext() if shows_tracebacks else one_line_errors(Path(script).name, arguments):
         sys.argv = [script, *prepared(arguments)]
-        task()
+        try:
+            task()
+        except ValueError as error:
+            if not compat.is_search_without_results(error):
+                raise
+            lines = failures(runs_of_search(Path(HydraConfig.get().sweep.dir)))
+            raise SystemExit("\n".join(f"{Path(script).name}: {line}" for line in lines)) from None
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from vae.cli.errors import unexpected_error
 from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
 from vae.config.build import hyperparameters, kl_name
-from vae.config.stored import foreign_modules, trusted_modules
+from vae.config.stored import foreign_modules, plain, trusted_modules
+from vae.config.validation import check_train
 from vae.distributed.cluster import is_chief
 from vae.errors import UserError
 from vae.runs.summary import is_finished
@@ -27,6 +28,15 @@ def run_directory() -> Path:
     """Return the directory that Hydra made for this run."""
     directory = Path(HydraConfig.get().runtime.output_dir)
     return directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
+
+
+def check(config: DictConfig) -> None:
+    """Check the configuration of a run, which for a run of a sweep nobody has checked yet.
+
+    Raises:
+        UserError: naming the first option that is wrong, and what would be right.
+    """
+    check_train(plain(config))
 
 
 def choices() -> dict[str, str]:

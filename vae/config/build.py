@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from vae.config.groups import GROUPS
 from vae.config.signatures import options_of
-from vae.config.stored import plain
+from vae.config.stored import OURS, plain
 from vae.errors import UserError
 from vae.runs.identity import flatten
 from vae.training.options import TrainingOptions
@@ -189,13 +189,19 @@ def _targets(option: str, node: Any, base: str | None) -> Iterator[tuple[str, st
 
 
 def _class(option: str, target: str, base: str | None) -> type:
-    """Import a class and check its base, before anything of it is called."""
+    """Import a class, check its base before anything of it is called, and register it with Keras."""
+    import keras
+
+    from vae.saving import register
+
     try:
         found: type = get_class(target)
     except Exception as error:  # a module of the user's may fail in any way
         raise UserError(f"{option}._target_={target}: {str(error).splitlines()[0]}") from error
     if base is not None and not issubclass(found, get_class(base)):
         raise UserError(f"{option}._target_={target}: must be a subclass of {base}")
+    if target.partition(".")[0] not in OURS and keras.saving.get_registered_name(found) == found.__name__:
+        register(found)  # such as a user's optimizer, which no base class of this project has registered
     return found
 
 

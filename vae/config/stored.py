@@ -12,7 +12,7 @@ from vae.errors import UserError
 from vae.runs.identity import MOVED_CLASSES
 
 #: Modules whose classes a run's own folder may name
-_OURS = ("vae", "keras")
+OURS = ("vae", "keras")
 
 
 def stored_config(directory: str | Path, option: str, trusted: Collection[str] = ()) -> DictConfig:
@@ -53,7 +53,7 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
 
 def foreign_modules(config: DictConfig) -> set[str]:
     """Return the top-level modules besides this project and Keras whose classes a configuration names."""
-    return {target.partition(".")[0] for _, target in _targets(config)} - {*_OURS}
+    return {target.partition(".")[0] for _, target in _targets(config)} - {*OURS}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

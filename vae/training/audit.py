@@ -12,8 +12,8 @@ from vae.kl import KLRegularizer
 from vae.kl.base import canonical_mean
 from vae.latents import active_units, kl_per_example
 from vae.random import Stream, key
+from vae.runs.quantities import AUDIT, QuantityName
 
-TRAINED = "trained"
 CLIP = 1e-7  # Keras clips both arguments of its function to [CLIP, 1]
 
 
@@ -49,13 +49,12 @@ class Audit(keras.callbacks.Callback):
         if logs is None or not self._regularizers:
             return
         quantities, kl_per_latent, mean = self._measure()
-        logs |= {f"audit/{name}": value.numpy().item() for name, value in quantities.items()}
+        logs |= {name: value.numpy().item() for name, value in quantities.items()}
         active = active_units(mean.numpy(), self.model.latent.size)
-        digits = len(str(len(active) - 1))
-        for number, (kl, is_active) in enumerate(zip(kl_per_latent.numpy(), active, strict=True)):
-            logs[f"audit/kl_per_latent/{number:0{digits}}"] = float(kl)
-            logs[f"audit/active/{number:0{digits}}"] = float(is_active)
-        logs["audit/active_units"] = float(active.sum())
+        for quantity, values in (("kl_per_latent", kl_per_latent.numpy()), ("active", active)):
+            for number, value in enumerate(values):
+                logs[QuantityName.of_latent(quantity, number, len(active)).log] = float(value)
+        logs[_log_name("active_units")] = float(active.sum())
 
     def _compare(self) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         """Return the quantities by name, the KL of each latent variable, and the posterior's means."""
@@ -83,12 +82,12 @@ class Audit(keras.callbacks.Callback):
             except UserError:
                 continue  # it cannot be computed for this family or prior
             quantities |= {
-                f"value/{name}": value,
-                f"gap/{name}": value - exact,
-                f"gradient_cosine/{name}": _cosine(gradient, exact_gradient),
-                f"gradient_length_ratio/{name}": _length_ratio(gradient, exact_gradient),
-                f"dead_gradient_share/{name}": _dead_share(gradient, exact_gradient),
-                f"clipped_share/{name}": _clipped_share(
+                _log_name("value", name): value,
+                _log_name("gap", name): value - exact,
+                _log_name("gradient_cosine", name): _cosine(gradient, exact_gradient),
+                _log_name("gradient_length_ratio", name): _length_ratio(gradient, exact_gradient),
+                _log_name("dead_gradient_share", name): _dead_share(gradient, exact_gradient),
+                _log_name("clipped_share", name): _clipped_share(
                     regularizer.function_arguments(model.latent.posterior(parameters), prior)
                 ),
             }
@@ -99,10 +98,14 @@ class Audit(keras.callbacks.Callback):
                 -tf.reduce_mean(model.likelihood.log_prob(self._images, model.decoder(z, training=False)))
             )
         )
-        quantities["gradient_ratio"] = _length_ratio(regularization, reconstruction)
+        quantities[_log_name("gradient_ratio")] = _length_ratio(regularization, reconstruction)
         posterior = model.latent.posterior(parameters)
         kl_per_latent = tf.reduce_mean(posterior.kl_divergence(model.latent.prior()), axis=0)
         return quantities, kl_per_latent, posterior.mean
+
+
+def _log_name(quantity: str, implementation: str = "") -> str:
+    return QuantityName(AUDIT, quantity, implementation).log
 
 
 def _cosine(gradient: tf.Tensor, exact: tf.Tensor) -> tf.Tensor:

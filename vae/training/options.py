@@ -2,9 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_type_hints
 
-from vae.options import PositiveInt
+from vae.options import PositiveInt, check_option
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,9 @@ class TrainingOptions:
         precision: precision of the networks' hidden layers; KL, likelihood and metrics stay in float32.
         strategy: "mirrored" trains on all GPUs of this machine, "multi_worker" on several machines (TF_CONFIG, Slurm).
         threads: CPU threads; null for all of them, or for a run's share if a launcher runs several at a time.
+
+    Raises:
+        UserError: if a value is not of its type.
     """
 
     epochs: PositiveInt
@@ -30,6 +33,10 @@ class TrainingOptions:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     strategy: Literal["single", "mirrored", "multi_worker"] = "single"
     threads: PositiveInt | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self), include_extras=True).items():
+            check_option(name, kind, getattr(self, name))
 
     def steps_per_epoch(self, images: int) -> int:
         """Return the number of training steps in an epoch over so many images."""
