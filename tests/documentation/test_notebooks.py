@@ -148,7 +148,7 @@ def test_the_second_finds_the_hidden_beta() -> None:
 
 def test_the_fourth_has_its_mistakes_named_and_mended() -> None:
     notebook = kept("04")
-    assert "does it average over latent variables where it should sum?" in named(notebook, "second-check")
+    assert "does it average over latent variables instead of summing?" in named(notebook, "second-check")
     assert "does it ignore sample_weight?" in named(notebook, "second-check")
     assert " 0 failed" in named(notebook, "mended-check")
     assert "no difference from kl=analytic beyond noise" in named(notebook, "conclusion")
