@@ -26,13 +26,13 @@ TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 #: Functions that train.py calls, and their names in the table
 STAGES = {
     ("vae.compat", "load_tensorflow"): "importing TensorFlow and Keras",
-    ("vae.config", "build_source"): "opening the data set",
-    ("vae.config", "build_model"): "reading images, building the model",
+    ("vae.config.build", "build_data"): "opening the data set",
+    ("vae.config.build", "build_model"): "reading images, building the model",
 }
 
 
 def main() -> None:
-    """Measure, print the table and write the figures if `--json` is given."""
+    """Measure, print the table and, if `--json` is given, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
@@ -77,8 +77,9 @@ def instrumented(report: str, started: float, overrides: list[str]) -> None:
         began = time.time()
         import keras
 
-        import vae.training
+        from vae import training
 
+        fit, _ = training.fit, training.recording_callbacks  # names that are imported on first use
         seconds["importing TensorFlow Datasets, TensorBoard and the project"] = time.time() - began
 
         class Stop(keras.callbacks.Callback):
@@ -93,8 +94,10 @@ def instrumented(report: str, started: float, overrides: list[str]) -> None:
                 Path(report).write_text(json.dumps(stages))
                 os._exit(0)
 
-        fit = vae.training.fit
-        vae.training.fit = functools.partial(_with_callbacks, [Stop()], fit)
+        def fit_until_stop(model: Any, data: Any, callbacks: Any, options: Any, **further: Any) -> None:
+            fit(model, data, [Stop()], options, **further)
+
+        training.fit = fit_until_stop
 
     import vae.compat
 
@@ -107,10 +110,6 @@ def instrumented(report: str, started: float, overrides: list[str]) -> None:
     vae.compat.load_tensorflow = load_and_stop_later
     sys.argv = [str(TRAIN), *overrides]
     runpy.run_path(str(TRAIN), run_name="__main__")
-
-
-def _with_callbacks(callbacks: list[Any], fit: Callable[..., Any], *positional: Any, **options: Any) -> Any:
-    return fit(*positional, **{**options, "callbacks": callbacks})
 
 
 def _timed(function: Callable[..., Any], stage: str, seconds: dict[str, float]) -> Callable[..., Any]:
