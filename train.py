@@ -36,12 +36,12 @@ def train(config: DictConfig) -> float | list[float] | None:
             model, start = training.latest_checkpoint(checkpoints[0].parent, f"resume={config.resume or directory}")
         else:
             model, start = build.build_model(config, data, cli.choices()), training.Progress()
+        audit, further = build.build_audit(config, data), build.build_callbacks(config)
+        description = cli.description_of_run(config)
 
         with training.RunRecord(directory, **cli.facts_of_run(config)) as record:
             training.warn_of_effective_beta(model, options.batch_size)
-            description, audit = cli.description_of_run(config), build.build_audit(config, data)
             recording = training.recording_callbacks(model, data, record, options, audit, description)
-            further = build.build_callbacks(config)
             with training.Checkpoints(record, further, options.steps_per_epoch(data.size("train")), start) as saver:
                 training.fit(model, data, [*recording, *further, saver], options, start=start, strategy=strategy)
             training.save_results(model, data, record, description)

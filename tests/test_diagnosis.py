@@ -58,6 +58,7 @@ def test_every_rule_is_provoked() -> None:
     assert set(PROVOKED) == set(RULES)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rule", PROVOKED)
 def test_a_rule_names_the_cause_and_what_to_try(rule: str, tmp_path: Path) -> None:
     options, words, beside = PROVOKED[rule]

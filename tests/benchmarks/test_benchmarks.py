@@ -11,6 +11,8 @@ import tensorflow as tf
 from tests.conftest import REPOSITORY, run_script
 from vae.networks import MLP, Conv
 
+pytestmark = pytest.mark.thorough  # benchmarks that train
+
 
 @pytest.fixture(autouse=True)
 def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:

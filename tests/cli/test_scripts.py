@@ -171,6 +171,7 @@ class TestTrain:
         assert isinstance(vae, VAE)
         assert int(vae.batches_seen.numpy()) == 30
 
+    @pytest.mark.thorough
     def test_the_same_command_twice_gives_the_same_weights(self, trained_run: Path, tmp_path: Path) -> None:
         """Two processes, the second without the audit."""
         ended = run_script(
@@ -207,6 +208,7 @@ class TestEvaluate:
         for words in ("NLL, 20 importance samples", f"{evaluated['nll']:.3f}", "active units", "wrote"):
             assert words in evaluated["stdout"]
 
+    @pytest.mark.thorough
     def test_twice_with_one_seed(self, evaluated: dict[str, Any], trained_run: Path) -> None:
         before = (trained_run / "evaluation.json").read_bytes()
         ended = run_script(
@@ -230,6 +232,7 @@ class TestEvaluate:
             assert figures[name] == pytest.approx(logged[name], rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
     ended = run_script(
         "train.py",
@@ -268,6 +271,7 @@ class Huberized(DirectedKL):
 '''
 
 
+@pytest.mark.thorough
 def test_a_class_of_the_user_s_trains_is_resumed_and_evaluated(tmp_path: Path) -> None:
     (tmp_path / "my_kl.py").write_text(MY_KL)
     environment = {"PYTHONPATH": str(tmp_path)}
@@ -330,6 +334,7 @@ def test_bash_completes_as_the_documents_say(typed: str, completed: str) -> None
     assert ended.stdout.strip() == completed, ended.stderr
 
 
+@pytest.mark.thorough
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     """In a pseudo-terminal there is a bar with the time left, and no line for every epoch."""
     import pty

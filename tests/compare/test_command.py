@@ -86,6 +86,7 @@ def test_one_run_alone_is_shown(make_run: MakeRun, tmp_path: Path, command: Call
     assert (tmp_path / "report" / "report.html").exists()
 
 
+@pytest.mark.thorough
 def test_the_benchmark_reads_what_it_copied(tmp_path: Path) -> None:
     ended = run_script(
         "benchmarks/compare.py", "--runs=8", "--epochs=1", "--rounds=1", "--json=figures.json", cwd=tmp_path

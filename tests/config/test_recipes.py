@@ -120,6 +120,7 @@ def test_the_weight_follows_the_latent_variables() -> None:
     assert composed("old_keras_blog", "latent.size=16", "beta.value=3").beta.value == 3
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("recipe", ["keras_subclassing_guide", "old_keras_blog", "deep_learning_with_python"])
 def test_a_run_was_trained_with_that_weight(recipe: str, shared: Path, tmp_path: Path) -> None:
     """The effective beta of a real run, and the audit's gradient: at the encoder, beta times the exact one's length."""

@@ -130,6 +130,7 @@ def test_a_schedule_may_stand_in_place_of_a_learning_rate(tmp_path: Path) -> Non
     assert np.allclose(rates, [0.005, 0.0], atol=1e-9)
 
 
+@pytest.mark.thorough
 def test_a_chosen_user_class_can_be_swept(tmp_path: Path) -> None:
     ended = run_here(
         "train.py",

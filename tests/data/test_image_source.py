@@ -196,6 +196,7 @@ def test_binarized_mnist_has_its_own_splits_and_two_levels(shared: Path) -> None
     assert np.unique(source.train).tolist() == [0, 255]
 
 
+@pytest.mark.thorough
 def test_built_from_files_in_manual_dir(shared: Path, tmp_path: Path) -> None:
     source = ImageSource("mnist", dir=str(tmp_path), manual_dir=str(shared / "raw" / "mnist"), take=300)
     prepared = ImageSource("mnist", dir=str(shared / "tfds"), take=300)
@@ -237,6 +238,7 @@ def test_a_damaged_file_in_manual_dir(tmp_path: Path) -> None:
         ImageSource("mnist", dir=str(tmp_path), manual_dir=str(tmp_path / "files"))
 
 
+@pytest.mark.thorough
 def test_several_processes_may_prepare_at_once(tmp_path: Path) -> None:
     """The first runs of a parallel sweep do, and TFDS raises in all but one."""
     program = (

@@ -85,6 +85,7 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert (REPOSITORY / target).exists(), target
 
 
+@pytest.mark.thorough
 def test_a_kl_of_one_class_and_one_yaml_file_trains(tmp_path: Path) -> None:
     """The worked example, in a folder of its own, with no edit of the project."""
     page = DOCUMENTS["docs/how-to/use-my-kl.md"]

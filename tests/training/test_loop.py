@@ -62,7 +62,13 @@ def fitted_by_keras(
 
 
 @pytest.mark.parametrize("engine", ["compiled", "keras"])
-@pytest.mark.parametrize("kl", [None, KerasLoss("symmetric", calibrate=True)], ids=["analytic", "keras_loss"])
+@pytest.mark.parametrize(
+    "kl",
+    [
+        pytest.param(None, id="analytic"),
+        pytest.param(KerasLoss("symmetric", calibrate=True), id="keras_loss", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_hundred_steps_equal_keras_s_to_rounding(kl: Any, engine: str, make_vae: MakeVAE, tmp_path: Path) -> None:
     """Five steps an epoch, the last on a smaller batch; twenty epochs."""
     ours, stock = make_vae(kl), make_vae(kl)
@@ -99,6 +105,7 @@ def test_the_chunk_changes_nothing(chunk: int, make_vae: MakeVAE, tmp_path: Path
     assert np.array_equal(*map(quantities, rows))
 
 
+@pytest.mark.thorough
 def test_images_on_disk_change_nothing(make_vae: MakeVAE, tmp_path: Path) -> None:
     resident, streamed = make_vae(), make_vae()
     np.save(tmp_path / "images.npy", grey_images(120))
@@ -109,6 +116,7 @@ def test_images_on_disk_change_nothing(make_vae: MakeVAE, tmp_path: Path) -> Non
     assert np.array_equal(*map(quantities, rows))
 
 
+@pytest.mark.thorough
 def test_one_seed_twice_is_the_same_to_the_bit(make_vae: MakeVAE, tmp_path: Path) -> None:
     vaes = [make_vae(), make_vae()]
     for vae, name in zip(vaes, "ab", strict=True):

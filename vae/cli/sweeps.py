@@ -129,7 +129,7 @@ def contained_failure(directory: Path) -> Iterator[None]:
             message = str(error)
             if not isinstance(error, UserError):
                 message = unexpected_error(error, directory)
-            print(f"{directory}: {message}", file=sys.stderr)
+                print(f"{directory}: {message}", file=sys.stderr)
             summary = RunDirectory(directory).summary
             if not summary.exists():  # training had not begun
                 write_json(summary, {"status": "failed", "error": message})

@@ -200,7 +200,8 @@ def _class(option: str, target: str, base: str | None) -> type:
         raise UserError(f"{option}._target_={target}: {str(error).splitlines()[0]}") from error
     if base is not None and not issubclass(found, get_class(base)):
         raise UserError(f"{option}._target_={target}: must be a subclass of {base}")
-    if target.partition(".")[0] not in OURS and keras.saving.get_registered_name(found) == found.__name__:
+    is_registered = keras.saving.get_registered_name(found) != found.__name__
+    if target.partition(".")[0] not in OURS and hasattr(found, "get_config") and not is_registered:
         register(found)  # such as a user's optimizer, which no base class of this project has registered
     return found
 

@@ -39,7 +39,8 @@ def fit(
     Args:
         model: the compiled model.
         data: the data set.
-        callbacks: Keras callbacks, called at the borders of chunks and epochs.
+        callbacks: Keras callbacks, called at the borders of chunks and epochs. One that has a method `close` is closed
+            however training ends; Keras calls none after an error.
         options: epochs, batch size, and how to compute them.
         start: the point at which a resumed run goes on; None for the beginning.
         strategy: divides every batch between its replicas (`vae.distributed.strategies`); None for one device.
@@ -77,6 +78,9 @@ def fit(
             callbacks=list(callbacks),
         )
     finally:
+        for callback in callbacks:
+            if close := getattr(callback, "close", None):
+                close()
         model.train_function = model.test_function = None  # Keras makes its own if the model is used further
 
 

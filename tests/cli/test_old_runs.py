@@ -1,0 +1,29 @@
+"""Runs of version 0.1.0 resume and are measured."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, run_here
+from tests.reading import history_of, summary_of
+
+OLD_RUNS = REPOSITORY / "tests" / "runs" / "of_0_1_0"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in OLD_RUNS.iterdir()))
+def test_a_run_of_0_1_0_resumes_and_is_measured(name: str, tmp_path: Path) -> None:
+    shutil.copytree(OLD_RUNS / name, tmp_path / "run")
+    before = history_of(tmp_path / "run")
+    resumed = run_here("train.py", "resume=run", "trainer.epochs=4", cwd=tmp_path)
+    assert resumed.status == 0, resumed.stderr
+    after = history_of(tmp_path / "run")
+    assert len(after) == len(before) + 1 == 4
+    for old, new in zip(before, after, strict=False):
+        assert float(new["validation/elbo"]) == float(old["validation/elbo"])
+    # It goes on from the old weights: one more epoch changes the ELBO by less than the first three did
+    elbo = [float(row["validation/elbo"]) for row in after]
+    assert abs(elbo[3] - elbo[2]) < abs(elbo[2] - elbo[0])
+    assert summary_of(tmp_path / "run")["status"] == "finished"
+    measured = run_here("evaluate.py", "run=run", "nll_samples=2", cwd=tmp_path)
+    assert measured.status == 0, measured.stderr
