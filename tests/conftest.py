@@ -1,4 +1,4 @@
-"""What several tests need: the repository, the scripts as a user runs them, tiny models, real runs."""
+"""Shared by the tests: the repository, the scripts as a user runs them, tiny models, real runs."""
 
 import contextlib
 import importlib
@@ -33,7 +33,7 @@ Run = Callable[..., "Outcome"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds what tests/test_browser.py takes its pictures by."""
+    """Add the option by which tests/documentation/test_browser.py takes pictures."""
     parser.addoption("--screenshots", metavar="DIR", help="write the pictures of docs/ there, from runs of 100 epochs")
 
 

@@ -1,4 +1,4 @@
-"""What a run left, read by other means than the project's own."""
+"""The files of a run, read by other means than the project's own."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ def scalars_of(directory: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def weights_are_equal(*models: Path) -> bool:
-    """Whether two saved models have the same weights, to the bit."""
+    """Return True if two saved models have the same weights, to the bit."""
     first, second = (keras.models.load_model(path).get_weights() for path in models)
     return all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
 

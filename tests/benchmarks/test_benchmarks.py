@@ -20,7 +20,7 @@ def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measured(directory: Path, *contenders: str, models: tuple[str, ...] = ("mlp",), images: int = 600) -> list[Any]:
-    """What `train_step.py` writes of two rounds at batch 20."""
+    """Return the file that `train_step.py` writes for two rounds at batch 20."""
     arguments = ["--batches", "20", "--images", str(images), "--rounds", "2", "--json", str(directory / "figures.json")]
     ended = run_script(
         "benchmarks/train_step.py", *arguments, "--models", *models, "--contenders", *contenders, cwd=directory

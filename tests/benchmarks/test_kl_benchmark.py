@@ -27,7 +27,7 @@ SIZE = {"batch": 3, "latents": 2, "points": 8}
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
-    """What it writes of a tiny size, and what it prints."""
+    """Its file and its output for a tiny size."""
     directory = tmp_path_factory.mktemp("kl")
     size = ["--batches", "3", "--latents", "2", "--points", "8"]
     ended = run_script("benchmarks/kl.py", "--quick", *size, "--json", "figures.json", cwd=Path(directory))

@@ -18,7 +18,7 @@ QUICK = ["trainer.epochs=1", "trainer.engine=keras", "data.take=200", "audit=non
 
 
 def search(*options: str, cwd: Path) -> tuple[Outcome, dict[str, Any]]:
-    """How `train.py -m experiment=search` ended, and what Optuna's sweeper wrote."""
+    """The outcome of `train.py -m experiment=search`, and the file of Optuna's sweeper."""
     ended = run_script("train.py", "-m", "experiment=search", *QUICK, *options, cwd=cwd)
     return ended, OmegaConf.to_container(OmegaConf.load(cwd / "search" / "optimization_results.yaml"))
 

@@ -68,7 +68,7 @@ def contents(directory: Path) -> dict[Path, tuple[bytes, int]]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the sweeps' second run is, by itself in a process of its own."""
+    """The second run of the sweeps, alone in a process of its own."""
     folder = tmp_path_factory.mktemp("alone")
     ended = run_script("train.py", *QUICK, "kl=keras_loss", "trainer.threads=1", "hydra.run.dir=run", cwd=folder)
     assert ended.status == 0, ended.stderr

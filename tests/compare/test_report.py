@@ -84,7 +84,7 @@ def test_a_name_with_dollars_is_not_a_formula(runs: Path, make_run: MakeRun) -> 
 
 
 class Page(html.parser.HTMLParser):
-    """What a page has: its tags, its images' texts, what it refers to."""
+    """The content of a page: its tags, the texts of its images, its references."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

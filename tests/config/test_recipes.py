@@ -65,7 +65,7 @@ def composed(recipe: str, *overrides: str) -> DictConfig:
 
 
 def effective_beta(recipe: str, pixels: int, latents: int) -> float:
-    """What the loss makes of a nat of KL, in units of what it makes of a nat of reconstruction: by differences."""
+    """Return the weight of a nat of KL relative to a nat of reconstruction, by differences of the loss."""
     loss, is_squared = LOSSES[recipe]
     generator = np.random.default_rng(0)
     x, y = generator.uniform(0.1, 0.9, (2, 3, pixels))

@@ -79,7 +79,7 @@ def test_no_latent_variable_counts_for_more_than_the_clip_allows() -> None:
     [("forward", -1.0), *itertools.product(["forward", "reverse", "symmetric"], [-0.3, 0.2])],
 )
 def test_quadrature_meets_the_closed_form(mu: float, log_sigma: float, direction: str) -> None:
-    """Where nothing is clipped, to a hundredth of a nat; the nodes follow the distribution of the expectation."""
+    """To a hundredth of a nat if nothing is clipped; the nodes follow the distribution of the expectation."""
     exact = value_and_gradient(Analytic(direction), mu, log_sigma)[0]  # type: ignore[arg-type]
     assert value_and_gradient(Backend(direction), mu, log_sigma)[0] == pytest.approx(exact, abs=1e-2)
 

@@ -1,4 +1,4 @@
-"""Where Hydra finds the options of a group: YAML files, completed by the defaults of the class that each names.
+"""The source of Hydra's configuration: YAML files, completed by the defaults of the class that each names.
 
 A class states its defaults once, in its constructor. A YAML file needs only `_target_` and the values that differ, and
 `kl=my_module.MyKL` chooses a class without any file.

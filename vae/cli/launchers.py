@@ -1,4 +1,4 @@
-"""How the runs of a sweep share a machine, under each of Hydra's launchers."""
+"""The share of a machine that each run of a sweep gets, under each of Hydra's launchers."""
 
 import shutil
 from typing import Any

@@ -71,7 +71,7 @@ class Subject:
 
     @functools.cached_property
     def is_usable(self) -> bool:
-        """Whether the result is one number, without which no other check has a meaning."""
+        """True if the result is one number; otherwise no other check has a meaning."""
         try:
             return tuple(np.shape(self.first())) == ()
         except Exception:  # a user's class may raise anything
@@ -79,12 +79,12 @@ class Subject:
 
     @functools.cached_property
     def draws_its_own(self) -> bool:
-        """Whether the value changes with the key of the regularizer's own samples, or without any change."""
+        """True if the value changes with the key of the regularizer's own samples, or from call to call."""
         return len({float(self.first(draw=draw)) for draw in (0, 0, 1, 2)}) > 1
 
     @functools.cached_property
     def samples(self) -> bool:
-        """Whether it is an estimate: its value changes with its own samples or with z."""
+        """True for an estimate, whose value changes with its own samples or with z."""
         return self.draws_its_own or len({float(self.first(z_draw=draw)) for draw in (0, 1, 2)}) > 1
 
     def mean(self, case: Gaussians, draws: int = DRAWS) -> Estimate:

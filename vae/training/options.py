@@ -9,7 +9,7 @@ from vae.options import PositiveInt, check_option
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How long to train, in batches of which size, and how to compute it: the group `trainer`.
+    """The length of a training, the size of its batches, and the way it is computed: the group `trainer`.
 
     Args:
         epochs: number of epochs in all, those before a resume included.
