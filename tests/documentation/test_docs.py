@@ -1,4 +1,4 @@
-"""The documentation builds from nothing, and strictly: what leads nowhere fails."""
+"""The documentation builds without warnings, and a broken reference fails the build."""
 
 import shutil
 import subprocess
@@ -9,9 +9,9 @@ import pytest
 
 from tests.conftest import REPOSITORY, inherited_environment
 
-pytestmark = pytest.mark.thorough  # the whole documentation built
+pytestmark = pytest.mark.thorough  # builds the whole documentation
 
-#: What may not stand in a page, and what the build says of it
+#: Mistakes in a page, and words of the warning that each gives
 MISTAKES = {
     "[a page](no-such-page.md)": "no-such-page.md",
     "[a heading](which-kl.md#no-such-heading)": "no-such-heading",
@@ -23,7 +23,7 @@ MISTAKES = {
 
 
 def build(repository: Path) -> tuple[int, str]:
-    """The command of docs/conf.py: its status, and what it says. A second time only changed pages are read."""
+    """Return the status and stderr of the command in docs/conf.py. A second build reads only changed pages."""
     options = ["-W", "--keep-going", "-n", "-q", "-b", "html"]
     ended = subprocess.run(
         [sys.executable, "-m", "sphinx", *options, "docs", "built"],
@@ -36,13 +36,13 @@ def build(repository: Path) -> tuple[int, str]:
     return ended.returncode, ended.stderr
 
 
-def test_builds_from_nothing_and_strictly(tmp_path: Path) -> None:
+def test_builds_strictly(tmp_path: Path) -> None:
     for path in REPOSITORY.iterdir():
         if path.name != "docs":
             (tmp_path / path.name).symlink_to(path)
     shutil.copytree(REPOSITORY / "docs", tmp_path / "docs", symlinks=True, ignore=shutil.ignore_patterns("_build"))
-    status, said = build(tmp_path)
-    assert status == 0, said
+    status, warnings = build(tmp_path)
+    assert status == 0, warnings
     mathematics = (tmp_path / "built" / "mathematics.html").read_text()
     assert "<math " in mathematics
     assert "expm1" in mathematics  # the code of the Gaussians' KL
@@ -50,6 +50,6 @@ def test_builds_from_nothing_and_strictly(tmp_path: Path) -> None:
 
     with (tmp_path / "docs" / "changelog.md").open("a") as page:
         page.write("\n" + "\n\n".join(MISTAKES))
-    status, said = build(tmp_path)
+    status, warnings = build(tmp_path)
     assert status != 0
-    assert [mistake for mistake, words in MISTAKES.items() if words not in said] == []
+    assert [mistake for mistake, words in MISTAKES.items() if words not in warnings] == []

@@ -1,4 +1,4 @@
-"""What the documents say is true: their code runs, their commands compose, their files are there."""
+"""The code in the documents runs, their commands compose and their links lead to files."""
 
 import doctest
 import re
@@ -33,10 +33,10 @@ def test_the_name_in_the_article_is_still_missing() -> None:
 
 @pytest.mark.parametrize("name", [name for name, text in DOCUMENTS.items() if blocks(text, "python")])
 def test_the_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of a document in its order and in one namespace; what stands after >>> gives what stands below it."""
+    """Run all code of a document in order and in one namespace, and check the outputs below >>>."""
     monkeypatch.chdir(tmp_path)
-    tf.io.write_file("photos/one.png", tf.io.encode_png(tf.zeros([20, 24, 3], tf.uint8)))  # for what prepares data
-    run = tmp_path / "runs" / "one"  # for what compares runs
+    tf.io.write_file("photos/one.png", tf.io.encode_png(tf.zeros([20, 24, 3], tf.uint8)))  # for code that prepares data
+    run = tmp_path / "runs" / "one"  # for code that compares runs
     run.mkdir(parents=True)
     (run / "summary.json").write_text('{"status": "finished", "seed": 0, "effective_beta": 1.0}')
     (run / "history.csv").write_text("epoch,step,seconds,validation/elbo,validation/kl\n1,10,0.5,-24.0,5.0\n")
@@ -64,7 +64,7 @@ COMMANDS = sorted(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_composes(command: str) -> None:
-    """A sweep by the first of its values, a search by the end of its interval."""
+    """Compose a sweep with its first values, and a search with the ends of its intervals."""
     parsed = OverridesParser.create().parse_overrides([word for word in shlex.split(command) if "=" in word])
     overrides = []
     for override in parsed:
@@ -80,14 +80,14 @@ def test_every_command_composes(command: str) -> None:
 
 @pytest.mark.parametrize("path", PATHS[:2], ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    """Those of docs/ are checked where it is built."""
+    """Check the links of README and CONTRIBUTING; the build checks those of docs/."""
     for target in re.findall(r"\]\((?!http)([^)#]+)", path.read_text()):
         assert (REPOSITORY / target).exists(), target
 
 
 @pytest.mark.thorough
 def test_a_kl_of_one_class_and_one_yaml_file_trains(tmp_path: Path) -> None:
-    """The worked example, in a folder of its own, with no edit of the project."""
+    """Train with the worked example, in a folder of its own and without an edit of the project."""
     page = DOCUMENTS["docs/how-to/use-my-kl.md"]
     (tmp_path / "hellinger.py").write_text(next(code for code in blocks(page, "python") if "class Hellinger" in code))
     (tmp_path / "configs" / "kl").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The notebooks run from clean, and what is kept of their outputs is what they still print."""
+"""The notebooks run without outputs to start from, and print what their stored outputs say."""
 
 import math
 import re
@@ -33,7 +33,7 @@ def code_cells(notebook: Any) -> list[Any]:
 
 
 def kinds(cell: Any) -> set[str]:
-    """What a cell gave: "stdout", "stderr", "error", "image/png", "text/html", ..."""
+    """Return the kinds of a cell's outputs: "stdout", "stderr", "error", "image/png", "text/html", ..."""
     found: set[str] = set()
     for output in cell.outputs:
         found |= {output.name} if output.output_type == "stream" else set(output.get("data", {"error": ""}))
@@ -41,56 +41,56 @@ def kinds(cell: Any) -> set[str]:
 
 
 def text(cell: Any) -> str:
-    """What a cell gave, as text; of pictures and tables in HTML what stands for them."""
+    """Return a cell's outputs as text; pictures and tables as their plain representation."""
     return "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
 
 
 def everything(cell: Any) -> str:
-    """All that a cell gave, but pictures."""
+    """Return all outputs of a cell except pictures."""
     data = [item for output in cell.outputs for item in output.get("data", {}).items()]
-    return "\n".join([text(cell), *(str(shown) for kind, shown in data if "image" not in kind)])
+    return "\n".join([text(cell), *(str(content) for kind, content in data if "image" not in kind)])
 
 
-def named(notebook: Any, name: str) -> str:
-    """The text that the cell of this id gave."""
+def output_of(notebook: Any, name: str) -> str:
+    """Return the text output of the cell with this id."""
     return next(text(cell) for cell in code_cells(notebook) if cell.id == name)
 
 
-def numbers(said: str) -> list[float]:
-    return [float(number) for number in NUMBER.findall(said)]
+def numbers(words: str) -> list[float]:
+    return [float(number) for number in NUMBER.findall(words)]
 
 
-def assert_says_the_same(now: Any, kept: Any) -> None:
-    """The same words, and the same numbers up to float32 rounding on another machine."""
-    words = [" ".join(NUMBER.sub("#", text(cell)).split()) for cell in (now, kept)]
+def assert_same_text(now: Any, before: Any) -> None:
+    """Compare the words, and the numbers up to float32 rounding on another machine."""
+    words = [" ".join(NUMBER.sub("#", text(cell)).split()) for cell in (now, before)]
     assert words[0] == words[1], now.id
-    np.testing.assert_allclose(numbers(text(now)), numbers(text(kept)), rtol=0.01, atol=0.002, err_msg=now.id)
+    np.testing.assert_allclose(numbers(text(now)), numbers(text(before)), rtol=0.01, atol=0.002, err_msg=now.id)
 
 
-def test_all_are_there() -> None:
+def test_the_four_notebooks_exist() -> None:
     assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04"]
 
 
 @every_notebook
-def test_it_runs_from_clean(path: Path) -> None:
-    before = {file.name for file in path.parent.iterdir()}
-    kept = code_cells(read(path))
+def test_runs_and_prints_its_stored_outputs(path: Path) -> None:
+    files = {file.name for file in path.parent.iterdir()}
+    stored = code_cells(read(path))
     notebook = read(path)
     for cell in code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": path.parent}})
     client.execute(env={**inherited_environment(), "PYTHONPATH": str(REPOSITORY)})
-    for now, then in zip(code_cells(notebook), kept, strict=True):
+    for now, before in zip(code_cells(notebook), stored, strict=True):
         assert not kinds(now) & {"stderr", "error"}, text(now)
-        assert kinds(now) == kinds(then), now.id
+        assert kinds(now) == kinds(before), now.id
         assert not PATHS.search(everything(now)), now.id
         if VARIES not in now.metadata.get("tags", []):
-            assert_says_the_same(now, then)
-    assert {file.name for file in path.parent.iterdir()} == before
+            assert_same_text(now, before)
+    assert {file.name for file in path.parent.iterdir()} == files
 
 
 @every_notebook
-def test_what_is_kept_reads_on_the_web(path: Path) -> None:
+def test_stored_outputs_are_fit_for_the_web(path: Path) -> None:
     notebook = read(path)
     nbformat.validate(notebook)
     assert path.stat().st_size < LARGEST
@@ -114,17 +114,17 @@ def test_what_is_kept_reads_on_the_web(path: Path) -> None:
             assert "xlabel" in cell.source, cell.id
 
 
-def kept(number: str) -> Any:
+def notebook_number(number: str) -> Any:
     return read(next(path for path in NOTEBOOKS if path.stem.startswith(number)))
 
 
-def test_the_first_says_what_other_means_say() -> None:
-    notebook = kept("01")
-    assert numbers(named(notebook, "coins")) == [round(stats.entropy([0.5, 0.5], [0.8, 0.2]), 4)] * 3
-    assert f"{math.log(1e7):.3f}\nthe definition: inf" in named(notebook, "largest")
-    reductions = [line for line in named(notebook, "hidden-beta").splitlines() if line.endswith(("5", "0"))]
+def test_the_first_agrees_with_closed_forms() -> None:
+    notebook = notebook_number("01")
+    assert numbers(output_of(notebook, "coins")) == [round(stats.entropy([0.5, 0.5], [0.8, 0.2]), 4)] * 3
+    assert f"{math.log(1e7):.3f}\nthe definition: inf" in output_of(notebook, "largest")
+    reductions = [line for line in output_of(notebook, "hidden-beta").splitlines() if line.endswith(("5", "0"))]
     assert [numbers(line)[-1] for line in reductions] == [1 / 8, 1 / 8, 4.0, 1.0, 1.0]  # 4 images, 8 latent variables
-    exact = [line for line in named(notebook, "limits").splitlines() if " exact " in line]
+    exact = [line for line in output_of(notebook, "limits").splitlines() if " exact " in line]
     for line in exact:
         mu, log_sigma, value, by_mu, by_log_sigma = numbers(line)
         variance = math.exp(2.0 * log_sigma)
@@ -132,23 +132,24 @@ def test_the_first_says_what_other_means_say() -> None:
         assert by_mu == pytest.approx(mu, abs=6e-4)
         assert by_log_sigma == pytest.approx(variance - 1.0, abs=6e-4)
     assert len(exact) == 6
-    row = next(line for line in named(notebook, "raw").splitlines() if line.startswith("raw, parameters"))
+    row = next(line for line in output_of(notebook, "raw").splitlines() if line.startswith("raw, parameters"))
     assert numbers(row)[1] == pytest.approx(-1.0 / math.e, abs=0.01)  # of x log x, where log x is clipped to 0
 
 
 def test_the_second_finds_the_hidden_beta() -> None:
-    notebook = kept("02")
-    rows = [line.split() for line in named(notebook, "compare").splitlines() if "kl=keras_loss" in line]
+    notebook = notebook_number("02")
+    rows = [line.split() for line in output_of(notebook, "compare").splitlines() if "kl=keras_loss" in line]
     assert {row[1] for row in rows} == {"kl=keras_loss"}
-    assert re.search(r"kl=backend: no difference from kl=analytic|kl=analytic: no diff", named(notebook, "differences"))
+    differences = output_of(notebook, "differences")
+    assert re.search(r"kl=backend: no difference from kl=analytic|kl=analytic: no difference", differences)
     assert re.search(
-        r"kl=keras_loss: [\d.]+ ± [\d.]+ nats worse .* beta of 0\.0625 \(3 seeds\)\.", named(notebook, "conclusion")
+        r"kl=keras_loss: [\d.]+ ± [\d.]+ nats worse .* beta of 0\.0625 \(3 seeds\)\.", output_of(notebook, "conclusion")
     )
 
 
-def test_the_fourth_has_its_mistakes_named_and_mended() -> None:
-    notebook = kept("04")
-    assert "does it average over latent variables instead of summing?" in named(notebook, "second-check")
-    assert "does it ignore sample_weight?" in named(notebook, "second-check")
-    assert " 0 failed" in named(notebook, "mended-check")
-    assert "no difference from kl=analytic beyond noise" in named(notebook, "conclusion")
+def test_the_fourth_names_its_mistakes_and_corrects_them() -> None:
+    notebook = notebook_number("04")
+    assert "does it average over latent variables instead of summing?" in output_of(notebook, "second-check")
+    assert "does it ignore sample_weight?" in output_of(notebook, "second-check")
+    assert " 0 failed" in output_of(notebook, "mended-check")
+    assert "no difference from kl=analytic beyond noise" in output_of(notebook, "conclusion")
