@@ -20,7 +20,9 @@ from omegaconf import OmegaConf
 
 from tests.conftest import REPOSITORY, Outcome, run_script
 from tests.reading import summary_of, weights_are_equal
-from vae.cli.sweeps import share_cores, start_sweep
+from vae.cli import config_source
+from vae.cli.launchers import share_cores
+from vae.cli.sweeps import start_sweep
 
 pytestmark = pytest.mark.thorough  # launchers and several runs a test
 
@@ -115,7 +117,7 @@ def test_one_after_the_other_in_one_process(alone: Path, tmp_path: Path) -> None
     """The second run in a process is to the bit what it is in a process of its own."""
     options = ["trainer.threads=1", "optimizer.learning_rate=0.001,1e20"]
     ended, seen = swept("basic", tmp_path, *options, waits_for=1)
-    why = "try a smaller optimizer.learning_rate, or +optimizer.clipnorm=1"
+    why = "try a smaller optimizer.learning_rate, or optimizer.clipnorm=1"
     rates = ("0.001", "1e20")
     assert_two_trained_and_two_are_named(ended, tmp_path / "sweep", alone, "optimizer.learning_rate", rates, why)
     assert len(seen) == 4
@@ -161,7 +163,7 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
 
     ended = run_script("train.py", "-m", *options, cwd=tmp_path)
     assert ended.status == 0, ended.stderr
-    assert "runs: 4, finished already: 1" in ended.stdout
+    assert "runs: 4, already finished: 1" in ended.stdout
     epochs = [line.split("  ")[0] for line in ended.stdout.splitlines() if line.startswith("epoch ")]
     assert epochs == ["epoch 2/2", "epoch 1/2", "epoch 2/2"]
     assert contents(sweep / "0-keras_loss-0") == finished
@@ -170,7 +172,7 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
 
     ended = run_script("train.py", "-m", *options, cwd=tmp_path)
     assert ended.status == 0, ended.stderr
-    assert "runs: 4, finished already: 4" in ended.stdout
+    assert "runs: 4, already finished: 4" in ended.stdout
     assert not [line for line in ended.stdout.splitlines() if line.startswith("epoch ")]
     assert "4 runs; nats per image, validation split" in ended.stdout
     assert "report     sweep/comparison/report.html" in ended.stdout
@@ -188,7 +190,7 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
 )
 def test_a_study_is_one_command(experiment: str, runs: int, tmp_path: Path, no_tensorflow: str) -> None:
     ended = run_script("train.py", "-m", experiment, "hydra.sweep.dir=sweep", cwd=tmp_path, PYTHONPATH=no_tensorflow)
-    assert f"runs: {runs}, finished already: 0" in ended.stdout
+    assert f"runs: {runs}, already finished: 0" in ended.stdout
     assert "TensorFlow was loaded" in ended.stderr  # by the first of them
 
 
@@ -232,7 +234,8 @@ def test_a_run_s_name_tells_what_the_sweep_varies(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+    config_source.register()
+    with initialize_config_dir(config_source.CONFIGS, version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("train", [*options, "hydra.sweep.dir=sweep"], RunMode.MULTIRUN)
         assert start_sweep(config) == [Path("sweep", name) for name in names]
@@ -306,7 +309,8 @@ def test_how_runs_share_eight_cores(
     if plugin := PLUGINS.get(chosen[0].removeprefix("hydra/launcher=")):
         pytest.importorskip(plugin, reason=EXTRA)
     monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
-    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+    config_source.register()
+    with initialize_config_dir(config_source.CONFIGS, version_base="1.3"):
         config = compose("train", chosen, return_hydra_config=True)
     assert share_cores(config, runs) == expected.get("threads", 1)
     for option, value in expected.items():
