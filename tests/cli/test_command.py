@@ -63,6 +63,16 @@ def test_the_composed_configuration_shows_every_option_of_a_class(
     ]
 
 
+def test_help_lists_the_options_of_a_user_s_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.call(train.train, ["kl._target_=tests.config.custom.Power", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    place = lines.index("kl=tests.config.custom.Power: A power of the KL.")
+    assert lines[place + 1].split() == ["kl.alpha=NUMBER", "the", "exponent.", "(default", "1.0)"]
+
+
 def test_help_lists_the_options_of_the_classes_with_their_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,9 +54,8 @@ def test_a_run_whose_worker_was_killed_resumes(tmp_path: Path) -> None:
         other.send_signal(signal.SIGKILL)
         _, stderr = chief.communicate(timeout=60)
     assert chief.returncode == 1, stderr
-    assert (
-        "train.py: another worker ended or does not answer any more. To go on, on all workers: python train" in stderr
-    )
+    assert "train.py: another worker ended" in stderr
+    assert "on all workers: python train.py resume=run" in stderr
     assert "Traceback" not in stderr
     assert summary_of(run)["status"] == "interrupted"
     assert len(history_of(run)) < 8

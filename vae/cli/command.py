@@ -29,6 +29,7 @@ def main(task: Callable[[], Any]) -> None:
     With `HYDRA_FULL_ERROR=1` in the environment, errors keep their tracebacks.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, or a launcher's processes would stay
+    sys.path.append(str(Path.cwd()))  # for modules of the user's
     shorten_warnings()
     _run(task, sys.argv[0], sys.argv[1:])
 

@@ -1,5 +1,6 @@
 """The list of options in `--help`, made from the classes that have them."""
 
+import sys
 import textwrap
 import types
 import typing
@@ -60,6 +61,9 @@ def _shown_options(group: Group, target: str | None, values: Mapping[str, Any]) 
 def _choices(name: str, group: Group) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
     """Yield a title, the class and the values of every option of a group, each class once."""
     found: set[str | None] = set()
+    for argument in sys.argv[1:]:  # a user's class, such as `kl=my_module.MyKL`
+        if argument.startswith(f"{name}=") and "." in argument:
+            yield argument, argument.partition("=")[2], {}
     for path in sorted((Path(CONFIGS) / name).glob("*.yaml")):
         values: Any = OmegaConf.to_container(OmegaConf.load(path))
         target = values.get("_target_", group.target)

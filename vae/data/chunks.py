@@ -50,7 +50,7 @@ def training_chunks(
     first_step: int = 0,
     weights: NDArray[np.float32] | None = None,
 ) -> tuple[tf.data.Dataset, int]:
-    """Return an endless data set of `Chunk`s of shuffled batches, and the number of chunks in an epoch.
+    """Return an endless data set of chunks of shuffled batches, and the number of chunks in an epoch.
 
     All chunks have the same shape, except that an epoch's smaller last batch is a chunk of its own. A chunk holds the
     whole training split if that is in memory, else only its own images.
@@ -89,7 +89,7 @@ def training_chunks(
 def evaluation_chunks(
     images: Images, batch_size: int, binarization: str, seed: int, stream: Stream, longest: int = LONGEST_CHUNK
 ) -> tf.data.Dataset:
-    """Return a data set of `Chunk`s: one pass over a split in order, whose images are binarized to 0 and 255.
+    """Return a data set of chunks: one pass over a split in order, whose images are binarized to 0 and 255.
 
     Args:
         images: the split.

@@ -124,7 +124,7 @@ class GaussianLatent(LatentFamily):
 
     @property
     def parameter_count(self) -> int:
-        """The number of parameters of one example: mu, then log_var."""
+        """The number of parameters of one example, mu followed by log_var."""
         return 2 * self.size
 
     @property

@@ -261,7 +261,7 @@ class QuantityName(NamedTuple):
 
     @property
     def run(self) -> str:
-        """The run in TensorBoard: "train", or "validation", which has the audit, too."""
+        """The run in TensorBoard, "train" or "validation". The audit belongs to "validation"."""
         return TRAIN if self.split == TRAIN else VALIDATION
 
 
