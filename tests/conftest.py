@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import absl.logging
 import keras
 import numpy as np
 import pytest
@@ -80,8 +79,6 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
     module = importlib.import_module(Path(script).stem)
     task = getattr(module, module.__name__)
     out, err = io.StringIO(), io.StringIO()
-    handler = absl.logging.get_absl_handler().python_handler
-    handler.setStream(sys.__stderr__)  # or Hydra, which sets up logging anew, closes pytest's stream
     with (
         contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),

@@ -97,6 +97,23 @@ def test_downloads_are_retried_twice_and_the_settings_restored(tmp_path: Path, m
     assert logging.getLogger("urllib3").level == level
 
 
+def test_absl_s_handler_would_close_the_stream_that_it_was_imported_with() -> None:
+    program = """
+import io, logging.config, sys
+from vae.compat import keep_stderr_open
+real, sys.stderr = sys.stderr, io.StringIO()
+import absl.logging
+absl.logging.use_absl_handler()
+redirected, sys.stderr = sys.stderr, real
+if KEEP:
+    keep_stderr_open()
+logging.config.dictConfig({"version": 1})
+print(redirected.closed)
+"""
+    assert run_program(program.replace("KEEP", "False")).stdout.split() == ["True"]
+    assert run_program(program.replace("KEEP", "True")).stdout.split() == ["False"]
+
+
 def test_hydra_says_what_the_messages_are_made_from() -> None:
     """The prose of Hydra's errors, which have no types or attributes of their own."""
     with pytest.raises(ValueError, match="group") as caught:

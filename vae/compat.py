@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -66,6 +67,16 @@ def keeping_sigterm_handler() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def keep_stderr_open() -> None:
+    """Give absl's log handler the process's own stderr, if absl is loaded.
+
+    When Hydra sets up logging, Python closes all handlers, and absl's then closes its stream: the stderr of the moment
+    at which it was imported, such as one that a test or a notebook has put in place.
+    """
+    if "absl.logging" in sys.modules:
+        sys.modules["absl.logging"].get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 
 def is_group_given_a_value(error: Exception) -> bool:

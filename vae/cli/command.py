@@ -85,6 +85,7 @@ def shorten_warnings() -> None:
 def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None:
     config_source.register()
     help.register()
+    compat.keep_stderr_open()
     shows_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, in several lines
     with contextlib.nullcontext() if shows_tracebacks else one_line_errors(Path(script).name, arguments):
