@@ -13,7 +13,7 @@ def train(config: DictConfig) -> float | list[float] | None:
     """Train a VAE and record the run in its directory; return the quantities that a search optimizes."""
     directory = cli.run_directory()
     with cli.reported_errors(directory):
-        cli.check(config)
+        cli.check_configuration(config)
         if cli.is_finished_run_of_sweep(directory):
             return None
         load_tensorflow(config.trainer.threads)  # takes seconds: whatever can fail earlier has been checked

@@ -14,8 +14,8 @@ class Finding:
     """A problem of a run.
 
     Args:
-        rule: The name of the rule that found it.
-        words: The cause and a remedy, in one or two sentences.
+        rule: the name of the rule that found it.
+        words: the cause and a remedy, in one or two sentences.
     """
 
     rule: str
@@ -27,8 +27,8 @@ class Measurements:
     """The measurements of a run that the rules look at.
 
     Args:
-        summary: The content of summary.json.
-        options: The configuration's options by their dotted names.
+        summary: the content of summary.json.
+        options: the configuration's options by their dotted names.
     """
 
     summary: Mapping[str, Any]
@@ -81,8 +81,8 @@ def diagnose(summary: Mapping[str, Any], options: Mapping[str, Any]) -> list[Fin
     """Return the problems of a run that has completed at least one epoch.
 
     Args:
-        summary: The content of summary.json.
-        options: The configuration's options by their dotted names (`{"beta.value": 1.0, ...}`).
+        summary: the content of summary.json.
+        options: the configuration's options by their dotted names (`{"beta.value": 1.0, ...}`).
     """
     run = Measurements(summary, options)
     return [Finding(name, words) for name, rule in RULES.items() if (words := rule(run))]

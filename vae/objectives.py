@@ -49,7 +49,7 @@ class ELBO(Objective):
             batch, sum to less, the term is this number and has no gradient. Kingma et al. 2016, "Improved variational
             inference with inverse autoregressive flow", equation 15.
         group_size: the number of consecutive latent variables in a group. It must divide their number.
-        capacity: C, in nats: the term becomes `|regularizer - C|`, and C rises from 0. Burgess et al. 2018,
+        capacity: c, in nats: the term becomes `|regularizer - C|`, and C rises from 0. Burgess et al. 2018,
             "Understanding disentangling in beta-VAE", equation 8, whose gamma is beta here. None for no capacity.
         ramp: the duration of the rise of C, in `unit`.
         unit: "steps" or "epochs", the unit of `ramp`.

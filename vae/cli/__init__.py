@@ -6,7 +6,7 @@ from vae.cli.outcome import show_outcome
 from vae.cli.preflight import Preflight
 from vae.cli.resume import measured_run, shared_facts
 from vae.cli.run import (
-    check,
+    check_configuration,
     choices,
     description_of_run,
     facts_of_run,
@@ -19,7 +19,7 @@ __all__ = [
     "CONFIGS",
     "Preflight",
     "call",
-    "check",
+    "check_configuration",
     "choices",
     "compose",
     "description_of_run",

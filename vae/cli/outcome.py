@@ -16,8 +16,8 @@ def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
     """Print the quantities of the last epoch, the diagnosis, and the commands to go on with.
 
     Args:
-        directory: The run's directory.
-        summary: The run's summary, with its diagnosis.
+        directory: the run's directory.
+        summary: the run's summary, with its diagnosis.
     """
     training = f"{summary['epochs']} epochs, engine={summary['engine']}"
     title = f"kl={summary['kl']}  effective beta {summary['effective_beta']:.4g}  {training}"

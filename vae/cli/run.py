@@ -30,7 +30,7 @@ def run_directory() -> Path:
     return directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
 
 
-def check(config: DictConfig) -> None:
+def check_configuration(config: DictConfig) -> None:
     """Check the configuration of a run, which for a run of a sweep nobody has checked yet.
 
     Raises:

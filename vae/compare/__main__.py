@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
     Args:
-        arguments: The arguments of the command line; None for those of this process.
+        arguments: the arguments of the command line; None for those of this process.
     """
     parser = argparse.ArgumentParser("python -m vae.compare", description="Compare the runs below folders.")
     parser.add_argument("directories", metavar="DIR", nargs="+", help="a run, or a folder with runs below it")

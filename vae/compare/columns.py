@@ -13,10 +13,10 @@ class Column:
     """A column of the comparison table.
 
     Args:
-        heading: Its heading.
-        meaning: What it is, as a phrase.
-        form: Format specification of its numbers.
-        priority: Order in which a narrow terminal leaves columns out, the lowest first; None if it never does.
+        heading: its heading.
+        meaning: what it is, as a phrase.
+        form: format specification of its numbers.
+        priority: order in which a narrow terminal leaves columns out, the lowest first; None if it never does.
     """
 
     heading: str

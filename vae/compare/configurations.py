@@ -25,7 +25,7 @@ def last_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each run: its last epoch, and `configuration`, the name of its configuration.
 
     Args:
-        runs: The table of `load_runs`.
+        runs: the table of `load_runs`.
     """
     last = runs.groupby("run", sort=False).tail(1).set_index("run", drop=False)
     return last.assign(configuration=_names(last))
@@ -35,7 +35,7 @@ def reasons_not_to_compare(runs: pd.DataFrame) -> list[str]:
     """Return a sentence for each reason that not all ELBOs can be compared, such as different data sets.
 
     Args:
-        runs: The table of `load_runs`.
+        runs: the table of `load_runs`.
     """
     sentences = []
     for column, condition in CONDITIONS.items():
@@ -52,7 +52,7 @@ def shared_conditions(last: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """Return, for each configuration, the conditions that another must share to be compared with it.
 
     Args:
-        last: The table of `last_epochs`.
+        last: the table of `last_epochs`.
     """
     columns = last.reindex(columns=[*CONDITIONS]).map(_text)
     return dict(zip(last["configuration"], columns.itertuples(index=False, name=None), strict=True))
@@ -62,7 +62,7 @@ def identifying_options(last: pd.DataFrame) -> dict[str, list[str]]:
     """Return the options that identify a configuration: for each option its value in each row, as text.
 
     Args:
-        last: A row for each run or configuration.
+        last: a row for each run or configuration.
     """
     names = {column: column.removeprefix("option/") for column in _option_columns(last)}
     return {

@@ -31,9 +31,9 @@ def differences(runs: pd.DataFrame, baseline: str | None = None, quantity: str =
     has several runs of one seed, the one counts that has finished, or else has come furthest.
 
     Args:
-        runs: The table of `load_runs`.
-        baseline: The name of a configuration, as in `compare`; None for `default_baseline`.
-        quantity: The column of `compare` to compare.
+        runs: the table of `load_runs`.
+        baseline: the name of a configuration, as in `compare`; None for `default_baseline`.
+        quantity: the column of `compare` to compare.
 
     Returns:
         A row for each other configuration that can be compared with the baseline (see `reasons_not_to_compare`):
@@ -71,8 +71,8 @@ def default_baseline(runs: pd.DataFrame, among: Collection[str] | None = None) -
     """Return the configuration to compare others with: the best of those with `kl=analytic`, or else of all.
 
     Args:
-        runs: The table of `load_runs`.
-        among: The configurations to choose from; None for all.
+        runs: the table of `load_runs`.
+        among: the configurations to choose from; None for all.
     """
     last = last_epochs(runs)
     return _best(last, [name for name in summarize(last)["configuration"] if among is None or name in among])
@@ -82,8 +82,8 @@ def conclusions(runs: pd.DataFrame, baseline: str | None = None) -> list[str]:
     """Return the conclusions of a comparison in sentences: the differences, or the reasons that there are none.
 
     Args:
-        runs: The table of `load_runs`.
-        baseline: As for `differences`. Configurations that cannot be compared with it get a baseline of their own.
+        runs: the table of `load_runs`.
+        baseline: as for `differences`. Configurations that cannot be compared with it get a baseline of their own.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, conditions in shared_conditions(last_epochs(runs)).items():

@@ -26,10 +26,10 @@ class Plot:
     """A plot of a comparison.
 
     Args:
-        name: Its name in files.
-        figure: The Matplotlib figure.
-        description: What the plot shows, in words.
-        data: The numbers that it was drawn from.
+        name: its name in files.
+        figure: the Matplotlib figure.
+        description: what the plot shows, in words.
+        data: the numbers that it was drawn from.
     """
 
     name: str
@@ -42,7 +42,7 @@ def draw_plots(runs: pd.DataFrame) -> list[Plot]:
     """Return all plots that the runs have the quantities for, of the best sixteen configurations.
 
     Args:
-        runs: The table of `load_runs`.
+        runs: the table of `load_runs`.
     """
     best = compare(runs)["configuration"][:MAX_CONFIGURATIONS]
     named = runs.merge(last_epochs(runs)[["run", "configuration"]].reset_index(drop=True), on="run")

@@ -17,10 +17,10 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
     """Write report.html, which needs neither a network nor another file, and each plot as PNG and SVG.
 
     Args:
-        runs: The table of `load_runs`.
-        directory: The folder to write to.
-        baseline: The configuration to compare the others with; None for `default_baseline`.
-        elbo: As for `compare`.
+        runs: the table of `load_runs`.
+        directory: the folder to write to.
+        baseline: the configuration to compare the others with; None for `default_baseline`.
+        elbo: as for `compare`.
 
     Returns:
         The path of the page.

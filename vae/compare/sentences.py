@@ -14,10 +14,10 @@ class Difference:
     """The difference of a configuration from a baseline in one quantity.
 
     Args:
-        quantity: The quantity, a key of `QUANTITIES`.
-        mean: The mean of the differences over the shared seeds.
-        interval: Half the width of its confidence interval.
-        seeds: The number of shared seeds.
+        quantity: the quantity, a key of `QUANTITIES`.
+        mean: the mean of the differences over the shared seeds.
+        interval: half the width of its confidence interval.
+        seeds: the number of shared seeds.
         only_weight_differs: True if the configurations differ only in options that change the weight of the KL.
     """
 
@@ -32,9 +32,9 @@ def sentence(row: pd.Series, baseline: pd.Series, difference: Difference) -> str
     """Return the conclusion in words. It claims nothing if there are fewer than two shared seeds.
 
     Args:
-        row: The configuration's row of `compare`, indexed by `configuration`.
-        baseline: The baseline's row.
-        difference: The difference between them.
+        row: the configuration's row of `compare`, indexed by `configuration`.
+        baseline: the baseline's row.
+        difference: the difference between them.
     """
     name, other = row.name, baseline.name
     mean, interval, seeds = difference.mean, difference.interval, difference.seeds

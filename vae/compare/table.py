@@ -19,8 +19,8 @@ def compare(runs: pd.DataFrame, elbo: float | None = None) -> pd.DataFrame:
     """Return a row for each configuration, the best ELBO first.
 
     Args:
-        runs: The table of `load_runs`.
-        elbo: A validation ELBO in nats; also report how long it took to reach it.
+        runs: the table of `load_runs`.
+        elbo: a validation ELBO in nats; also report how long it took to reach it.
 
     Returns:
         A table with the columns `configuration`; `runs` and `finished`, the numbers of runs and of finished runs; the
@@ -40,8 +40,8 @@ def summarize(last: pd.DataFrame, others: Sequence[str] = ()) -> pd.DataFrame:
     """Return the table of `compare`.
 
     Args:
-        last: The table of `last_epochs`.
-        others: Columns of it to average in addition to the quantities.
+        last: the table of `last_epochs`.
+        others: columns of it to average in addition to the quantities.
     """
     columns = comparison_columns() | {name: name for name in others}
     rows = [_row(str(name), group, columns) for name, group in last.groupby("configuration", sort=False)]
@@ -52,7 +52,7 @@ def one_run_per_seed(last: pd.DataFrame) -> pd.DataFrame:
     """Return one run of each configuration and seed: the one that has finished, or else has come furthest.
 
     Args:
-        last: The table of `last_epochs`, or part of it.
+        last: the table of `last_epochs`, or part of it.
     """
     seed = last["seed"].map(str).where(last["seed"].notna(), last["run"]) if "seed" in last else last["run"]
     ranked = last.assign(seed=seed, _finished=last["status"] == Status.FINISHED, _epoch=last.get("epoch", 0))

@@ -20,9 +20,9 @@ def show_comparison(runs: pd.DataFrame, table: pd.DataFrame, baseline: str | Non
     If the terminal is too narrow for all columns, the least important are left out, and a line names them.
 
     Args:
-        runs: The table of `load_runs`.
-        table: The table of `compare`.
-        baseline: As for `differences`.
+        runs: the table of `load_runs`.
+        table: the table of `compare`.
+        baseline: as for `differences`.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     columns, rows = cells(table)

@@ -20,7 +20,7 @@ def importance_weighted_nll(model: VAE, images: tf.Tensor, samples: int, seed: i
     Args:
         model: a VAE.
         images: `(batch, height, width, channels)` in [0, 1].
-        samples: K.
+        samples: k.
         seed: seed of the samples.
         first: index of the first image in its data set. The samples of an image depend only on seed and index.
     """

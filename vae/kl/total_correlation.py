@@ -27,7 +27,7 @@ class TotalCorrelation(KLRegularizer):
         information: the weight of the mutual information I(x; z), the paper's alpha.
         correlation: the weight of the total correlation, the paper's beta.
         marginal: the weight of the sum of the marginals' KL, the paper's gamma.
-        dataset_size: N, the number of training examples; None for the batch's own size. `train.py` fills it in.
+        dataset_size: n, the number of training examples; None for the batch's own size. `train.py` fills it in.
     """
 
     def __init__(

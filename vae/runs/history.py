@@ -41,8 +41,8 @@ class HistoryWriter:
     """The writer of a history.
 
     Args:
-        path: The file.
-        steps: Training steps that the run has behind it. Rows of later steps are removed from the file: a run that
+        path: the file.
+        steps: training steps that the run has behind it. Rows of later steps are removed from the file: a run that
             resumes from a checkpoint trains these epochs again.
     """
 

@@ -56,9 +56,9 @@ def differing_options(
     An option that is missing equals one that is null, so that a new option does not make an old run another one.
 
     Args:
-        before: A configuration, nested or flat.
-        now: Another.
-        ignored: Options that do not count; by default those that may change when a run resumes.
+        before: a configuration, nested or flat.
+        now: another.
+        ignored: options that do not count; by default those that may change when a run resumes.
     """
     first, second = (with_current_names(flatten(options)) for options in (before, now))
     return sorted(

@@ -25,7 +25,7 @@ def load_runs(*paths: str | Path) -> pd.DataFrame:
     summary.json, or "damaged" if that file cannot be read. A damaged file raises nothing.
 
     Args:
-        paths: Folders that are runs or have runs below them, at any depth.
+        paths: folders that are runs or have runs below them, at any depth.
 
     Returns:
         A table with the columns `run`, the run's directory; `status`, `seed`, `kl`, `effective_beta`, ... of its

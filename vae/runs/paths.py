@@ -9,7 +9,7 @@ class RunDirectory:
     """The directory of a run, and the paths of the files in it.
 
     Args:
-        path: The directory. It need not exist.
+        path: the directory. It need not exist.
     """
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:

@@ -29,16 +29,16 @@ class Quantity:
     """A quantity that a run records.
 
     Args:
-        name: Its name in files.
-        title: Its heading in tables.
-        meaning: What it is, as a phrase.
-        group: Group of its tags in TensorBoard; by default `regularizer_audit` for the audit and `optimization` else.
+        name: its name in files.
+        title: its heading in tables.
+        meaning: what it is, as a phrase.
+        group: group of its tags in TensorBoard; by default `regularizer_audit` for the audit and `optimization` else.
         in_nats: True if its unit is nats.
         better: "higher" or "lower"; None if neither is better.
-        note: What a table that shows it without its meaning says beside the title; by default which is better.
-        form: Format specification for tables.
-        comparison_column: Column of `load_runs` with the value that a comparison shows; None if it shows none.
-        priority: Order in which a narrow terminal leaves columns out, the lowest first; None if it never does.
+        note: what a table that shows it without its meaning says beside the title; by default which is better.
+        form: format specification for tables.
+        comparison_column: column of `load_runs` with the value that a comparison shows; None if it shows none.
+        priority: order in which a narrow terminal leaves columns out, the lowest first; None if it never does.
         in_outcome: True if the table at the end of a run shows it.
         chart: True if TensorBoard's custom scalars have a chart of it.
     """
@@ -205,8 +205,8 @@ class QuantityName(NamedTuple):
 
     Attributes:
         split: "train", "validation" or "audit".
-        quantity: A key of `QUANTITIES`, or the name of a metric of the user's.
-        part: The implementation or latent variable that an audited quantity is of; else empty.
+        quantity: a key of `QUANTITIES`, or the name of a metric of the user's.
+        part: the implementation or latent variable that an audited quantity is of; else empty.
     """
 
     split: str

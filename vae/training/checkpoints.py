@@ -50,7 +50,7 @@ class Checkpoints(keras.callbacks.Callback):
     """Saves the model and its progress after every epoch and, in long ones, every five minutes.
 
     The last two checkpoints stay. The callback comes after all others, so that it sees what they did; in a resumed run
-    it gives them back their state once all have begun. As a context manager around `fit` it takes Ctrl-C and SIGTERM
+    it restores their state once training has begun. As a context manager around `fit` it takes Ctrl-C and SIGTERM
     as requests to stop after the running chunk, and saves the model as it was before a step that made a quantity NaN.
 
     Args:

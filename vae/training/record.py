@@ -37,10 +37,10 @@ class RunRecord:
     "diverged" or "failed".
 
     Args:
-        directory: The run's directory.
+        directory: the run's directory.
         writes: False for a worker that is not the chief. It writes nothing.
-        trust: Modules of a user's classes in the run, which a resume has to be told to trust.
-        facts: Facts that do not change while the run is going: seed, kl, ...
+        trust: modules of a user's classes in the run, which a resume has to be told to trust.
+        facts: facts that do not change while the run is going: seed, kl, ...
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class OptimizationQuantities(keras.callbacks.Callback):
     """Adds to the logs of an epoch: learning rate, beta, effective beta, temperature and steps per second.
 
     Args:
-        scale: Ratio of the regularizer to the canonical KL.
+        scale: ratio of the regularizer to the canonical KL.
     """
 
     def __init__(self, scale: float) -> None:
@@ -141,7 +141,7 @@ class EpochRecorder(keras.callbacks.Callback):
     It comes after the callbacks that add to the logs.
 
     Args:
-        record: The run's record.
+        record: the run's record.
 
     Raises:
         NonFiniteError: if a validation quantity of an epoch is not finite. That epoch is not recorded.

@@ -32,12 +32,12 @@ class TensorBoardLog(keras.callbacks.Callback):
     It comes after the callbacks that add to the logs.
 
     Args:
-        directory: Folder of the event files.
-        batches: Validation images to encode for the projector, batches of `(batch, height, width, channels)` in
+        directory: folder of the event files.
+        batches: validation images to encode for the projector, batches of `(batch, height, width, channels)` in
             float32. The first batch is also reconstructed, and its KL of each latent variable becomes a histogram.
-        labels: A label for each image; None if the data set has none.
-        options: The configuration's options by name, for HParams.
-        configuration: The composed configuration as YAML.
+        labels: a label for each image; None if the data set has none.
+        options: the configuration's options by name, for HParams.
+        configuration: the composed configuration as YAML.
     """
 
     def __init__(
