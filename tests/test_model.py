@@ -172,6 +172,7 @@ def test_beta_changes_while_a_compiled_step_runs(make_vae: MakeVAE, images: Imag
     assert after["loss"] - before["loss"] == pytest.approx(9.0 * before["kl"], rel=1e-4)
 
 
+@pytest.mark.thorough
 def test_one_seed_twice_gives_the_same_weights(make_vae: MakeVAE, images: Images) -> None:
     weights = []
     for _ in range(2):
@@ -194,6 +195,7 @@ def test_noise_is_new_every_training_step_and_the_same_in_every_evaluation(make_
     assert np.array_equal(vae(images)["z"], vae(images)["z"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_works_compiled_or_not(jit_compile: bool, make_vae: MakeVAE, images: Images) -> None:
     vae = make_vae()
@@ -265,6 +267,7 @@ def test_saved_and_loaded_it_is_the_same_model(options: dict[str, Any], make_vae
     assert all(np.array_equal(*pair) for pair in zip(vae.get_weights(), again.get_weights(), strict=True))
 
 
+@pytest.mark.thorough
 def test_another_process_loads_it(make_vae: MakeVAE, images: Images, tmp_path: Path) -> None:
     """As the documentation says it: `from vae import VAE`, then `keras.models.load_model`."""
     vae = make_vae(KerasLoss("reverse"))

@@ -89,6 +89,7 @@ def test_refuses_bad_values(posterior: Gaussian) -> None:
             ELBO(**options)  # type: ignore[arg-type]
 
 
+@pytest.mark.thorough
 def test_the_model_follows_its_schedule(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
     """The loss is reconstruction + beta(step) * regularizer, with the step before the update."""
     vae = make_vae(beta=0.5, schedule=Linear(4))

@@ -9,9 +9,10 @@ from tests.conftest import REPOSITORY, run_here
 from tests.reading import history_of, summary_of
 
 OLD_RUNS = REPOSITORY / "tests" / "runs" / "of_0_1_0"
+OTHERS = sorted(path.name for path in OLD_RUNS.iterdir() if path.name != "categorical")
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in OLD_RUNS.iterdir()))
+@pytest.mark.parametrize("name", ["categorical", *(pytest.param(name, marks=pytest.mark.thorough) for name in OTHERS)])
 def test_a_run_of_0_1_0_resumes_and_is_measured(name: str, tmp_path: Path) -> None:
     shutil.copytree(OLD_RUNS / name, tmp_path / "run")
     before = history_of(tmp_path / "run")

@@ -9,7 +9,7 @@ from tests.conftest import run_here
 from tests.reading import summary_of
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("engine", ["compiled", pytest.param("keras", marks=pytest.mark.thorough)])
 def test_a_wrong_shape_inside_a_step(engine: str, tmp_path: Path) -> None:
     options = ["experiment=quick", "audit=none", f"trainer.engine={engine}", "hydra.run.dir=run"]
     ended = run_here("train.py", "kl=tests.config.mistaken.OfTwoExamples", *options, cwd=tmp_path)

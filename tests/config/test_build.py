@@ -128,7 +128,16 @@ GOES = [
 ]
 
 
-@pytest.mark.parametrize("options", GOES, ids=" ".join)
+QUICK = {("gaussian", "analytic"), ("categorical", "backend"), ("gaussian", "monte_carlo", "prior=vamp")}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, id=" ".join(options), marks=[] if options in QUICK else pytest.mark.thorough)
+        for options in GOES
+    ],
+)
 def test_what_goes_together_trains(options: tuple[str, ...], digits: ImageSource) -> None:
     """Two real steps and a validation, of every pair of family and implementation that makes sense."""
     latent, kl, *more = options

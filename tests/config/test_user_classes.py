@@ -101,6 +101,7 @@ def test_its_options_are_checked_like_ours(overrides: list[str], wrong: str, rig
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_options_of_ours_do_not_bind_a_user_s_class(tmp_path: Path) -> None:
     """In version 0.1.0, alpha=1 and form=cubic were refused because one of our classes refuses them."""
     directory = tmp_path / "run"

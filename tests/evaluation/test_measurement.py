@@ -45,6 +45,7 @@ def test_the_quantities_are_those_of_keras_evaluate(make_vae: MakeVAE, images: N
     assert measure_model(vae, [tf.constant(images)], 60, seed=4)["nll"] != whole["nll"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("latents", [BernoulliLatent(4), CategoricalLatent(2, 3)], ids=lambda one: type(one).__name__)
 def test_discrete_models_are_measured_with_samples_that_are_not_relaxed(
     latents: LatentFamily, make_vae: MakeVAE, images: NDArray[np.float32]

@@ -61,7 +61,7 @@ def fitted_by_keras(
     return means
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("engine", ["compiled", pytest.param("keras", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(
     "kl",
     [
@@ -82,7 +82,7 @@ def test_a_hundred_steps_equal_keras_s_to_rounding(kl: Any, engine: str, make_va
         assert np.allclose(left, right, atol=2e-4)  # Adam divides tiny gradients by their own size
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("engine", ["compiled", pytest.param("keras", marks=pytest.mark.thorough)])
 def test_weights_of_examples_reach_every_quantity(engine: str, make_vae: MakeVAE, tmp_path: Path) -> None:
     """Held against Keras's own `sample_weight`; some weights are 0, and batches differ in their sums."""
     weights = np.random.default_rng(5).uniform(0, 2, 90).astype(np.float32) * (np.arange(90) % 3 > 0)
@@ -95,7 +95,7 @@ def test_weights_of_examples_reach_every_quantity(engine: str, make_vae: MakeVAE
         assert np.allclose(left, right, atol=2e-4)
 
 
-@pytest.mark.parametrize("chunk", [1, 3])
+@pytest.mark.parametrize("chunk", [3, pytest.param(1, marks=pytest.mark.thorough)])
 def test_the_chunk_changes_nothing(chunk: int, make_vae: MakeVAE, tmp_path: Path) -> None:
     """Not a bit, though three does not divide the four steps of an epoch."""
     whole, cut = make_vae(), make_vae()
