@@ -72,6 +72,7 @@ def test_a_rule_names_the_cause_and_what_to_try(rule: str, tmp_path: Path) -> No
     assert f"diagnosis  {found[rule]}" in ended.stdout
 
 
+@pytest.mark.thorough
 def test_a_good_run_has_no_finding_and_evaluate_says_the_same(trained_run: Path, tmp_path: Path) -> None:
     ended = run_here("train.py", "trainer.epochs=5", "hydra.run.dir=run", QUICK, cwd=tmp_path)
     assert summary_of(tmp_path / "run")["diagnosis"] == []

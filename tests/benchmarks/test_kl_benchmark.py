@@ -10,6 +10,8 @@ from scipy.special import rel_entr
 
 from tests.conftest import run_script
 
+pytestmark = pytest.mark.thorough  # a benchmark in a process of its own
+
 #: Who is held against whom
 FUNCTIONS = {
     "function": None,

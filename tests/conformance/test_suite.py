@@ -34,7 +34,7 @@ def failed(results: list[CheckResult]) -> dict[str, str]:
 
 class TestOurOwn:
     @pytest.mark.parametrize("direction", DIRECTIONS)
-    @pytest.mark.parametrize("samples", [None, 1, 8])
+    @pytest.mark.parametrize("samples", [None, 1, pytest.param(8, marks=pytest.mark.thorough)])
     def test_the_exact_and_the_unbiased_pass_all(self, direction: str, samples: int | None) -> None:
         """Compare with the other directions of its class only in forward: each has its own turn here."""
         regularizer = Analytic(direction) if samples is None else MonteCarlo(direction, samples)

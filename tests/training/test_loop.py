@@ -139,6 +139,7 @@ def test_callbacks_do_what_they_say(make_vae: MakeVAE, tmp_path: Path) -> None:
     assert validation[0] == validation[1] == validation[2]
 
 
+@pytest.mark.thorough
 def test_the_model_is_a_plain_keras_model_afterwards(make_vae: MakeVAE, tmp_path: Path) -> None:
     vae = make_vae()
     trained(vae, tmp_path / "run", "compiled", epochs=1)

@@ -39,6 +39,7 @@ def test_what_is_rounded_and_what_is_not(policy: str, make_vae: MakeVAE, images:
     assert found != expected
 
 
+@pytest.mark.thorough
 def test_float16_s_scale_goes_on_where_it_was(make_vae: MakeVAE, tmp_path: Path) -> None:
     """Keras's LossScaleOptimizer starts at 2^15; a resumed run goes on with the scale that it had found."""
     vae = make_vae()
