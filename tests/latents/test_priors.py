@@ -106,6 +106,7 @@ def test_the_reverse_direction_is_evaluated(
     whole, ragged = (vae.evaluate(images, batch_size=size, verbose=0, return_dict=True) for size in (50, 7))
     assert np.isfinite(whole["regularizer"])
     assert ragged == pytest.approx(whole, rel=1e-4)
+    vae.fit(images, batch_size=25, validation_data=(images,), verbose=0)
 
 
 @pytest.mark.parametrize("prior", [MixturePrior(3), VampPrior(5)], ids=lambda prior: type(prior).__name__)

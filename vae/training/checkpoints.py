@@ -103,7 +103,7 @@ class Checkpoints(keras.callbacks.Callback):
         if self._start.steps % self._steps and epoch == self._start.steps // self._steps:
             means = _unpacked(self._start.state, "metrics")["values"]
             for variable, value in zip(self.model.metrics_variables, means, strict=True):
-                variable.assign(value)
+                variable.assign(value if value.shape == variable.shape else _with_loss(value, means))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save within an epoch if a stop was requested or the last checkpoint is old."""
@@ -136,6 +136,12 @@ class Checkpoints(keras.callbacks.Callback):
         self._saved = time.monotonic()
         if self._stop_requested():
             raise KeyboardInterrupt
+
+
+def _with_loss(totals: NDArray[Any], means: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return the totals of version 0.1.0 with that of the loss, which Keras alone kept then, before them."""
+    loss_total, loss_count, *_, weight = means
+    return np.concatenate([[loss_total / loss_count * weight], totals])
 
 
 def checkpoints_in(directory: Path) -> list[Path]:
