@@ -37,6 +37,7 @@ def test_tensorflow_is_loaded_without_its_messages() -> None:
     assert ended.stderr == ""
 
 
+@pytest.mark.thorough
 def test_tensorflow_alone_prints_at_every_log_level() -> None:
     """If this fails, `load_tensorflow` need not capture stderr any more."""
     assert run_program("import tensorflow", TF_CPP_MIN_LOG_LEVEL="3").stderr != ""
@@ -64,6 +65,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("keep", "outcome"), [(True, "received"), (False, "lost")])
 def test_a_multi_worker_strategy_takes_sigterm_unless_its_handler_is_restored(keep: bool, outcome: str) -> None:
     """If "lost" fails, `keeping_sigterm_handler` is not needed any more."""

@@ -60,6 +60,7 @@ def test_batch_size_changes_no_figure(make_vae: MakeVAE, images: Images) -> None
     assert ragged == pytest.approx(whole, rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_canonical_quantities_are_the_same_whatever_is_trained(make_vae: MakeVAE, images: Images) -> None:
     reference: dict[str, float] = {}
     regularizers = set()

@@ -39,6 +39,7 @@ something_else = 1
 """
 
 
+@pytest.mark.thorough
 def test_the_command(tmp_path: Path) -> None:
     (tmp_path / "my_module.py").write_text(MY_MODULE)
     passes = command(tmp_path, "vae.kl.Analytic", "direction=reverse")

@@ -16,6 +16,7 @@ from vae.latents import BernoulliLatent, CategoricalLatent, LatentFamily
 MakeVAE = Callable[..., VAE]
 
 
+@pytest.mark.thorough
 def test_more_samples_give_a_tighter_bound(make_vae: MakeVAE, images: NDArray[np.float32]) -> None:
     vae = make_vae()
     vae.fit(images, epochs=5, batch_size=10, verbose=0)
