@@ -117,6 +117,7 @@ def test_is_light_to_import(statement: str, absent: list[str]) -> None:
     assert ended.stdout.strip() == "[]"
 
 
+@pytest.mark.thorough
 def test_a_public_name_is_resolved_on_first_use() -> None:
     program = (
         "import sys, vae; before = 'tensorflow' in sys.modules; vae.VAE; print(before, 'tensorflow' in sys.modules);"

@@ -154,7 +154,12 @@ def test_refuses_parts_of_another_kind(make_vae: MakeVAE) -> None:
 
 
 @pytest.mark.parametrize(
-    "kl", [Analytic(), Backend("reverse"), KerasLoss(calibrate=True)], ids=lambda kl: type(kl).__name__
+    "kl",
+    [
+        pytest.param(Analytic(), id="Analytic", marks=pytest.mark.thorough),
+        pytest.param(Backend("reverse"), id="Backend", marks=pytest.mark.thorough),
+        pytest.param(KerasLoss(calibrate=True), id="KerasLoss"),
+    ],
 )
 def test_fit_lowers_the_loss(kl: Any, make_vae: MakeVAE, images: Images) -> None:
     vae = make_vae(kl)

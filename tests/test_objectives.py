@@ -103,6 +103,7 @@ def test_the_model_follows_its_schedule(make_vae: Callable[..., VAE], images: ND
         assert measured["loss"] == pytest.approx(measured["reconstruction"] + expected * measured["kl"], rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_all_of_it_comes_back_from_a_file(
     make_vae: Callable[..., VAE], images: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

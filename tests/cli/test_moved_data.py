@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import run_here
 from tests.reading import summary_of
 
 
+@pytest.mark.thorough
 def test_a_run_goes_on_at_the_new_place_of_its_data(tmp_path: Path) -> None:
     (tmp_path / "before").mkdir()
     options = ["experiment=quick", "audit=none", "trainer.epochs=1", "data.dir=before", "hydra.run.dir=run"]

@@ -14,6 +14,7 @@ OLD_RUNS = REPOSITORY / "tests" / "runs" / "of_0_1_0"
 OTHERS = sorted(path.name for path in OLD_RUNS.iterdir() if path.name != "categorical")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["categorical", *(pytest.param(name, marks=pytest.mark.thorough) for name in OTHERS)])
 def test_a_run_of_0_1_0_resumes_and_is_measured(name: str, tmp_path: Path) -> None:
     shutil.copytree(OLD_RUNS / name, tmp_path / "run")

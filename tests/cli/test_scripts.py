@@ -221,6 +221,7 @@ class TestEvaluate:
         assert again.pop("kl_per_latent") == pytest.approx(first.pop("kl_per_latent"), rel=1e-6)
         assert again == pytest.approx(first, rel=1e-6)
 
+    @pytest.mark.thorough
     def test_on_the_validation_split_it_finds_what_training_logged(self, trained_run: Path, tmp_path: Path) -> None:
         """Written into a copy: the fixture's run is only read."""
         copy = tmp_path / "copy"

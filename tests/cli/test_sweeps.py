@@ -24,8 +24,6 @@ from vae.cli import config_source
 from vae.cli.launchers import share_cores
 from vae.cli.sweeps import start_sweep
 
-pytestmark = pytest.mark.thorough  # launchers and several runs a test
-
 EXTRA = "needs the extra 'sweep': pip install '.[sweep]'"
 PLUGINS = {
     "joblib": "hydra_plugins.hydra_joblib_launcher",
@@ -113,6 +111,7 @@ def assert_two_trained_and_two_are_named(
     assert weights_are_equal(trained[1] / "model.keras", alone / "model.keras")
 
 
+@pytest.mark.thorough
 def test_one_after_the_other_in_one_process(alone: Path, tmp_path: Path) -> None:
     """The second run in a process is to the bit what it is in a process of its own."""
     options = ["trainer.threads=1", "optimizer.learning_rate=0.001,1e20"]
@@ -130,6 +129,7 @@ def test_one_after_the_other_in_one_process(alone: Path, tmp_path: Path) -> None
     assert names[0] == names[1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
 def test_side_by_side_each_on_its_share_of_the_cores(launcher: str, alone: Path, tmp_path: Path) -> None:
     pytest.importorskip(PLUGINS[launcher], reason=EXTRA)
@@ -149,6 +149,7 @@ def test_side_by_side_each_on_its_share_of_the_cores(launcher: str, alone: Path,
     assert f"trainer.threads={share}" in overrides
 
 
+@pytest.mark.thorough
 def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None:
     """Four times the same run: finished, stopped after an epoch, stopped before its end was written, not begun."""
     sweep = tmp_path / "sweep"
@@ -179,6 +180,7 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
     assert (sweep / "comparison" / "report.html").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("experiment", "runs"),
     [
@@ -194,6 +196,7 @@ def test_a_study_is_one_command(experiment: str, runs: int, tmp_path: Path, no_t
     assert "TensorFlow was loaded" in ended.stderr  # by the first of them
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("left", ["model.keras", "checkpoints"])
 def test_a_run_of_another_configuration_is_never_written_over(
     left: str, trained_run: Path, tmp_path: Path, no_tensorflow: str
@@ -241,6 +244,7 @@ def test_a_run_s_name_tells_what_the_sweep_varies(
         assert start_sweep(config) == [Path("sweep", name) for name in names]
 
 
+@pytest.mark.thorough
 def test_two_runs_never_share_a_directory(tmp_path: Path, no_tensorflow: str) -> None:
     options = ["seed=0,1", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=run"]
     ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
@@ -250,6 +254,7 @@ def test_two_runs_never_share_a_directory(tmp_path: Path, no_tensorflow: str) ->
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_what_is_for_a_single_run(trained_run: Path, tmp_path: Path, no_tensorflow: str) -> None:
     for option in (f"resume={trained_run}", "trainer.strategy=multi_worker"):
         ended = run_script("train.py", "-m", option, "seed=0,1", cwd=tmp_path, PYTHONPATH=no_tensorflow)
@@ -259,6 +264,7 @@ def test_what_is_for_a_single_run(trained_run: Path, tmp_path: Path, no_tensorfl
         assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_after_ctrl_c_it_goes_on_with_another_launcher_too(tmp_path: Path) -> None:
     pytest.importorskip(PLUGINS["joblib"], reason=EXTRA)
     options = [*QUICK, "trainer.epochs=12", "seed=0,1", "hydra.sweep.dir=sweep"]
@@ -319,6 +325,7 @@ def test_how_runs_share_eight_cores(
             assert OmegaConf.select(config, option) == value, option
 
 
+@pytest.mark.thorough
 def test_without_slurm_it_says_so(tmp_path: Path, no_tensorflow: str) -> None:
     pytest.importorskip(PLUGINS["submitit_slurm"], reason=EXTRA)
     if shutil.which("srun"):

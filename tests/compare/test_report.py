@@ -78,6 +78,7 @@ def test_damaged_and_running_runs_are_in_the_table(runs: Path, make_run: MakeRun
     write_report(frame, runs / "report")
 
 
+@pytest.mark.thorough
 def test_a_name_with_dollars_is_not_a_formula(runs: Path, make_run: MakeRun) -> None:
     make_run("dollars", [r"name=$\nosuch$"], [-30.0])
     assert r"name=$\nosuch$" in write_report(load_runs(runs), runs.parent / "report").read_text()

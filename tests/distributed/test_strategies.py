@@ -20,8 +20,6 @@ from vae.errors import UserError
 from vae.kl import Analytic, KerasLoss, MonteCarlo, TotalCorrelation
 from vae.objectives import ELBO
 
-pytestmark = pytest.mark.thorough  # several processes
-
 Run = dict[str, np.ndarray]
 
 
@@ -77,17 +75,20 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list
             process.kill()
 
 
+@pytest.mark.thorough
 def test_two_workers_follow_one_to_rounding(two_workers: tuple[list[Path], ...], alone: Run) -> None:
     for path in two_workers[0]:
         assert_same(read(path), alone)
 
 
+@pytest.mark.thorough
 def test_a_worker_hears_that_another_was_killed(two_workers: tuple[list[Path], list[int], str]) -> None:
     _, statuses, stdout = two_workers
     assert statuses[0] == worker.WORKER_LOST
     assert "another worker ended" in stdout
 
 
+@pytest.mark.thorough
 def test_two_devices_follow_one_to_rounding(alone: Run, tmp_path: Path) -> None:
     process = start("mirrored", str(tmp_path / "weights.npz"), str(worker.EPOCHS))
     _, stderr = process.communicate(timeout=120)
@@ -125,6 +126,7 @@ def test_a_slurm_task_finds_its_own_address(host: str, index: int, monkeypatch: 
         slurm_cluster()
 
 
+@pytest.mark.thorough
 def test_refuses_a_regularizer_that_is_not_a_mean_over_examples(make_vae: Callable[..., VAE]) -> None:
     calibrated = KerasLoss("symmetric", reduction="sum", calibrate=True)
     for kl in (Analytic(), Analytic("reverse"), KerasLoss(), calibrated, MonteCarlo("symmetric", samples=3)):

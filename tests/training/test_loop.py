@@ -95,6 +95,7 @@ def test_weights_of_examples_reach_every_quantity(engine: str, make_vae: MakeVAE
         assert np.allclose(left, right, atol=2e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("chunk", [3, pytest.param(1, marks=pytest.mark.thorough)])
 def test_the_chunk_changes_nothing(chunk: int, make_vae: MakeVAE, tmp_path: Path) -> None:
     """Not a bit, though three does not divide the four steps of an epoch."""
