@@ -40,8 +40,9 @@ def train(config: DictConfig) -> float | list[float] | None:
         description = cli.description_of_run(config)
 
         with training.RunRecord(directory, **cli.facts_of_run(config)) as record:
-            training.warn_of_effective_beta(model, options.batch_size)
-            recording = training.recording_callbacks(model, data, record, options, audit, description)
+            scale = model.regularizer_scale(options.batch_size)
+            training.warn_of_effective_beta(model, scale, options.batch_size)
+            recording = training.recording_callbacks(model, data, record, options, audit, scale, description)
             with training.Checkpoints(record, further, options.steps_per_epoch(data.size("train")), start) as saver:
                 training.fit(model, data, [*recording, *further, saver], options, start=start, strategy=strategy)
             training.save_results(model, data, record, description)

@@ -1,5 +1,6 @@
 """Problems of a run, found in its measurements: the cause of each, and the override to try."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,8 +58,9 @@ class Measurements:
 
     @property
     def effective_beta(self) -> float:
-        """The weight of the canonical KL in the last epoch."""
-        return float(self.summary["effective_beta"])
+        """The weight of the canonical KL in the last epoch; NaN if the trained term is not a multiple of it."""
+        value = self.summary["effective_beta"]
+        return math.nan if value is None else float(value)
 
     @property
     def scale(self) -> float:

@@ -12,6 +12,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 import vae.kl
 from vae.kl.base import KLRegularizer, canonical_mean
+from vae.kl.weight import Scale, scale_of
 from vae.latents import LatentFamily, Prior, kl_per_example
 from vae.likelihoods import Likelihood
 from vae.objectives import ELBO, Objective
@@ -278,13 +279,17 @@ class VAE(keras.Model):
         z = self.prior_distribution().sample(key(seed, Stream.PRIOR_SAMPLES, 0), batch=n)
         return self.likelihood(self.decode(z))
 
-    def regularizer_scale(self, batch_size: int) -> float:
-        """Return the factor between the regularizer and the canonical KL, measured on a batch of this size.
+    def regularizer_scale(self, batch_size: int) -> Scale:
+        """Return the factor between the term that training adds, before beta, and the canonical KL.
 
-        Effective beta, the weight that training really gives the KL, is beta times this factor.
+        It is measured before training, on artificial posteriors and a batch of this size, and includes the objective.
+        Effective beta is beta times the factor, which is None if the term is no multiple of the KL.
         """
-        near, far = (self.latent.probe(batch_size, distance) for distance in (0.0, 1.0))
-        return self.kl.scale(near, far, self.latent.prior())
+
+        def term(posterior: Any, prior: Any, z: tf.Tensor, *, key: Key, step: Any) -> tf.Tensor:
+            return self.objective.term(self.kl, posterior, prior, z, key=key, step=step)
+
+        return scale_of(term, self.latent, batch_size)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, each part in Keras's serialized form."""

@@ -40,6 +40,10 @@ class Objective(Configurable, ABC):
             sample_weight: weights of the examples, `(batch,)`, or None for ones.
         """
 
+    def explain_scale(self) -> str:
+        """Return the end of a warning: why the term may not be a multiple of the regularizer; empty if it is one."""
+        return ""
+
 
 class ELBO(Objective):
     """The negative ELBO, weighted by beta; without options the term is the regularizer itself.
@@ -98,6 +102,14 @@ class ELBO(Objective):
         else:
             value = kl(posterior, prior, z, key=key, sample_weight=sample_weight)
         return value if self._risen is None else tf.abs(value - self._risen(step))
+
+    def explain_scale(self) -> str:
+        """Return the effect of free bits or capacity on the weight of the regularizer; empty without them."""
+        if self.capacity is not None:
+            return f"With objective.capacity={self.capacity:g} the weight is beta above it and minus beta below it"
+        if self.free_bits:
+            return f"With objective.free_bits={self.free_bits:g} a group of latent variables below it has no weight"
+        return ""
 
     def _with_free_bits(
         self, kl: KLRegularizer, posterior: Any, prior: Any, z: tf.Tensor, key: Key, sample_weight: tf.Tensor | None

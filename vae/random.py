@@ -33,6 +33,7 @@ class Stream(enum.IntEnum):
     AUDIT_POSTERIOR = 10
     AUDIT_REGULARIZER = 11
     PROBE = 12
+    AUDIT_REFERENCE = 13
 
 
 @dataclass(frozen=True)

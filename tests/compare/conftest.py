@@ -34,7 +34,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         effective_beta: float = 1.0,
         data: str = "digits",
         kl: str = "analytic",
-        cosine: float = 1.0,
+        residual: float = 0.0,
         options: dict[str, dict[str, Any]] | None = None,
     ) -> Path:
         directory = tmp_path / "runs" / name
@@ -58,7 +58,7 @@ def make_run(tmp_path: Path) -> MakeRun:
                 writer.writeheader()
                 for epoch, elbo in enumerate(elbos, 1):
                     row = {"epoch": epoch, "step": 10 * epoch, "seconds": 0.5 * epoch, "validation/elbo": elbo}
-                    row["audit/gradient_cosine/trained"] = cosine
+                    row["audit/residual_share"] = residual
                     writer.writerow({**dict.fromkeys(COLUMNS, epoch), **row})
         return directory
 
@@ -69,6 +69,8 @@ COLUMNS = [
     "validation/reconstruction",
     "validation/kl",
     "audit/active_units",
+    "audit/local_weight",
+    "audit/residual_share",
     "audit/gradient_cosine/trained",
     "audit/gradient_cosine/backend",
     "audit/gap/backend",

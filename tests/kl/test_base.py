@@ -102,30 +102,6 @@ def test_gradients_are_finite_at_extremes(regularizer: KLRegularizer) -> None:
             assert np.isfinite(tape.gradient(value, parameters)).all(), (mu, log_var)
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("option", [("analytic",), ("backend",), ("keras_loss", "kl.calibrate=true")], ids=" ".join)
-def test_scale_is_one_where_the_reduction_is_canonical(option: tuple[str, ...], direction: str) -> None:
-    latent = GaussianLatent(7)
-    near, far = latent.probe(3, 0.0), latent.probe(3, 1.0)
-    scale = build(*option, f"kl.direction={direction}").scale(near, far, latent.prior())
-    assert scale == pytest.approx(1.0, rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "expected"),
-    [
-        ([], 1 / 7),
-        (["kl.reduction=sum"], 3.0),
-        (["kl.reduction=none"], 1.0),
-        (["kl.support=histogram"], 0.997 / 7),
-    ],
-)
-def test_scale_of_the_loss_class(overrides: list[str], expected: float) -> None:
-    latent = GaussianLatent(7)
-    scale = build("keras_loss", *overrides).scale(latent.probe(3, 0.0), latent.probe(3, 1.0), latent.prior())
-    assert scale == pytest.approx(expected, rel=5e-4)
-
-
 def test_comes_back_from_its_configuration(regularizer: KLRegularizer, gaussians: Draw) -> None:
     serialized = keras.saving.serialize_keras_object(regularizer)
     again = keras.saving.deserialize_keras_object(serialized)
@@ -144,19 +120,6 @@ def test_every_argument_comes_back() -> None:
         "reduction": "sum",
         "calibrate": True,
     }
-
-
-def test_the_scale_of_a_class_that_averages() -> None:
-    """The scale is measured, so a regularizer cannot claim to be canonical."""
-
-    class Averaged(DirectedKL):
-        def divergence(self, first: Any, second: Any) -> tf.Tensor:
-            return first.kl_divergence(second) / 10.0
-
-    latent = GaussianLatent(4)
-    scale = Averaged().scale(latent.probe(2, 0.0), latent.probe(2, 1.0), latent.prior())
-    assert scale == pytest.approx(0.1, rel=1e-5)
-    assert "Averaged" in Averaged().explain_scale(2, 4)
 
 
 def test_a_class_without_the_key_is_refused_in_one_line(regularizer: KLRegularizer) -> None:

@@ -27,7 +27,6 @@ def test_a_comparison_has_the_values_of_their_last_epochs() -> None:
         assert (row["elbo"], row["kl"]) == (last["validation/elbo"], last["validation/kl"])
         assert row["reconstruction"] == last["validation/reconstruction"]
         assert row["active_units"] == last["audit/active_units"]
-        assert row["gradient_cosine"] == last["audit/gradient_cosine/trained"]
         assert row["effective_beta"] == summary["effective_beta"] == last["train/effective_beta"]
         assert row["steps_per_second"] == summary["steps_per_second"]
     measured = json.loads((OLD_RUNS / "keras_loss" / "evaluation.json").read_text())

@@ -44,7 +44,8 @@ def fit_and_record(
     """Train on batches of twenty images as train.py does, and return the run's record."""
     chosen = TrainingOptions(epochs=epochs, batch_size=20, **options)
     with training.RunRecord(directory, seed=0, kl="analytic") as record:
-        recording = training.recording_callbacks(vae, data, record, chosen, {}, Description({}, ""))
+        scale = vae.regularizer_scale(20)
+        recording = training.recording_callbacks(vae, data, record, chosen, {}, scale, Description({}, ""))
         steps = chosen.steps_per_epoch(data.size("train"))
         with training.Checkpoints(record, callbacks, steps, start or Progress()) as saver:
             training.fit(vae, data, [*recording, *callbacks, saver], chosen, start=start)

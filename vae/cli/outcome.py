@@ -1,5 +1,6 @@
 """The table that a user reads at the end of a run."""
 
+import math
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from rich.table import Table
 
 from vae.diagnosis import Finding, format_findings
 from vae.runs.paths import RunDirectory
-from vae.runs.quantities import QUANTITIES, TRAIN, VALIDATION
+from vae.runs.quantities import AUDIT, QUANTITIES, TRAIN, VALIDATION
 
 
 def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
@@ -20,7 +21,7 @@ def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
         summary: the run's summary, with its diagnosis.
     """
     training = f"{summary['epochs']} epochs, engine={summary['engine']}"
-    title = f"kl={summary['kl']}  effective beta {summary['effective_beta']:.4g}  {training}"
+    title = f"kl={summary['kl']}  {weight_of_kl(summary)}  {training}"
     table = Table("nats per image", title=title, title_justify="left")
     for split in (TRAIN, VALIDATION):
         table.add_column(split, justify="right")
@@ -34,3 +35,14 @@ def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
     console.print(f"run        {path}")
     console.print(f"curves     tensorboard --logdir {path}")
     console.print(f"measure    python evaluate.py run={path}")
+
+
+def weight_of_kl(summary: Mapping[str, Any]) -> str:
+    """Return in words the weight that training gave the canonical KL: effective beta, or what stands for it."""
+    if summary["effective_beta"] is not None and not math.isnan(summary["effective_beta"]):
+        return f"effective beta {summary['effective_beta']:.4g}"
+    audit = summary.get(AUDIT, {})
+    if "local_weight" not in audit:
+        return "no effective beta"
+    other = f"{audit['residual_share']:.0%} of the squared gradient in other directions"
+    return f"no effective beta: local weight {audit['local_weight']:.3g}, {other}"

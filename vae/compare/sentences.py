@@ -6,7 +6,9 @@ import pandas as pd
 
 from vae.runs.quantities import QUANTITIES
 
-SAME_DIRECTION = 0.95  # cosine of a gradient and the exact KL's, above which they differ in length alone
+SAME_DIRECTION = (
+    0.1  # share of a squared gradient in other directions than the KL's, up to which only the weight counts
+)
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ def sentence(row: pd.Series, baseline: pd.Series, difference: Difference) -> str
 
 
 def _reason(row: pd.Series, baseline: pd.Series, may_be_cause: bool) -> str:
-    """Name the effective beta if it differs: as the cause only if the gradient has the exact KL's direction."""
-    beta, cosine = row["effective_beta"], row["gradient_cosine"]
-    if cosine < SAME_DIRECTION <= baseline["gradient_cosine"]:
-        return f", with a gradient at a cosine of {cosine:.2g} to the exact KL's"
+    """Name the effective beta if it differs: as the cause only if the gradient has the KL's direction."""
+    beta, residual = row["effective_beta"], row["residual_share"]
+    if residual > SAME_DIRECTION >= baseline["residual_share"]:
+        return f", with {residual:.0%} of its squared gradient in other directions than the KL's"
     if abs(beta - baseline["effective_beta"]) > 0.05 * abs(baseline["effective_beta"]):
-        because = "because it trained" if may_be_cause and cosine >= SAME_DIRECTION else "trained"
+        because = "because it trained" if may_be_cause and residual <= SAME_DIRECTION else "trained"
         return f", {because} at an effective beta of {beta:.3g}"
     return ""

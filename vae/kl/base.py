@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from vae.errors import UserError
 from vae.kl.arguments import Direction, mean_over_pairs
-from vae.latents import Gaussian
-from vae.random import Key, Stream, key
+from vae.kl.weight import Scale, scale_of
+from vae.latents import Gaussian, LatentFamily
+from vae.random import Key
 from vae.saving import Configurable
 
 
@@ -45,25 +46,20 @@ class KLRegularizer(Configurable, ABC):
             sample_weight: weights of the examples, `(batch,)`, or None for ones.
         """
 
-    def scale(self, near: Any, far: Any, prior: Any) -> float:
-        """Return the factor between this regularizer and the canonical KL: 1 if its reduction is canonical.
+    def scale(self, latent: LatentFamily, batch_size: int) -> Scale:
+        """Return the factor between this regularizer and the canonical KL: 1 if the two are the same.
 
-        Effective beta is beta times this factor. The factor is measured: the growth of the regularizer from one
-        posterior to another over the growth of the canonical KL.
+        The factor is measured (`vae.kl.weight.scale_of`). It is None if the regularizer is no multiple of the KL.
 
         Args:
-            near: a posterior equal to the prior, `(batch, latents)`.
-            far: a posterior farther from the prior.
-            prior: p(z).
+            latent: the family of latent variables.
+            batch_size: the number of examples, on which a reduction may depend.
         """
-        draw = key(0, Stream.PROBE, 0)
-        growth = self(far, prior, far.mean, key=draw) - self(near, prior, near.mean, key=draw)
-        canonical = tf.reduce_mean(tf.reduce_sum(self.exact(far, prior), axis=-1))
-        return float(f"{float(growth / canonical):.6g}")  # float32 has no more digits
 
-    def exact(self, posterior: Any, prior: Any) -> tf.Tensor:
-        """Return the closed form that `scale` compares with: D[q || p] in nats, `(batch, latents)`."""
-        return posterior.kl_divergence(prior)
+        def term(posterior: Any, prior: Any, z: tf.Tensor, *, key: Key, step: Any) -> tf.Tensor:
+            return self(posterior, prior, z, key=key)
+
+        return scale_of(term, latent, batch_size)
 
     def function_arguments(self, posterior: Any, prior: Any) -> list[tf.Tensor]:
         """Return the tensors that a Keras function clips to [1e-7, 1], for the audit; empty if none is used."""
@@ -76,9 +72,15 @@ class KLRegularizer(Configurable, ABC):
                 f"{type(self).__name__} is another divergence on purpose and, far from the prior, not a multiple of "
                 "the KL; its weight is beta.value"
             )
+        direction = getattr(self, "direction", "forward")
+        if direction != "forward":
+            formula = {"reverse": "D[p||q]", "symmetric": "the mean of D[q||p] and D[p||q]"}.get(
+                direction, "another one"
+            )
+            return f"kl.direction={direction} is {formula}; the ELBO's KL is D[q||p], kl.direction=forward"
         return (
-            f"{type(self).__name__} does not sum over the {latents} latent variables and average over the "
-            f"{batch_size} examples; kl=analytic is canonical"
+            f"{type(self).__name__} is not D[q||p], summed over the {latents} latent variables and averaged over the "
+            f"{batch_size} examples; kl=analytic is"
         )
 
 
@@ -131,10 +133,6 @@ class DirectedKL(PerLatentRegularizer):
     def per_latent(self, posterior: Any, prior: Any, z: tf.Tensor, *, key: Key) -> tf.Tensor:
         """Return the divergence in this regularizer's direction in nats, `(batch, latents)`."""
         return self.directed(self.divergence, posterior, prior)
-
-    def exact(self, posterior: Any, prior: Any) -> tf.Tensor:
-        """Return the closed form in this regularizer's direction in nats, `(batch, latents)`."""
-        return self.directed(lambda first, second: first.kl_divergence(second), posterior, prior)
 
     def directed(self, term: Callable[[Any, Any], tf.Tensor], posterior: Any, prior: Any) -> tf.Tensor:
         """Return the mean of `term(first, second)` over the pairs of this regularizer's direction."""

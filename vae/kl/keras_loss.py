@@ -20,10 +20,9 @@ class KerasLoss(Backend):
 
     >>> from vae.latents import GaussianLatent
     >>> latent = GaussianLatent(16)
-    >>> near, far = latent.probe(batch_size=128, distance=0.0), latent.probe(batch_size=128, distance=1.0)
-    >>> KerasLoss().scale(near, far, latent.prior())  # times beta: the effective beta
+    >>> round(KerasLoss().scale(latent, batch_size=128).factor, 4)  # times beta: the effective beta
     0.0625
-    >>> KerasLoss(calibrate=True).scale(near, far, latent.prior())
+    >>> round(KerasLoss(calibrate=True).scale(latent, batch_size=128).factor, 2)
     1.0
 
     Args:
@@ -72,6 +71,8 @@ class KerasLoss(Backend):
 
     def explain_scale(self, batch_size: int, latents: int) -> str:
         """Return the axes of the class's reduction, and the override that makes it canonical."""
+        if self.direction != "forward" or self.reduction == "none" or self.calibrate:
+            return super().explain_scale(batch_size, latents)
         axes = f"the {batch_size} examples and the {latents} latent variables"
         verb = f"sums over {axes}" if self.reduction == "sum" else f"averages over {axes}"
         return (

@@ -45,10 +45,6 @@ class MonteCarlo(PerLatentRegularizer):
                 estimates.append(_mean_log_ratio(first, second, first.sample(own_key, self.samples, batch)))
         return tf.add_n(estimates) / len(estimates)
 
-    def scale(self, near: Any, far: Any, prior: Any) -> float:
-        """Return 1: the expectation of the estimate is the canonical KL."""
-        return 1.0
-
     def _from_posterior(self, posterior: Any, prior: Any, z: tf.Tensor, key: Key) -> tf.Tensor:
         draws = z[:, tf.newaxis]
         if self.samples > 1:

@@ -46,10 +46,6 @@ class Raw(DirectedKL):
             return [tf.nn.softmax(posterior.mu), tf.nn.softmax(posterior.log_var)]
         return [posterior.mu, posterior.log_var]
 
-    def exact(self, posterior: Any, prior: Any) -> tf.Tensor:
-        """Return D[q || p] in nats, `(batch, latents)`, whatever the direction."""
-        return posterior.kl_divergence(prior)
-
     def explain_scale(self, batch_size: int, latents: int) -> str:
         """Return the end of a warning: the regularizer is not a divergence."""
         return (

@@ -276,11 +276,6 @@ class CategoricalLatent(DiscreteLatent):
         """Return the uniform p(z)."""
         return Categorical(tf.zeros([1, self.size, self.classes]))
 
-    def probe(self, batch_size: int, distance: float) -> Categorical:
-        """Return a posterior whose first class has a logit larger by `distance`."""
-        first = tf.one_hot(tf.zeros([batch_size, self.size], tf.int32), self.classes)
-        return Categorical(distance * first)
-
 
 class BernoulliLatent(DiscreteLatent):
     """The family of binary latent variables; in the prior, 0 and 1 have the same probability."""
@@ -302,10 +297,6 @@ class BernoulliLatent(DiscreteLatent):
     def prior(self) -> Bernoulli:
         """Return p(z), of probability 1/2."""
         return Bernoulli(tf.zeros([1, self.size]))
-
-    def probe(self, batch_size: int, distance: float) -> Bernoulli:
-        """Return a posterior whose logits are `distance`."""
-        return Bernoulli(tf.fill([batch_size, self.size], distance))
 
 
 def _dimensions(tensor: tf.Tensor) -> list[Any]:

@@ -1,8 +1,11 @@
 """Base classes of the distributions over latent variables, and of the families of latent variables."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import tensorflow as tf
 
 from vae.errors import UserError
@@ -138,9 +141,17 @@ class LatentFamily(Configurable, ABC):
     def prior(self) -> Any:
         """Return the family's own p(z): parameters of one row, which broadcast against any posterior."""
 
-    @abstractmethod
     def probe(self, batch_size: int, distance: float) -> Any:
-        """Return a posterior `(batch_size, ...)` that equals the prior at distance 0 and moves away from it."""
+        """Return an artificial posterior `(batch_size, ...)` on which regularizers are compared before training.
+
+        It equals the prior at distance 0. Its parameters differ between examples and latent variables, because a term
+        that is a multiple of the KL for one posterior need not be one for several.
+
+        Args:
+            batch_size: the number of examples.
+            distance: the largest distance of a parameter from the prior's.
+        """
+        return self.posterior(distance * spread([batch_size, self.parameter_count]))
 
     def training_sample(self, posterior: Any, key: Key, step: Any) -> tf.Tensor:
         """Return the z of a training step, `(batch, z_size)`, differentiable with respect to the parameters."""
@@ -149,6 +160,17 @@ class LatentFamily(Configurable, ABC):
     def schedule(self) -> Schedule | None:
         """Return the temperature as a function of the step, or None if the family has no temperature."""
         return None
+
+
+def spread(shape: Sequence[int], ratio: float = (math.sqrt(5.0) - 1.0) / 2.0) -> tf.Tensor:
+    """Return numbers that fill (-1, 1) evenly, the same in each call: the fractional parts of multiples of a ratio.
+
+    Args:
+        shape: the shape.
+        ratio: an irrational number; with another one the numbers are as even, and unrelated.
+    """
+    parts = (0.25 + ratio * np.arange(math.prod(shape))) % 1.0
+    return tf.constant(2.0 * parts.reshape(shape) - 1.0, tf.float32)
 
 
 def kl_per_example(posterior: Distribution, prior: Distribution, z: tf.Tensor) -> tf.Tensor:

@@ -63,17 +63,21 @@ class HistoryWriter:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Append a row in one write. If it has new columns, the file is replaced as a whole."""
-        self.rows.append(dict(row))
+        self.rows.append(dict(row))  # a number that does not exist is NaN there and an empty cell in the file
         new_columns = [name for name in row if name not in self._columns]
         if new_columns:
             self._columns += new_columns
             self._rewrite()
         else:
             with self._path.open("a", newline="") as file:
-                csv.DictWriter(file, self._columns).writerow(row)
+                csv.DictWriter(file, self._columns).writerow(_cells(row))
 
     def _rewrite(self) -> None:
         with atomic_path(self._path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(map(_cells, self.rows))
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: "" if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}

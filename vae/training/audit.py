@@ -1,6 +1,6 @@
 """The audit: the value and the gradient of each implementation for the same posteriors."""
 
-import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,111 +9,128 @@ import tensorflow as tf
 
 from vae.errors import UserError
 from vae.kl import KLRegularizer
-from vae.kl.base import canonical_mean
-from vae.latents import active_units, kl_per_example
-from vae.random import Stream, key
+from vae.kl.weight import Gradients, LocalWeight, gradients, local_weight, reference_gradients
+from vae.latents import active_units
+from vae.random import Key, Stream, key
 from vae.runs.quantities import AUDIT, QuantityName
 
 CLIP = 1e-7  # Keras clips both arguments of its function to [CLIP, 1]
+TERM_DRAWS = 16  # of a trained term that draws samples
 
 
 class Audit(keras.callbacks.Callback):
-    """A comparison of regularizers with the exact KL after every epoch, on one validation batch.
+    """A comparison of regularizers with the KL after every epoch, on one validation batch and its posteriors.
 
-    Adds `audit/<quantity>/<implementation>` to the epoch's logs, for each implementation:
+    The KL is exact. Under a learned prior, which has no closed form, it is an estimate from 64 draws for each image,
+    independent of all others: its value is then logged as `audit/reference`, with its standard error.
 
-    - `value`, in nats, as it would enter the loss; `gap`, the value minus the exact D[q || p];
+    Adds `audit/<quantity>/<implementation>` to the epoch's logs, for each implementation and one draw of z:
+
+    - `value`, in nats, as it would enter the loss; `gap`, the value minus the KL D[q || p];
     - `gradient_cosine` and `gradient_length_ratio`, of its gradient with respect to the posterior's parameters and the
-      exact KL's;
+      KL's;
     - `dead_gradient_share`, the share of zeros in its gradient among the entries whose exact gradient is not zero;
     - `clipped_share`, the share of the Keras function's arguments that the function clips.
 
-    An implementation that cannot be computed for the model's latent variables is left out. For the model itself the
-    audit adds, for each latent variable, `audit/kl_per_latent/<number>` in nats (against the family's own prior) and
-    `audit/active/<number>`, 1 or 0, their sum `audit/active_units`, and `audit/gradient_ratio`: the length of the
-    gradient of beta times the regularizer at the encoder's output, over that of the reconstruction.
+    An implementation that cannot be computed for the model's latent variables is left out. For the term that training
+    adds, with beta and the objective, it adds `audit/local_weight` and `audit/residual_share` (`vae.kl.weight`), of its
+    expected gradient; if it draws samples, also their standard errors, `..._error`. If the two contradict the effective
+    beta in the logs, that becomes NaN.
+
+    For the model itself the audit adds, for each latent variable, `audit/kl_per_latent/<number>` in nats (against the
+    family's own prior) and `audit/active/<number>`, 1 or 0, their sum `audit/active_units`, and `audit/gradient_ratio`:
+    the length of the trained term's gradient for one draw, over that of the reconstruction's.
 
     Args:
         regularizers: the regularizers by the name of the implementation; empty for no audit.
         images: the batch, `(batch, height, width, channels)`.
+        is_estimate: whether the trained term draws samples, so that its gradient is averaged over several draws.
     """
 
-    def __init__(self, regularizers: Mapping[str, KLRegularizer], images: tf.Tensor) -> None:
+    def __init__(self, regularizers: Mapping[str, KLRegularizer], images: tf.Tensor, is_estimate: bool = True) -> None:
         super().__init__()
         self._regularizers = dict(regularizers)
         self._images = images
+        self._draws = TERM_DRAWS if is_estimate else 1
         self._measure = tf.function(self._compare, autograph=False)  # nothing to convert, which would take seconds
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the audit to the epoch's logs."""
         if logs is None or not self._regularizers:
             return
-        quantities, kl_per_latent, mean = self._measure()
+        quantities, weight, kl_per_latent, mean = self._measure()
         logs |= {name: value.numpy().item() for name, value in quantities.items()}
         active = active_units(mean.numpy(), self.model.latent.size)
         for quantity, values in (("kl_per_latent", kl_per_latent.numpy()), ("active", active)):
             for number, value in enumerate(values):
                 logs[QuantityName.of_latent(quantity, number, len(active)).log] = float(value)
         logs[_log_name("active_units")] = float(active.sum())
+        weight = LocalWeight(*(value.numpy().item() for value in weight))
+        logs |= {_log_name("local_weight"): weight.weight, _log_name("residual_share"): weight.residual}
+        if self._draws > 1:
+            logs |= {_log_name("local_weight_error"): weight.weight_error}
+            logs |= {_log_name("residual_share_error"): weight.residual_error}
+        if "effective_beta" in logs and not (weight.is_multiple() and weight.agrees(logs["effective_beta"])):
+            logs["effective_beta"] = math.nan
 
-    def _compare(self) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        """Return the quantities by name, the KL of each latent variable, and the posterior's means."""
+    def _compare(self) -> tuple[dict[str, tf.Tensor], LocalWeight, tf.Tensor, tf.Tensor]:
+        """Return the quantities by name, the trained term's weight, the KL per latent variable, and the means."""
         model = self.model
-        parameters = model.encoder(self._images, training=False)
-        prior = model.prior_distribution()
+        posterior, prior = model.encode(self._images), model.prior_distribution()
         step = tf.convert_to_tensor(model.batches_seen)
-        key_of_z, own_key = (
-            key(model.seed, stream, step) for stream in (Stream.AUDIT_POSTERIOR, Stream.AUDIT_REGULARIZER)
-        )
 
-        def measured(function: Callable[..., tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            """Return the value of function(posterior, prior, z), and its gradient by the posterior's parameters."""
-            with tf.GradientTape() as tape:
-                tape.watch(parameters)
-                posterior = model.latent.posterior(parameters)
-                value = function(posterior, prior, model.latent.training_sample(posterior, key_of_z, step))
-            return value, tape.gradient(value, parameters, unconnected_gradients="zero")
+        def keyed(stream: Stream) -> Key:
+            return key(model.seed, stream, step)
 
-        exact, exact_gradient = measured(lambda *arguments: canonical_mean(kl_per_example(*arguments)))
+        def draw(posterior: Any, key: Key) -> tf.Tensor:
+            return model.latent.training_sample(posterior, key, step)
+
+        def measured(term: Callable[..., tf.Tensor], draws: int = 1) -> Gradients:
+            keys = keyed(Stream.AUDIT_POSTERIOR), keyed(Stream.AUDIT_REGULARIZER)
+            return gradients(term, posterior, prior, draw, keys, draws)
+
+        kl = reference_gradients(posterior, prior, keyed(Stream.AUDIT_REFERENCE))
         quantities: dict[str, tf.Tensor] = {}
+        if kl.draws > 1:
+            quantities = {_log_name("reference"): kl.value, _log_name("reference_error"): kl.error}
         for name, regularizer in self._regularizers.items():
             try:
-                value, gradient = measured(functools.partial(regularizer, key=own_key))
+                found = measured(regularizer)
             except UserError:
                 continue  # it cannot be computed for this family or prior
             quantities |= {
-                _log_name("value", name): value,
-                _log_name("gap", name): value - exact,
-                _log_name("gradient_cosine", name): _cosine(gradient, exact_gradient),
-                _log_name("gradient_length_ratio", name): _length_ratio(gradient, exact_gradient),
-                _log_name("dead_gradient_share", name): _dead_share(gradient, exact_gradient),
-                _log_name("clipped_share", name): _clipped_share(
-                    regularizer.function_arguments(model.latent.posterior(parameters), prior)
-                ),
+                _log_name("value", name): found.value,
+                _log_name("gap", name): found.value - kl.value,
+                _log_name("gradient_cosine", name): _cosine(found.mean, kl),
+                _log_name("gradient_length_ratio", name): _length_ratio(found.mean, tf.sqrt(kl.square)),
+                _log_name("dead_gradient_share", name): _dead_share(found.mean, kl.mean),
+                _log_name("clipped_share", name): _clipped_share(regularizer.function_arguments(posterior, prior)),
             }
-        term = functools.partial(model.objective.term, model.kl, key=own_key, step=step)
-        _, regularization = measured(lambda *arguments: model.current_beta() * term(*arguments))
-        _, reconstruction = measured(
-            lambda posterior, prior, z: (
-                -tf.reduce_mean(model.likelihood.log_prob(self._images, model.decoder(z, training=False)))
-            )
-        )
-        quantities[_log_name("gradient_ratio")] = _length_ratio(regularization, reconstruction)
-        posterior = model.latent.posterior(parameters)
+
+        def trained_term(posterior: Any, prior: Any, z: tf.Tensor, *, key: Key) -> tf.Tensor:
+            term = model.objective.term(model.kl, posterior, prior, z, key=key, step=step)
+            return model.current_beta() * term
+
+        def reconstruction(posterior: Any, prior: Any, z: tf.Tensor, *, key: Key) -> tf.Tensor:
+            return -tf.reduce_mean(model.likelihood.log_prob(self._images, model.decoder(z, training=False)))
+
+        term = measured(trained_term, self._draws)
+        length = tf.norm(measured(reconstruction).mean)
+        quantities[_log_name("gradient_ratio")] = _length_ratio(term.rows[0], length)
         kl_per_latent = tf.reduce_mean(posterior.kl_divergence(model.latent.prior()), axis=0)
-        return quantities, kl_per_latent, posterior.mean
+        return quantities, local_weight(term, kl), kl_per_latent, posterior.mean
 
 
 def _log_name(quantity: str, implementation: str = "") -> str:
     return QuantityName(AUDIT, quantity, implementation).log
 
 
-def _cosine(gradient: tf.Tensor, exact: tf.Tensor) -> tf.Tensor:
-    return tf.math.divide_no_nan(tf.reduce_sum(gradient * exact), tf.norm(gradient) * tf.norm(exact))
+def _cosine(gradient: tf.Tensor, kl: Gradients) -> tf.Tensor:
+    return tf.math.divide_no_nan(tf.reduce_sum(gradient * kl.mean), tf.norm(gradient) * tf.sqrt(kl.square))
 
 
-def _length_ratio(gradient: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    return tf.math.divide_no_nan(tf.norm(gradient), tf.norm(other))
+def _length_ratio(gradient: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    return tf.math.divide_no_nan(tf.norm(gradient), length)
 
 
 def _dead_share(gradient: tf.Tensor, exact: tf.Tensor) -> tf.Tensor:

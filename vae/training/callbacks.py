@@ -11,6 +11,7 @@ from vae.data import DataSource, evaluation_batches
 from vae.diagnosis import diagnose
 from vae.evaluation.pictures import save_pictures
 from vae.kl import KLRegularizer
+from vae.kl.weight import WEIGHT_TOLERANCE, Scale
 from vae.model import VAE
 from vae.random import Stream
 from vae.runs.quantities import TRAINED
@@ -21,8 +22,6 @@ from vae.training.options import TrainingOptions
 from vae.training.progress_bar import ProgressBar
 from vae.training.record import EpochRecorder, OptimizationQuantities, RunRecord
 from vae.training.tensorboard import POINTS, TensorBoardLog
-
-SCALE_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ def recording_callbacks(
     record: RunRecord,
     options: TrainingOptions,
     audit: Mapping[str, KLRegularizer],
+    scale: Scale,
     description: Description,
 ) -> list[keras.callbacks.Callback]:
     """Return the callbacks that measure and record a run, in their order.
@@ -54,6 +54,7 @@ def recording_callbacks(
         record: the record of the run; if it does not write, the callbacks only measure.
         options: the options of the training.
         audit: the regularizers to audit by name; empty for no audit.
+        scale: the trained term relative to the canonical KL (`VAE.regularizer_scale`).
         description: the configuration, for TensorBoard.
     """
     batch_size = min(options.batch_size, data.size("train"))
@@ -62,8 +63,8 @@ def recording_callbacks(
     )
     batches = list(batches.take(max(1, POINTS // batch_size)))
     measuring = [
-        OptimizationQuantities(model.regularizer_scale(batch_size)),
-        Audit({**audit, TRAINED: model.kl} if audit else {}, batches[0]),
+        OptimizationQuantities(scale.factor),
+        Audit({**audit, TRAINED: model.kl} if audit else {}, batches[0], scale.is_estimate),
     ]
     if not record.writes:
         return measuring
@@ -75,14 +76,29 @@ def recording_callbacks(
     return [*measuring, EpochRecorder(record), board, ProgressBar()]
 
 
-def warn_of_effective_beta(model: VAE, batch_size: int) -> None:
-    """Warn if effective beta is far from beta: by which factor, why, and which option would make it canonical."""
-    scale = model.regularizer_scale(batch_size)
-    if abs(scale - 1.0) > SCALE_TOLERANCE:
+def warn_of_effective_beta(model: VAE, scale: Scale, batch_size: int) -> None:
+    """Warn if effective beta is far from beta, or if there is none: by how much, why, and which option is canonical.
+
+    Args:
+        model: the model.
+        scale: the trained term relative to the canonical KL (`VAE.regularizer_scale`).
+        batch_size: the number of examples in a batch.
+    """
+    reason = model.kl.explain_scale(batch_size, model.latent.size)
+    if scale.factor is None:
+        if changed := model.objective.explain_scale():
+            reason = changed
+        warnings.warn(
+            "there is no effective beta, because the trained term is not a multiple of the canonical KL: on posteriors "
+            f"near the prior, its gradient gives the KL a weight of {scale.weight:.3g} beta, and {scale.residual:.0%} "
+            f"of its squared length has other directions. {reason}. The audit measures both on the run's posteriors",
+            stacklevel=2,
+        )
+    elif abs(scale.factor - 1.0) > WEIGHT_TOLERANCE:
         beta = float(model.beta.numpy())  # a schedule multiplies it
         warnings.warn(
-            f"effective beta is {beta * scale:.4g}, not {beta:.4g}: the regularizer is {scale:.4g} times the canonical "
-            f"KL. {model.kl.explain_scale(batch_size, model.latent.size)}",
+            f"effective beta is {beta * scale.factor:.4g}, not {beta:.4g}: the regularizer is {scale.factor:.4g} times "
+            f"the canonical KL. {reason}",
             stacklevel=2,
         )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import math
 import os
 import platform
 import shlex
@@ -21,7 +22,7 @@ from vae.errors import UserError
 from vae.runs.files import write_json
 from vae.runs.history import HistoryWriter
 from vae.runs.paths import RunDirectory
-from vae.runs.quantities import TRAIN, VALIDATION, QuantityName, by_split, history_columns
+from vae.runs.quantities import AUDIT, TRAIN, VALIDATION, QuantityName, by_split, history_columns
 from vae.runs.summary import Status
 from vae.training.non_finite import NonFiniteError
 from vae.training.signals import sigterm_as_interrupt
@@ -103,12 +104,13 @@ class OptimizationQuantities(keras.callbacks.Callback):
     """Adds to the logs of an epoch: learning rate, beta, effective beta, temperature and steps per second.
 
     Args:
-        scale: ratio of the regularizer to the canonical KL.
+        scale: the ratio of the trained term, before beta, to the canonical KL; None if it is no multiple of the KL, so
+            that there is no effective beta.
     """
 
-    def __init__(self, scale: float) -> None:
+    def __init__(self, scale: float | None) -> None:
         super().__init__()
-        self._scale = scale
+        self._scale = math.nan if scale is None else scale
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock."""
@@ -171,13 +173,15 @@ class EpochRecorder(keras.callbacks.Callback):
         self._summarize()
 
     def _summarize(self) -> None:
-        last = self._history.rows[-1]
+        first, last = self._history.rows[0], self._history.rows[-1]
+        profile = [QuantityName(AUDIT, name) for name in ("local_weight", "residual_share")]
         speed = QuantityName(TRAIN, "steps_per_second").column
         self._record.update(
-            effective_beta=last[QuantityName(TRAIN, "effective_beta").column],
+            effective_beta=last.get(QuantityName(TRAIN, "effective_beta").column, math.nan),
             epochs=last["epoch"],
             steps=last["step"],
             steps_per_second=float(np.median([row[speed] for row in self._history.rows])),
+            early={"epoch": first["epoch"], **{name.within_split: first.get(name.column) for name in profile}},
             **by_split(last),
         )
 

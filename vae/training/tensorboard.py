@@ -76,6 +76,8 @@ class TensorBoardLog(keras.callbacks.Callback):
         """Write the epoch."""
         step, epochs = epoch + 1, self.params["epochs"]
         for log, value in (logs or {}).items():
+            if math.isnan(value):
+                continue  # an effective beta that does not exist
             name = QuantityName.from_log(log)
             with self._writers[name.run].as_default(step=step):
                 tf.summary.scalar(name.tag, value)
