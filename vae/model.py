@@ -67,7 +67,8 @@ class VAE(keras.Model):
     Training minimizes `reconstruction + beta * objective(regularizer)`. The logs also have the canonical quantities in
     nats, summed over pixels and latent variables and averaged over examples: `reconstruction` = -log p(x|z), `kl` =
     D[q(z|x) || p(z)] in closed form (estimated from z under a learned prior), and `elbo` = -(reconstruction + kl). They
-    do not depend on the regularizer.
+    do not depend on the regularizer. Discrete latent variables are relaxed in training: the loss then has the
+    reconstruction of relaxed draws, which bounds nothing, and the logs have that of true ones.
 
     Images are `(batch, height, width, channels)` in [0, 1]. `compile` takes an optimizer and no loss::
 
@@ -181,7 +182,11 @@ class VAE(keras.Model):
         posterior, prior, z = self.latent.posterior(y_pred["posterior"]), self.prior_distribution(), y_pred["z"]
         examples = tf.shape(z, tf.int64)[0]
         terms = self.per_example_terms(x, posterior, prior, z, y_pred["likelihood"])
-        reconstruction = canonical_mean(terms["reconstruction"], sample_weight)
+        reconstruction = trained = canonical_mean(terms["reconstruction"], sample_weight)
+        if training and self.latent.is_relaxed:
+            true_z = posterior.sample(self._training_key(Stream.TRAINING_POSTERIOR, rows))
+            of_true_z = -self.likelihood.log_prob(x, self.decoder(true_z, training=False))
+            reconstruction = canonical_mean(of_true_z, sample_weight)
         kl = canonical_mean(terms["kl"], sample_weight)
         if training:
             draws = self._training_key(Stream.TRAINING_REGULARIZER, rows)
@@ -190,7 +195,7 @@ class VAE(keras.Model):
         regularizer = self.objective.term(
             self.kl, posterior, prior, z, key=draws, step=self._step, sample_weight=sample_weight
         )
-        loss = reconstruction + self.current_beta() * regularizer
+        loss = trained + self.current_beta() * regularizer
         weight = (
             tf.cast(examples, tf.float32)
             if sample_weight is None

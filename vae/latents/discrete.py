@@ -223,6 +223,11 @@ class DiscreteLatent(LatentFamily):
         """Return the temperature as a function of the step."""
         return self._schedule
 
+    @property
+    def is_relaxed(self) -> bool:
+        """True unless the decoder sees true draws."""
+        return not self.straight_through
+
     def training_sample(self, posterior: Any, key: Key, step: Any) -> tf.Tensor:
         """Return the relaxed z of a training step, `(batch, z_size)`."""
         return posterior.relaxed_sample(key, self.schedule()(step), self.straight_through)

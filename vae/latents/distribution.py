@@ -157,6 +157,11 @@ class LatentFamily(Configurable, ABC):
         """Return the z of a training step, `(batch, z_size)`, differentiable with respect to the parameters."""
         return posterior.sample(key)
 
+    @property
+    def is_relaxed(self) -> bool:
+        """True if the z of a training step is not a draw of the posterior, so that its reconstruction is no ELBO's."""
+        return False
+
     def schedule(self) -> Schedule | None:
         """Return the temperature as a function of the step, or None if the family has no temperature."""
         return None

@@ -114,7 +114,12 @@ QUANTITIES: dict[str, Quantity] = {
             in_outcome=True,
             chart=True,
         ),
-        Quantity("loss", "loss", "the minimized sum of reconstruction and weighted regularizer", in_nats=True),
+        Quantity(
+            "loss",
+            "loss",
+            "the minimized sum of reconstruction (of relaxed draws, if z is relaxed) and weighted regularizer",
+            in_nats=True,
+        ),
         Quantity(
             "regularizer",
             "regularizer",
