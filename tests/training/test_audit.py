@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from vae import VAE
 from vae.kl import Analytic, Backend, KerasLoss, KLRegularizer, MaximumMeanDiscrepancy, MonteCarlo
+from vae.latents import MixturePrior
+from vae.objectives import ELBO
 from vae.training.audit import Audit
 
 
@@ -101,8 +103,56 @@ def test_mmd_s_prior_sample_is_independent_of_z(make_vae: Callable[..., VAE]) ->
 
 def test_clipping_shows(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
     """Posteriors far from the prior: the op's arguments are clipped and most of its gradient is gone."""
-    vae = make_vae()
-    vae.encoder.get_layer("posterior").bias.assign([9.0] * 4 + [-3.0] * 4)
-    logs = audited(vae, images, backend=Backend())
+    logs = audited(far_from_the_prior(make_vae()), images, backend=Backend())
     assert logs["audit/gap/backend"] < -50
     assert logs["audit/gradient_length_ratio/backend"] < 0.1
+
+
+def far_from_the_prior(vae: VAE) -> VAE:
+    vae.encoder.get_layer("posterior").bias.assign([9.0] * 4 + [-3.0] * 4)
+    return vae
+
+
+def test_under_a_learned_prior_an_estimate_is_not_compared_with_itself(
+    make_vae: Callable[..., VAE], images: NDArray[np.float32]
+) -> None:
+    """A mixture of two components that are both N(0, 1) is the prior whose KL is known."""
+    vae = make_vae(MonteCarlo(), prior=MixturePrior(components=2))
+    vae.prior._mu.assign(tf.zeros_like(vae.prior._mu))
+    vae.encoder.get_layer("posterior").bias.assign([1.0] * 4 + [-2.0] * 4)
+    exact = float(tf.reduce_sum(vae.encode(images).kl_divergence(vae.latent.prior())) / 50)
+    logs = audited(vae, images, one=MonteCarlo(), many=MonteCarlo(samples=400))
+    assert abs(logs["audit/reference"] - exact) < 4.0 * logs["audit/reference_error"] < 0.2
+    assert logs["audit/gap/many"] == pytest.approx(logs["audit/value/many"] - logs["audit/reference"], abs=1e-5)
+    assert abs(logs["audit/gap/many"]) < 0.15
+    assert logs["audit/gap/one"] != 0.0
+    assert 0.3 < logs["audit/gradient_cosine/one"] < 0.97
+    assert logs["audit/gradient_cosine/many"] == pytest.approx(1.0, abs=0.03)
+    assert logs["audit/local_weight"] == pytest.approx(1.0, abs=4.0 * logs["audit/local_weight_error"])
+    assert logs["audit/residual_share"] < 4.0 * logs["audit/residual_share_error"] < 0.3
+
+
+def test_an_exact_kl_has_no_estimate_beside_it(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
+    assert not [name for name in audited(make_vae(), images, analytic=Analytic()) if "reference" in name]
+
+
+def test_the_weight_has_beta_and_the_objective(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
+    """Below the capacity the weight is minus beta, and above it beta."""
+    for capacity, weight in ((1000.0, -0.5), (0.0, 0.5)):
+        vae = far_from_the_prior(make_vae(beta=0.5, objective=ELBO(capacity=capacity, ramp=1)))
+        vae.batches_seen.assign(100)
+        logs = audited(vae, images, analytic=Analytic())
+        assert logs["audit/local_weight"] == pytest.approx(weight, rel=1e-5)
+        assert logs["audit/residual_share"] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_an_effective_beta_that_the_posteriors_contradict_is_none(
+    make_vae: Callable[..., VAE], images: NDArray[np.float32]
+) -> None:
+    """Near the prior the op is the KL; far from it, its arguments are clipped."""
+    for vae, expected in ((make_vae(Backend()), 1.0), (far_from_the_prior(make_vae(Backend())), np.nan)):
+        audit = Audit({"trained": vae.kl}, tf.constant(images), is_estimate=False)
+        audit.set_model(vae)
+        logs = {"effective_beta": 1.0}
+        audit.on_epoch_end(0, logs)
+        assert logs["effective_beta"] == pytest.approx(expected, nan_ok=True)

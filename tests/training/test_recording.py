@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from tests.reading import history_of, scalars_of
 from vae import VAE
 from vae.distributed.strategies import WorkerLostError
 from vae.errors import UserError
+from vae.kl import Analytic, KerasLoss, KLRegularizer, MonteCarlo
+from vae.objectives import ELBO
+from vae.training.callbacks import warn_of_effective_beta
 from vae.training.checkpoints import checkpoints_in
 from vae.training.non_finite import NonFiniteError
 from vae.training.record import EpochRecorder, OptimizationQuantities, RunRecord
@@ -91,6 +95,44 @@ def test_callbacks_record_a_plain_fit(
     assert elbos == [(epoch, pytest.approx(float(row["validation/elbo"]))) for epoch, row in enumerate(rows, 1)]
     points = np.loadtxt(tmp_path / "tensorboard" / "validation" / "posterior_means.tsv")
     np.testing.assert_allclose(points, vae.encode(images[:40]).mean, rtol=1e-4, atol=1e-6)
+
+
+def test_an_effective_beta_that_does_not_exist_is_null_and_empty(
+    make_vae: Callable[..., VAE], images: NDArray[np.float32], tmp_path: Path
+) -> None:
+    vae = make_vae()
+    record = RunRecord(tmp_path, seed=0, kl="analytic")
+    board = TensorBoardLog(record.directory.tensorboard, [images[:20]], None, {"kl": "analytic"}, "a: 1")
+    callbacks = [OptimizationQuantities(None), EpochRecorder(record), board]
+    vae.fit(images, batch_size=25, epochs=2, validation_data=images[:10], verbose=0, callbacks=callbacks)
+    assert status_of(tmp_path)["effective_beta"] is None
+    assert [row["train/effective_beta"] for row in history_of(tmp_path)] == ["", ""]
+    tags = scalars_of(tmp_path / "tensorboard" / "train")
+    assert "optimization/beta" in tags
+    assert "optimization/effective_beta" not in tags
+
+
+@pytest.mark.parametrize(
+    ("kl", "options", "words"),
+    [
+        (Analytic("reverse"), {}, "kl.direction=reverse is D[p||q]; the ELBO's KL is D[q||p]"),
+        (Analytic(), {"objective": ELBO(capacity=2.0)}, "the weight is beta above it and minus beta below it"),
+        (Analytic(), {"objective": ELBO(free_bits=0.5)}, "a group of latent variables below it has no weight"),
+        (Analytic("reverse"), {"beta": 0.0}, "weight of"),
+        (KerasLoss(), {"beta": 2.0}, "effective beta is 0.5, not 2: the regularizer is 0.25 times the canonical KL."),
+    ],
+)
+def test_the_warning_says_why(kl: KLRegularizer, options: Any, words: str, make_vae: Callable[..., VAE]) -> None:
+    vae = make_vae(kl, **options)
+    with pytest.warns(UserWarning, match="effective beta") as caught:
+        warn_of_effective_beta(vae, vae.regularizer_scale(20), 20)
+    assert words in str(caught[0].message)
+
+
+def test_the_exact_kl_and_its_estimate_warn_of_nothing(make_vae: Callable[..., VAE]) -> None:
+    for kl in (Analytic(), MonteCarlo()):  # warnings are errors here
+        vae = make_vae(kl)
+        warn_of_effective_beta(vae, vae.regularizer_scale(20), 20)
 
 
 def test_an_epoch_that_is_not_finite_is_not_recorded(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
