@@ -1,4 +1,7 @@
-"""The one exception that means: the user can put this right."""
+"""The exception that means "the user can put this right", and the exit status of an interruption."""
+
+#: The exit status of a process that Ctrl-C or SIGTERM ended, as shells show it
+INTERRUPTED_STATUS = 130
 
 
 class UserError(ValueError):

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,10 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae import compat
 from vae.cli.config_source import CONFIGS
-from vae.errors import UserError
+from vae.errors import INTERRUPTED_STATUS, UserError
 from vae.runs.identity import flatten
 
-INTERRUPTED = 128 + signal.SIGINT  # what a shell shows after Ctrl-C
 
 
 @contextlib.contextmanager
@@ -42,7 +40,7 @@ def one_line_errors(script: str, arguments: Sequence[str] = ()) -> Iterator[None
             raise SystemExit(f"{script}: {explained(error, Path(script).stem, arguments)}") from None
         raise
     except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
+        raise SystemExit(INTERRUPTED_STATUS) from None
 
 
 def explained(error: Exception, script: str, arguments: Sequence[str]) -> str:

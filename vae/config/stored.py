@@ -10,6 +10,7 @@ from omegaconf.errors import MissingMandatoryValue
 from vae.config.groups import GROUPS
 from vae.errors import UserError
 from vae.runs.identity import MOVED_CLASSES
+from vae.runs.paths import RunDirectory
 
 #: Modules whose classes a run's own folder may name
 OURS = ("vae", "keras")
@@ -30,7 +31,7 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
     if not path.is_dir():
         raise UserError(f"{option}={directory}: there is no such directory")
     try:
-        config = OmegaConf.load(path / ".hydra" / "config.yaml")
+        config = OmegaConf.load(RunDirectory(path).config)
     except FileNotFoundError:
         raise UserError(f"{option}={directory}: not the directory of a run: it has no .hydra/config.yaml") from None
     except Exception as error:  # whatever a damaged file makes of the parser

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 import vae
 from vae.distributed.strategies import WorkerLostError
-from vae.errors import UserError
+from vae.errors import INTERRUPTED_STATUS, UserError
 from vae.runs.files import write_json
 from vae.runs.history import HistoryWriter
 from vae.runs.paths import RunDirectory
@@ -27,7 +27,6 @@ from vae.runs.summary import Status
 from vae.training.non_finite import NonFiniteError
 from vae.training.signals import sigterm_as_interrupt
 
-INTERRUPTED_STATUS = 130  # of the process, as shells show it after Ctrl-C
 _DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
