@@ -19,7 +19,6 @@ from vae.errors import INTERRUPTED_STATUS, UserError
 from vae.runs.identity import flatten
 
 
-
 @contextlib.contextmanager
 def one_line_errors(script: str, arguments: Sequence[str] = ()) -> Iterator[None]:
     """Turn a user's mistake inside into one line on stderr and exit status 1.
