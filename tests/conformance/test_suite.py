@@ -3,7 +3,7 @@
 import pytest
 
 from tests.config.mistaken import WithoutKey
-from tests.conformance import mistaken
+from tests.conformance import mistaken, mistaken_batches, mistaken_draws
 from vae.conformance.suite import CHECKS, CheckResult, run
 from vae.errors import UserError
 from vae.kl import (
@@ -23,8 +23,10 @@ from vae.kl.check import assert_conforms, run_checks
 DIRECTIONS = ("forward", "reverse", "symmetric")
 FORWARD, REVERSE, SYMMETRIC = "forward, D[q||p]", "reverse, D[p||q]", "symmetric, their mean"
 DIRECTION_ROWS = dict(zip(DIRECTIONS, (FORWARD, REVERSE, SYMMETRIC), strict=True))
+DRAWS = {"drawn by the key", "drawn apart from z", "variance of samples"}
 CLIPPING = {"large values", "no dead gradients"}
-REDUCTION = {"weight 0 leaves out", "equal weights", "weighted mean"}
+GRADIENTS = {direction: f"gradient, {direction}" for direction in DIRECTIONS}
+REDUCTION = {"weight 0 leaves out", "equal weights", "weighted mean", "scale of weights", "weights, square"}
 
 
 def failed(results: list[CheckResult]) -> dict[str, str]:
@@ -38,11 +40,16 @@ class TestOurOwn:
     def test_the_exact_and_the_unbiased_pass_all(self, direction: str, samples: int | None) -> None:
         """Compare with the other directions of its class only in forward: each has its own turn here."""
         regularizer = Analytic(direction) if samples is None else MonteCarlo(direction, samples)
-        others = () if direction == "forward" else {FORWARD, REVERSE, SYMMETRIC} - {DIRECTION_ROWS[direction]}
+        others = {
+            rows[other]
+            for rows in (DIRECTION_ROWS, GRADIENTS)
+            for other in DIRECTIONS
+            if direction not in ("forward", other)
+        }
         results = run(regularizer, [check for check in CHECKS if check.name not in others])
         assert failed(results) == {}
         assert {result.name for result in results if result.passed is None} == (
-            {"unbiased"} if samples is None else set()
+            {"unbiased", *DRAWS} if samples is None else set()
         )
 
     @pytest.mark.parametrize(
@@ -117,7 +124,7 @@ PLANTED = [
     (mistaken.FromThePrior(), FORWARD, "drawn from the prior"),
     (mistaken.AlwaysFromThePosterior(), REVERSE, "drawn from the posterior"),
     (mistaken.AlwaysFromThePosterior(), SYMMETRIC, "identically zero"),
-    (mistaken.TooWide(), "unbiased", "standard errors off"),
+    (mistaken.TooWide(), "unbiased", "do the samples come from the distribution that the expectation is under"),
     (mistaken.HiddenNoise(), "repeatable", "its argument `key`"),
     (mistaken.Capped(), "large values", "clipped"),
     (mistaken.ClippedLogVar(), "no dead gradients", "0% of the gradients with respect to mu and 33%"),
@@ -127,6 +134,34 @@ PLANTED = [
     (mistaken.OnlyEager(), "runs in a graph", "numpy"),
     (mistaken.InTheTypeOfWeights(), "float16", "compute in the dtype of z or sample_weight"),
     (mistaken.ChangesItsArgument(), "configuration", "constructor argument unchanged"),
+    (mistaken_draws.LogOfAMean(), "unbiased", "below the exact value: is q(z|x), or a ratio, a mean over draws"),
+    (mistaken_draws.DensityOfTheBatch(), "unbiased", "below the exact value: is q(z|x), or a ratio, a mean over draws"),
+    (mistaken_draws.ClippedAtZero(), "unbiased", "above the exact value: is a maximum, an absolute value"),
+    (mistaken_draws.AbsoluteValue("reverse"), "unbiased", "above the exact value: is a maximum, an absolute value"),
+    (mistaken_draws.RepeatsZ(), "drawn apart from z", "its variance is another. Do they repeat the noise of z?"),
+    (mistaken_draws.RepeatsZ(), "variance of samples", "one key for several draws"),
+    (mistaken_draws.OneKeyForAll(), "variance of samples", "one key for several draws"),
+    (mistaken_draws.ConstantKey(), "drawn by the key", "with a constant key or seed"),
+    (mistaken_draws.IgnoresTheStep(), "drawn by the key", "differs only in the step"),
+    (mistaken_draws.IgnoresTheStream(), "drawn by the key", "differs only in the seed and the stream"),
+    (mistaken_draws.StoppedLogVar(), GRADIENTS["reverse"], "that of log_var is 0 on average"),
+    (mistaken_draws.DetachedSample(), GRADIENTS["forward"], "are the samples behind tf.stop_gradient?"),
+    (mistaken_draws.DetachedSample(), GRADIENTS["symmetric"], "only the half D[p||q] has a gradient"),
+    (
+        mistaken_draws.GradientOfForward(),
+        GRADIENTS["reverse"],
+        "it is the gradient of D[q||p], and the value is D[p||q]",
+    ),
+    (mistaken_draws.HalfStopped("symmetric"), GRADIENTS["symmetric"], "only the half D[q||p] has a gradient"),
+    (mistaken_draws.StoppedEntropy(), GRADIENTS["forward"], "the term log q(z|x) has no gradient"),
+    (mistaken_draws.ForLogSigma(), GRADIENTS["forward"], "is it the one of log sigma?"),
+    (mistaken_batches.AlignsWithLatents(), "weights, square", "values of shape (3, 3) the weights, (3,), broadcast"),
+    (mistaken_batches.AtLeastOne(), "scale of weights", "kept from 0 by a maximum"),
+    (mistaken_batches.ClipsWeights(), "weighted mean", "are the weights clipped"),
+    (mistaken_batches.DividesByTheSum(), "all weights 0", "tf.math.divide_no_nan"),
+    (mistaken_batches.HonoursTheMask(), "mask", "to a Keras loss class as y_pred"),
+    (mistaken_batches.SqueezesLatents(), "axes of length 1", "shape (4, 1), and right for longer axes"),
+    (mistaken_batches.SqueezesExamples(), "axes of length 1", "shape (1, 5), and right for longer axes"),
     (mistaken.ForgetsItsArgument(), "configuration", "has no attribute 'strength'"),
 ]
 
@@ -139,8 +174,13 @@ def test_names_the_mistake(regularizer: KLRegularizer, name: str, words: str) ->
     assert words in advice[name]
 
 
-def test_the_formula_that_they_go_wrong_from_passes() -> None:
-    assert_conforms(mistaken.Formula())
+@pytest.mark.parametrize(
+    "right",
+    [mistaken.Formula(), mistaken_draws.Estimate(), mistaken_draws.StickingTheLanding()],
+    ids=lambda each: type(each).__name__,
+)
+def test_what_they_go_wrong_from_passes(right: KLRegularizer) -> None:
+    assert_conforms(right)
 
 
 def test_without_a_scalar_all_other_checks_are_skipped() -> None:
