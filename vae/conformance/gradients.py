@@ -15,7 +15,8 @@ _FAR_AND_NEAR = Gaussians.rounded(
 )
 
 
-_SLOPES_AGREE = 0.02  # the difference from the exact gradient, relative to the largest of mu's or of log_var's
+# Relative to the largest of mu's or of log_var's. Keras's clipping costs 3.4 % on these cases, a mistake 50 % and more
+_SLOPES_AGREE = 0.05
 
 
 def are_exact(direction: str) -> Callable[[Subject], Verdict]:

@@ -156,9 +156,12 @@ class Subject:
         """
         if name not in inspect.signature(type(self.regularizer)).parameters:
             raise SkippedError(f"the class takes no {name}")
+        config = self.regularizer.get_config()
+        if config.get(name) == value:
+            return self
         if (name, value) not in self._variants:
             try:
-                other = type(self.regularizer)(**{**self.regularizer.get_config(), name: value})
+                other = type(self.regularizer)(**{**config, name: value})
             except ValueError as error:
                 raise SkippedError(f"the class refuses {name}={value}: {error}") from None
             self._variants[name, value] = Subject(other)
