@@ -7,11 +7,11 @@ import numpy as np
 
 from vae.conformance.reference import Array
 from vae.conformance.subject import CASES, ERRORS, SkippedError, Subject
-from vae.conformance.verdict import SAME, Verdict
+from vae.conformance.verdict import Verdict, same
 from vae.random import Stream
 
 _MANY_DRAWS = 1000
-_APART = 1_000_000  # between the numbers of a draw of z and of the regularizer's own, so that no two are equal
+_APART = 1_000_000  # between the steps of z and of the regularizer's own draws, so that none are equal
 _SAMPLES = 4
 
 
@@ -36,20 +36,20 @@ def are_drawn_by_the_key(subject: Subject) -> Verdict:
     order = np.roll(np.arange(len(CASES[0].mu)), 1)
     rolled, straight = subject.rows(order), subject.rows(np.sort(order))
     advice = (
-        "the key does not change its samples, and the place of an example in the batch does: are they drawn with a "
-        "constant key or seed instead of the argument `key`? A model is then trained on one and the same noise"
+        "another order of the examples changes it, whatever the key: are samples drawn with a constant key or seed "
+        "instead of the argument `key`? Every training step then has the same noise"
     )
-    if rolled.near(straight.value, SAME, straight.error) and ignored:
+    verdict = same(rolled, straight, advice)
+    if verdict.passed and ignored:
         raise SkippedError("it draws no samples of its own")
-    return Verdict(rolled.near(straight.value, SAME, straight.error), str(rolled), str(straight), advice)
+    return verdict
 
 
 def are_drawn_apart_from_z(subject: Subject) -> Verdict:
-    """Check that the value has the same mean and variance if the numbers of z's draw and its own differ.
+    """Check that mean and variance are the same whether or not the numbers of z's draw and of its own are equal.
 
-    In training they are equal: both are the step. A key that is made from the step alone, or a seed that is, gives the
-    noise of z a second time; the mean of several samples then varies more than it
-    should.
+    In training they are equal: both are the step. A class that makes a key of its own from the seed and the step may so
+    draw the noise of z a second time. A mean over such samples then varies more than it should.
     """
     with contextlib.suppress(SkippedError):
         subject = subject.variant("samples", _SAMPLES)  # with one alone, a class may draw nothing besides z
@@ -60,9 +60,8 @@ def are_drawn_apart_from_z(subject: Subject) -> Verdict:
     in_mean = _errors(together - apart)
     in_variance = _errors(np.square(together - center) - np.square(apart - center))
     advice = (
-        "its samples depend on z: with the same numbers of draws its "
-        + ("mean" if in_mean > in_variance else "variance")
-        + " is another. Do they repeat the noise of z? Use the argument `key`, which is not the key of z, as it is"
+        f"its samples depend on z: at the same step its {'mean' if in_mean > in_variance else 'variance'} is another. "
+        "Do they repeat the noise of z? Draw with the argument `key` itself, which is not the key of z"
     )
     measured, expected = (f"{values.mean():.4g}, spread {values.std(ddof=1):.3g}" for values in (together, apart))
     return Verdict(max(in_mean, in_variance) <= ERRORS, measured, expected, advice)

@@ -7,9 +7,7 @@ import numpy as np
 from vae.conformance.reference import DIVERGENCES, Array, Divergence, Gaussians
 
 _STEP = 1e-4
-_FITS = (
-    0.02  # the difference, relative to the largest of mu's or of log_var's, up to which a mistake explains a gradient
-)
+_FITS = 0.02  # up to which a mistake explains a gradient; relative to the largest of mu's or of log_var's
 
 
 class Slopes(NamedTuple):
@@ -69,7 +67,7 @@ def _hypotheses(direction: str, q: Gaussians) -> list[tuple[str, Array]]:
         ("those of mu and log_var are swapped: is their order wrong in a tf.custom_gradient?", exact[::-1]),
         ("that of log_var is twice the exact one: is it the one of log sigma?", of_mu + 2.0 * of_log_var),
     ]
-    for other in {"forward", "reverse"} - {direction}:
+    for other in [each for each in ("forward", "reverse") if each != direction]:
         slope = np.array(slopes(DIVERGENCES[other], q))
         found.append((f"it is the gradient of {_FORMULAS[other]}, and the value is {_FORMULAS[direction]}", slope))
         if direction == "symmetric":

@@ -9,7 +9,7 @@ from vae.conformance.verdict import SAME, Verdict
 
 AT_PRIOR = 0.01  # the largest value at the prior, in nats: our quadrature misses 6e-5 per latent variable
 MANY_DRAWS = 4000
-_CLOSE = Gaussians.equal(0.2, 0.0)  # 0.02 nats, a fifth of the standard deviation of a draw in every direction
+_CLOSE = Gaussians.equal(0.2, 0.0)  # 0.02 nats, of which the mean of four single draws has a deviation of 0.1
 _ROUNDING = 1e-5  # of float32, in nats: the least standard error
 
 
@@ -61,27 +61,23 @@ def is_unbiased(subject: Subject) -> Verdict:
 
 
 def _advice_on_bias(direction: str, errors: float) -> str:
-    """Return the probable mistake of an estimate whose mean is so many standard errors off."""
+    """Return the probable mistake of an estimate whose mean is so many standard errors off, by the sign."""
     added, subtracted = {"forward": ("q(z|x)", "p(z)"), "reverse": ("p(z)", "q(z|x)")}.get(
         direction, ("the first density", "the second density")
     )
-    jensen = "the logarithm of a mean is below the mean of the logarithms (Jensen's inequality)"
     if errors > 0.0:
-        side, cause = (
-            "above",
-            (
-                "is a maximum, an absolute value or a square taken of a noisy estimate, as by a clip at 0? Or is "
-                f"{subtracted} a mean over draws or the batch before its logarithm is taken: {jensen}"
-            ),
+        side = "above"
+        cause = (
+            "is a maximum, an absolute value or a square taken of a noisy estimate, as by a clip at 0? Or is "
+            f"{subtracted} a mean over draws or the batch before its logarithm is taken"
         )
     else:
-        side, cause = (
-            "below",
-            f"is {added}, or a ratio, a mean over draws or the batch before its logarithm is taken? {jensen}",
-        )
+        side = "below"
+        cause = f"is {added}, or a ratio, a mean over draws or the batch before its logarithm is taken"
     return (
-        f"the mean over {MANY_DRAWS} draws is {abs(errors):.0f} standard errors {side} the exact value: {cause}. "
-        "If neither, do the samples come from the distribution that the expectation is under, with equal weights?"
+        f"the mean over {MANY_DRAWS} draws is {abs(errors):.0f} standard errors {side} the exact value: {cause}? By "
+        "Jensen's inequality the logarithm of an estimated density is too low on average. If neither, do the samples "
+        "come from the distribution that the expectation is under, with equal weights?"
     )
 
 

@@ -55,7 +55,7 @@ def align_with_examples(subject: Subject) -> Verdict:
     """
     verdicts = []
     for case, batch in ((CASES[1], CASES[1].mu.shape[1]), (Gaussians.drawn(4, 1), 4)):
-        weight = np.arange(batch) % 2.0
+        weight = np.asarray(np.arange(batch) % 2, np.float64)
         shape = (batch, case.mu.shape[1])
         advice = (
             f"for values of shape {shape} the weights, ({batch},), broadcast against the wrong axis, the latent "
