@@ -113,6 +113,7 @@ PLANTED = [
     (mistaken.WrongAxes(), FORWARD, "sum over the batch and average over latent variables"),
     (mistaken.IgnoresWeights(), "weight 0 leaves out", "ignore sample_weight"),
     (mistaken.IgnoresWeights(), "weighted mean", "ignore sample_weight"),
+    (mistaken.IgnoresWeights(), "all weights 0", "ignore sample_weight"),
     (mistaken.DividesByExamples(), "equal weights", "divided by the number of examples"),
     (mistaken.MixesRows(), "weighted mean", "other examples' values"),
     (mistaken.Vector(), "float32 scalar", "not a scalar"),

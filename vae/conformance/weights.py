@@ -69,10 +69,12 @@ def align_with_examples(subject: Subject) -> Verdict:
 def may_all_be_zero(subject: Subject) -> Verdict:
     """Check that value and gradients are 0 if every weight is 0, as in a padded part of a batch."""
     value, gradients = subject.gradients(CASES[0], np.zeros(6))
-    broken = not np.isfinite([value, *gradients.flat]).all()
-    measured = f"{value:.4g}" + (", gradients not finite" if broken and np.isfinite(value) else "")
-    advice = "weights without a sum give no 0: is it divided by the sum of the weights? Use tf.math.divide_no_nan"
-    return Verdict(not broken and value == 0.0 and not gradients.any(), measured, "0", advice)
+    finite = bool(np.isfinite([value, *gradients.flat]).all())
+    measured = f"{value:.4g}" + (", gradients not finite" if np.isfinite(value) and not finite else "")
+    advice = "weights without a sum do not give 0: is it divided by the sum of the weights? Use tf.math.divide_no_nan"
+    if finite:
+        advice = "weights of 0 do not give 0: does it ignore sample_weight?"
+    return Verdict(value == 0.0 and not gradients.any(), measured, "0", advice)
 
 
 def _mean(alone: list[Estimate], weight: Array) -> Estimate:
