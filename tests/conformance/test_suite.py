@@ -3,7 +3,8 @@
 import pytest
 
 from tests.config.mistaken import WithoutKey
-from tests.conformance import mistaken
+from tests.conformance import mistaken, mistaken_batches, mistaken_draws
+from tests.conftest import REPOSITORY
 from vae.conformance.suite import CHECKS, CheckResult, run
 from vae.errors import UserError
 from vae.kl import (
@@ -23,8 +24,10 @@ from vae.kl.check import assert_conforms, run_checks
 DIRECTIONS = ("forward", "reverse", "symmetric")
 FORWARD, REVERSE, SYMMETRIC = "forward, D[q||p]", "reverse, D[p||q]", "symmetric, their mean"
 DIRECTION_ROWS = dict(zip(DIRECTIONS, (FORWARD, REVERSE, SYMMETRIC), strict=True))
+DRAWS = {"drawn by the key", "drawn apart from z", "variance of samples"}
 CLIPPING = {"large values", "no dead gradients"}
-REDUCTION = {"weight 0 leaves out", "equal weights", "weighted mean"}
+GRADIENTS = {direction: f"gradient, {direction}" for direction in DIRECTIONS}
+REDUCTION = {"weight 0 leaves out", "equal weights", "weighted mean", "scale of weights", "weights, square"}
 
 
 def failed(results: list[CheckResult]) -> dict[str, str]:
@@ -33,17 +36,31 @@ def failed(results: list[CheckResult]) -> dict[str, str]:
 
 
 class TestOurOwn:
-    @pytest.mark.parametrize("direction", DIRECTIONS)
-    @pytest.mark.parametrize("samples", [None, 1, pytest.param(8, marks=pytest.mark.thorough)])
-    def test_the_exact_and_the_unbiased_pass_all(self, direction: str, samples: int | None) -> None:
-        """Compare with the other directions of its class only in forward: each has its own turn here."""
+    @pytest.mark.parametrize(
+        ("samples", "direction"),
+        [
+            *((None, direction) for direction in DIRECTIONS),
+            (1, "forward"),
+            *(pytest.param(1, direction, marks=pytest.mark.thorough) for direction in DIRECTIONS[1:]),
+            *(pytest.param(8, direction, marks=pytest.mark.thorough) for direction in DIRECTIONS),
+        ],
+    )
+    def test_the_exact_and_the_unbiased_pass_all(self, samples: int | None, direction: str) -> None:
+        """Compare in each direction by itself; `Analytic()` alone with the other directions of its class, too."""
         regularizer = Analytic(direction) if samples is None else MonteCarlo(direction, samples)
-        others = () if direction == "forward" else {FORWARD, REVERSE, SYMMETRIC} - {DIRECTION_ROWS[direction]}
+        others = {rows[other] for rows in (DIRECTION_ROWS, GRADIENTS) for other in DIRECTIONS if other != direction}
+        if regularizer.get_config() == Analytic().get_config():
+            others = set()
         results = run(regularizer, [check for check in CHECKS if check.name not in others])
         assert failed(results) == {}
-        assert {result.name for result in results if result.passed is None} == (
-            {"unbiased"} if samples is None else set()
-        )
+        skipped = {
+            None: {"unbiased", *DRAWS},
+            1: {"drawn by the key"} if direction == "forward" else set(),  # z is its only draw
+            8: set(),
+        }[samples]
+        if samples and direction == "reverse":
+            skipped = {"drawn apart from z"}
+        assert {result.name for result in results if result.passed is None} == skipped
 
     @pytest.mark.parametrize(
         ("regularizer", "fails"),
@@ -56,7 +73,7 @@ class TestOurOwn:
             (KerasLoss(), {FORWARD, REVERSE, SYMMETRIC, *CLIPPING, *REDUCTION}),
             (
                 KerasLoss(reduction="sum"),
-                {FORWARD, REVERSE, SYMMETRIC, *CLIPPING, "size of the batch", "equal weights"},
+                {FORWARD, REVERSE, SYMMETRIC, *CLIPPING, "size of the batch", "equal weights", "scale of weights"},
             ),
             (Raw(), {FORWARD, REVERSE, SYMMETRIC, *CLIPPING, "not negative"}),
             (Raw(form="softmax"), {FORWARD, REVERSE, SYMMETRIC}),
@@ -84,8 +101,9 @@ class TestOurOwn:
 
     def test_another_divergence_skips_what_is_the_kl_s(self) -> None:
         reasons = {result.name: result.advice for result in run_checks(JensenShannon()) if result.passed is None}
-        assert set(reasons) == {check.name for check in CHECKS if check.of_the_kl}
-        assert set(reasons.values()) == {"another divergence on purpose: estimates_kl is False"}
+        of_the_kl = {check.name for check in CHECKS if check.of_the_kl}
+        assert set(reasons) == of_the_kl | DRAWS
+        assert {reasons[name] for name in of_the_kl} == {"another divergence on purpose: estimates_kl is False"}
 
 
 PLANTED = [
@@ -95,6 +113,7 @@ PLANTED = [
     (mistaken.WrongAxes(), FORWARD, "sum over the batch and average over latent variables"),
     (mistaken.IgnoresWeights(), "weight 0 leaves out", "ignore sample_weight"),
     (mistaken.IgnoresWeights(), "weighted mean", "ignore sample_weight"),
+    (mistaken.IgnoresWeights(), "all weights 0", "ignore sample_weight"),
     (mistaken.DividesByExamples(), "equal weights", "divided by the number of examples"),
     (mistaken.MixesRows(), "weighted mean", "other examples' values"),
     (mistaken.Vector(), "float32 scalar", "not a scalar"),
@@ -117,7 +136,7 @@ PLANTED = [
     (mistaken.FromThePrior(), FORWARD, "drawn from the prior"),
     (mistaken.AlwaysFromThePosterior(), REVERSE, "drawn from the posterior"),
     (mistaken.AlwaysFromThePosterior(), SYMMETRIC, "identically zero"),
-    (mistaken.TooWide(), "unbiased", "standard errors off"),
+    (mistaken.TooWide(), "unbiased", "do the samples come from the distribution that the expectation is under"),
     (mistaken.HiddenNoise(), "repeatable", "its argument `key`"),
     (mistaken.Capped(), "large values", "clipped"),
     (mistaken.ClippedLogVar(), "no dead gradients", "0% of the gradients with respect to mu and 33%"),
@@ -127,6 +146,34 @@ PLANTED = [
     (mistaken.OnlyEager(), "runs in a graph", "numpy"),
     (mistaken.InTheTypeOfWeights(), "float16", "compute in the dtype of z or sample_weight"),
     (mistaken.ChangesItsArgument(), "configuration", "constructor argument unchanged"),
+    (mistaken_draws.LogOfAMean(), "unbiased", "below the exact value: is q(z|x), or a ratio, a mean over draws"),
+    (mistaken_draws.DensityOfTheBatch(), "unbiased", "below the exact value: is q(z|x), or a ratio, a mean over draws"),
+    (mistaken_draws.ClippedAtZero(), "unbiased", "above the exact value: is a maximum, an absolute value"),
+    (mistaken_draws.AbsoluteValue("reverse"), "unbiased", "above the exact value: is a maximum, an absolute value"),
+    (mistaken_draws.RepeatsZ(), "drawn apart from z", "its variance is another. Do they repeat the noise of z?"),
+    (mistaken_draws.RepeatsZ(), "variance of samples", "one key for several draws"),
+    (mistaken_draws.OneKeyForAll(), "variance of samples", "one key for several draws"),
+    (mistaken_draws.ConstantKey(), "drawn by the key", "drawn with a constant key or seed"),
+    (mistaken_draws.IgnoresTheStep(), "drawn by the key", "differs only in the step"),
+    (mistaken_draws.IgnoresTheStream(), "drawn by the key", "differs only in the seed and the stream"),
+    (mistaken_draws.StoppedLogVar(), GRADIENTS["reverse"], "that of log_var is 0 on average"),
+    (mistaken_draws.DetachedSample(), GRADIENTS["forward"], "are the samples behind tf.stop_gradient?"),
+    (mistaken_draws.DetachedSample(), GRADIENTS["symmetric"], "only the half D[p||q] has a gradient"),
+    (
+        mistaken_draws.GradientOfForward(),
+        GRADIENTS["reverse"],
+        "it is the gradient of D[q||p], and the value is D[p||q]",
+    ),
+    (mistaken_draws.HalfStopped("symmetric"), GRADIENTS["symmetric"], "only the half D[q||p] has a gradient"),
+    (mistaken_draws.StoppedEntropy(), GRADIENTS["forward"], "the term log q(z|x) has no gradient"),
+    (mistaken_draws.ForLogSigma(), GRADIENTS["forward"], "is it the one of log sigma?"),
+    (mistaken_batches.AlignsWithLatents(), "weights, square", "values of shape (3, 3) the weights, (3,), broadcast"),
+    (mistaken_batches.AtLeastOne(), "scale of weights", "kept from 0 by a maximum"),
+    (mistaken_batches.ClipsWeights(), "weighted mean", "are the weights clipped"),
+    (mistaken_batches.DividesByTheSum(), "all weights 0", "tf.math.divide_no_nan"),
+    (mistaken_batches.HonoursTheMask(), "mask", "to a Keras loss class as y_pred"),
+    (mistaken_batches.SqueezesLatents(), "axes of length 1", "shape (4, 1), and right for longer axes"),
+    (mistaken_batches.SqueezesExamples(), "axes of length 1", "shape (1, 5), and right for longer axes"),
     (mistaken.ForgetsItsArgument(), "configuration", "has no attribute 'strength'"),
 ]
 
@@ -139,8 +186,17 @@ def test_names_the_mistake(regularizer: KLRegularizer, name: str, words: str) ->
     assert words in advice[name]
 
 
-def test_the_formula_that_they_go_wrong_from_passes() -> None:
-    assert_conforms(mistaken.Formula())
+@pytest.mark.parametrize(
+    "right",
+    [
+        mistaken.Formula(),
+        pytest.param(mistaken_draws.Estimate(), marks=pytest.mark.thorough),
+        mistaken_draws.StickingTheLanding(),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_what_they_go_wrong_from_passes(right: KLRegularizer) -> None:
+    assert_conforms(right)
 
 
 def test_without_a_scalar_all_other_checks_are_skipped() -> None:
@@ -165,3 +221,9 @@ def test_a_class_without_the_key_is_refused_in_one_line() -> None:
             UserError, match=r"^WithoutKey.__call__ must be __call__\(self, posterior, prior, z, \*, key"
         ):
             function(WithoutKey())
+
+
+def test_the_reference_lists_every_check() -> None:
+    rows = [line for line in (REPOSITORY / "docs/reference/check.md").read_text().splitlines() if line.startswith("|")]
+    listed = "; ".join(row.replace(r"\|", "¦").split("|")[1].strip() for row in rows[2:]).replace("¦", "|").split("; ")
+    assert listed == [check.name for check in CHECKS]

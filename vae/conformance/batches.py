@@ -1,11 +1,12 @@
-"""Checks of the reduction: the weighted mean over a batch, whatever its order and size."""
+"""Checks of the batch: a mean over examples, whatever their order and number, and whatever Keras masks say."""
 
+import keras
 import numpy as np
+import tensorflow as tf
 
-from vae.conformance.reference import Array
-from vae.conformance.subject import FIRST_WEIGHTS, Estimate, SkippedError, Subject
-from vae.conformance.values import AGREES
+from vae.conformance.subject import CASES, FIRST_WEIGHTS, Estimate, SkippedError, Subject, gaussian, sample
 from vae.conformance.verdict import SAME, Verdict, same
+from vae.latents import Gaussian
 
 EVERY_ROW = range(6)  # of the first case
 
@@ -26,40 +27,21 @@ def ignores_size(subject: Subject) -> Verdict:
     return same(twice, once, advice)
 
 
-def leaves_out_weight_zero(subject: Subject) -> Verdict:
-    """Check that an example of weight 0 has the same effect as an absent one."""
-    weight = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
-    return _weighted(subject, weight, subject.rows(np.flatnonzero(weight)))
+def ignores_a_mask(subject: Subject) -> Verdict:
+    """Check that a mask on the parameters and on z changes nothing: examples are left out by sample_weight alone.
 
-
-def ignores_equal_weights(subject: Subject) -> Verdict:
-    """Check that a weight of 3 for every example changes nothing."""
-    return _weighted(subject, np.full(6, 3.0), subject.rows(EVERY_ROW))
-
-
-def weights_the_mean(subject: Subject) -> Verdict:
-    """Check that the value with weights is the weighted mean, in float64, of the values of single examples."""
-    alone = [subject.rows([row]) for row in EVERY_ROW]
-
-    def mean(weight: Array) -> Estimate:
-        values, errors = np.array([(each.value, each.error) for each in alone]).T
-        share = weight / weight.sum()
-        return Estimate(float(share @ values), float(np.linalg.norm(share * errors)))
-
-    unweighted = mean(np.ones(6))
-    if not subject.rows(EVERY_ROW).near(unweighted.value, SAME, unweighted.error):
-        raise SkippedError("without weights it is not a mean over examples")
-    return _weighted(subject, FIRST_WEIGHTS, mean(FIRST_WEIGHTS))
-
-
-def _weighted(subject: Subject, weight: Array, expected: Estimate) -> Verdict:
-    """Return the verdict on the first case with these weights, which should have the expected value."""
-    measured, unweighted = subject.rows(EVERY_ROW, weight), subject.rows(EVERY_ROW)
-    advice = "does sample_weight, (batch,), multiply other examples' values, or align with the latent variables?"
-    if measured.near(unweighted.value, SAME, unweighted.error):
-        advice = "it is the same without weights: does it ignore sample_weight?"
-    elif any(measured.near(factor * expected.value, AGREES) for factor in (weight.mean(), weight.sum())):
-        advice = (
-            "is the weighted sum divided by the number of examples, or by nothing, instead of the sum of the weights?"
-        )
-    return same(measured, expected, advice)
+    Keras's layers attach masks to their outputs, and its loss classes apply that of y_pred without a word.
+    """
+    unmasked = float(subject.first())
+    if unmasked != float(subject.first()):
+        raise SkippedError("it is not repeatable")
+    mask = tf.constant([True, False, True, True, False, True])
+    attach = keras.layers.Lambda(tf.identity, mask=mask)
+    posterior = gaussian(CASES[0])
+    masked = Gaussian(attach(posterior.mu), attach(posterior.log_var))
+    value = Estimate(float(subject(masked, attach(sample(posterior)))))
+    advice = (
+        "a Keras mask on mu, log_var or z changes it: does it pass one of them to a Keras loss class as y_pred, whose "
+        "mask the class applies? Call the function of the same name, or pass tf.identity of the tensor"
+    )
+    return same(value, Estimate(unmasked), advice)

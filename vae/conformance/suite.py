@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from vae.conformance import batches, form, gradients, values
+from vae.conformance import axes, batches, form, gradients, keys, values, weights
 from vae.conformance.subject import SkippedError, Subject
 from vae.conformance.verdict import Verdict
 from vae.kl.base import KLRegularizer, check_signature
@@ -52,20 +52,31 @@ CHECKS = (
     Check("float32 scalar", form.is_scalar),
     Check("repeatable", form.is_repeatable),
     Check("runs in a graph", form.runs_in_a_graph),
+    Check("drawn by the key", keys.are_drawn_by_the_key),
+    Check("drawn apart from z", keys.are_drawn_apart_from_z),
+    Check("variance of samples", keys.lower_the_variance),
     Check("zero at the prior", values.is_zero_at_the_prior),
     Check("not negative", values.is_not_negative),
     Check("forward, D[q||p]", values.agrees("forward"), of_the_kl=True),
     Check("reverse, D[p||q]", values.agrees("reverse"), of_the_kl=True),
     Check("symmetric, their mean", values.agrees("symmetric"), of_the_kl=True),
     Check("unbiased", values.is_unbiased, of_the_kl=True),
+    Check("axes of length 1", axes.keep_their_place, of_the_kl=True),
     Check("large values", values.is_not_capped, of_the_kl=True),
+    Check("gradient, forward", gradients.are_exact("forward"), of_the_kl=True),
+    Check("gradient, reverse", gradients.are_exact("reverse"), of_the_kl=True),
+    Check("gradient, symmetric", gradients.are_exact("symmetric"), of_the_kl=True),
     Check("no dead gradients", gradients.has_no_dead_gradients, of_the_kl=True),
     Check("finite at extremes", gradients.is_finite_at_extremes),
     Check("order of the batch", batches.ignores_order),
     Check("size of the batch", batches.ignores_size),
-    Check("weight 0 leaves out", batches.leaves_out_weight_zero),
-    Check("equal weights", batches.ignores_equal_weights),
-    Check("weighted mean", batches.weights_the_mean),
+    Check("mask", batches.ignores_a_mask),
+    Check("weight 0 leaves out", weights.leave_out_examples),
+    Check("equal weights", weights.are_relative),
+    Check("scale of weights", weights.have_no_scale),
+    Check("weighted mean", weights.weight_the_mean),
+    Check("weights, square", weights.align_with_examples),
+    Check("all weights 0", weights.may_all_be_zero),
     Check("float16", form.takes_half(tf.float16)),
     Check("bfloat16", form.takes_half(tf.bfloat16)),
     Check("configuration", form.survives_saving),
