@@ -18,7 +18,7 @@ class TotalCorrelation(KLRegularizer):
 
     The densities q(z) and q(z_j) are estimated from the batch, by one of two mixtures of its posteriors:
 
-    - "stratified", minibatch-stratified sampling (appendix C.2): the example that z came from has the weight 1/N of N
+    - "stratified", minibatch-stratified sampling: the example that z came from has the weight 1/N of N
       training examples, and the others of the batch stand for the rest. The paper gives one of the others a weight of
       its own; here all have the mean of these weights, so that the order of the batch changes nothing.
     - "weighted", minibatch-weighted sampling: every example of the batch, z's own included, has the same weight. The
