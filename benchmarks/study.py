@@ -25,6 +25,7 @@ TRAIN = Path(__file__).parents[1] / "train.py"
 OPTIONS = ["data=mnist", "latent.size=50", "trainer.epochs=10"]
 ROWS = {
     "analytic": ["kl=analytic"],
+    "analytic, beta 0.5": ["kl=analytic", "beta.value=0.5"],  # the control of renyi, half the KL near the prior
     "backend": ["kl=backend"],
     "backend, histogram": ["kl=backend", "kl.support=histogram"],
     "keras_loss": ["kl=keras_loss"],

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from tests.kl.conftest import KEY
 from vae import VAE
 from vae.errors import UserError
-from vae.kl import Analytic, KerasLoss, KLRegularizer, TotalCorrelation
+from vae.kl import Analytic, KerasLoss, KLRegularizer, MonteCarlo, TotalCorrelation
 from vae.latents import BernoulliLatent, Gaussian
 from vae.objectives import ELBO
+from vae.random import Stream, key
 from vae.schedules import Linear
 
 PRIOR = Gaussian(tf.zeros([1, 4]), tf.zeros([1, 4]))
@@ -52,6 +53,32 @@ def test_a_group_below_its_free_bits_has_no_gradient(posterior: Gaussian) -> Non
     slope = tape.gradient(value, mu).numpy()
     assert np.all(slope[:, :2] == 0.0)
     assert slope[:, 2:] == pytest.approx(mu.numpy()[:, 2:] / 7, rel=1e-5)
+
+
+def test_free_bits_on_draws_are_biased_upwards() -> None:
+    """E max(lambda, X) against 100,000 draws of X in NumPy, where the KL is lambda; the closed form has no bias.
+
+    X is the mean over 20 examples of log q(z|x) - log p(z) for q = N(mu, 1), that is mu^2 / 2 + mu * noise.
+    """
+    free, batch, steps = 0.1, 20, 2000
+    mu = np.sqrt(2 * free)
+    generator = np.random.default_rng(0)
+    means = generator.normal(size=(100_000, batch)).mean(axis=1) * mu + mu**2 / 2
+    expected = np.maximum(free, means).mean()
+    assert expected == pytest.approx(free + mu / np.sqrt(2 * np.pi * batch), rel=0.01)  # the half of a normal
+
+    # 2,000 steps are as many latent variables, whose values are independent
+    posterior = Gaussian(tf.fill([batch, steps], float(mu)), tf.zeros([batch, steps]))
+    prior = Gaussian(tf.zeros([1, steps]), tf.zeros([1, steps]))
+    z = posterior.sample(key(0, Stream.TRAINING_POSTERIOR, 0))
+    objective = ELBO(free_bits=free)
+    drawn, exact = (
+        float(objective.term(kl, posterior, prior, z, key=KEY, step=0)) / steps for kl in (MonteCarlo(), Analytic())
+    )
+    error = np.maximum(free, means).std() / np.sqrt(steps)
+    assert exact == pytest.approx(free, rel=1e-5)
+    assert abs(drawn - expected) < 4 * error
+    assert expected - free > 10 * error
 
 
 def test_free_bits_keep_a_regularizer_s_own_reduction(posterior: Gaussian) -> None:

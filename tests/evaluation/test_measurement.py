@@ -36,7 +36,7 @@ def test_the_quantities_are_those_of_keras_evaluate(make_vae: MakeVAE, images: N
     for name in ("elbo", "reconstruction", "kl"):
         assert whole[name] == pytest.approx(evaluated[name], rel=1e-5)
     assert sum(whole["kl_per_latent"]) == pytest.approx(whole["kl"])
-    assert whole["mutual_information"] + whole["marginal_kl"] == pytest.approx(whole["kl"])
+    assert whole["mutual_information_lower"] <= whole["mutual_information_upper"]
     assert whole["bits_per_dim"] == pytest.approx(whole["nll"] / 64 / np.log(2))
     assert whole["images"] == 50
     assert {name: split[name] for name in ("nll", "elbo")} == pytest.approx(

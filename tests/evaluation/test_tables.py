@@ -15,7 +15,11 @@ QUANTITIES = {
     "nll": 88.5,
     "nll_samples": 500,
     "mutual_information": 6.5,
+    "mutual_information_error": 0.07,
+    "mutual_information_lower": 6.4,
+    "mutual_information_upper": 6.6,
     "marginal_kl": 13.6234,
+    "marginal_kl_error": 0.08,
     "bits_per_dim": 0.16285,
     "active_units": 3,
     "kl_per_latent": [0.001, 12.0, 5.0, 3.1224],
@@ -27,8 +31,27 @@ def test_the_table_has_every_quantity(capsys: pytest.CaptureFixture[str]) -> Non
     printed = capsys.readouterr().out
     for fact in ("test split, 1,234 images", "-90.123", "70.000", "20.123", "88.500", "500 importance samples"):
         assert fact in printed
-    for fact in ("6.500", "13.623", "0.1628", "3 of 4", "12.00 5.00 3.12 0.00", "wrote run/evaluation.json"):
+    for fact in (
+        "6.500 ± 0.070",
+        "13.623 ± 0.080",
+        "0.1628",
+        "3 of 4",
+        "12.00 5.00 3.12 0.00",
+        "wrote run/evaluation.json",
+    ):
         assert fact in printed
+
+
+def test_a_mutual_information_that_is_not_resolved_is_an_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    unknown = dict.fromkeys(
+        ("mutual_information", "mutual_information_error", "marginal_kl", "marginal_kl_error"), None
+    )
+    bounds = {"mutual_information_lower": 7.118, "mutual_information_upper": 20.1234}
+    print_quantities({**QUANTITIES, **unknown, **bounds}, [])
+    printed = capsys.readouterr().out
+    assert "7.118 to 20.123" in printed
+    assert "not known" in printed
+    assert "log 1,234 = 7.118" in printed
 
 
 def test_no_progress_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,6 +61,30 @@ def test_renyi_meets_the_kl_at_one(mu: float, log_sigma: float) -> None:
     assert (above + below) / 2 == pytest.approx(exact, rel=2e-3, abs=1e-3)
 
 
+@pytest.mark.parametrize("alpha", [0.5, 2.0])
+def test_near_the_prior_renyi_is_alpha_times_the_kl(alpha: float) -> None:
+    """Its control is therefore kl=analytic with beta.value=alpha. To second order: alpha (mu^2 / 2 + log_var^2 / 4)."""
+    near = gaussian(0.02, -0.01)
+    expected = alpha * (0.02**2 / 2 + 0.02**2 / 4)
+    assert float(Renyi(alpha=alpha)(near, PRIOR, near.mean, key=KEY)) == pytest.approx(expected, rel=0.03)
+
+
+def test_in_place_of_the_kl_it_gives_no_lower_bound_below_one() -> None:
+    """z ~ N(0, 1) and x ~ N(z, s^2) in closed form, with the exact posterior: the ELBO is log p(x)."""
+    x, variance = 1.5, 0.1
+    mu, spread = x / (1 + variance), variance / (1 + variance)
+    posterior = gaussian(mu, float(np.log(spread) / 2))
+    reconstruction = norm.logpdf(x, mu, np.sqrt(variance)) - spread / (2 * variance)  # E log N(x; z, s^2)
+    log_likelihood = norm.logpdf(x, 0, np.sqrt(1 + variance))
+
+    def objective(kl: Analytic | Renyi) -> float:
+        return float(reconstruction - float(kl(posterior, PRIOR, posterior.mean, key=KEY)))
+
+    assert objective(Analytic()) == pytest.approx(log_likelihood, abs=1e-5)
+    assert objective(Renyi(alpha=0.5)) > log_likelihood + 0.1
+    assert objective(Renyi(alpha=1.05)) < log_likelihood - 0.01
+
+
 def test_renyi_above_one_is_infinite_for_a_wide_posterior() -> None:
     wide = gaussian(0.0, 1.0)
     assert float(Renyi(alpha=2.0)(wide, PRIOR, wide.mean, key=KEY)) == np.inf

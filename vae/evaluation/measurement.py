@@ -66,7 +66,7 @@ def measure_model(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, se
         "nll_samples": nll_samples,
         "bits_per_dim": float(nll / (dimensions * math.log(2)) + model.likelihood.bits_of_density),
         "active_units": int(np.sum(active_units(posterior.mean.numpy(), model.latent.size))),
-        **mutual_information(posterior, values["z"], float(kl)),
+        **mutual_information(posterior, values["z"], values["kl"]),
         "kl_per_latent": values["kl_per_latent"].mean(axis=0, dtype=np.float64).tolist(),
         "images": count,
         "seed": seed,

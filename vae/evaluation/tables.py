@@ -1,5 +1,6 @@
 """Terminal output of an evaluation."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,11 @@ def print_quantities(quantities: Mapping[str, Any], paths: Sequence[Path]) -> No
         "reconstruction": "reconstruction, -log p(x|z)",
         "kl": "KL, D[q||p]",
         "nll": f"NLL, {quantities['nll_samples']} importance samples",
-        "mutual_information": "mutual information I(x; z)",
-        "marginal_kl": "marginal KL, D[q(z)||p]",
     }
     for name, label in labels.items():
-        table.add_row(label, f"{quantities[name]:.3f}", end_section=name == "marginal_kl")
+        table.add_row(label, f"{quantities[name]:.3f}")
+    table.add_row("mutual information I(x; z)", _mutual_information(quantities))
+    table.add_row("marginal KL, D[q(z)||p]", _marginal_kl(quantities), end_section=True)
     table.add_row("bits per dimension", f"{quantities['bits_per_dim']:.4f}")
     table.add_row("active units", f"{quantities['active_units']} of {len(quantities['kl_per_latent'])}")
     largest_first = sorted(quantities["kl_per_latent"], reverse=True)
@@ -35,8 +36,27 @@ def print_quantities(quantities: Mapping[str, Any], paths: Sequence[Path]) -> No
     table.add_row("KL per latent variable, sorted", values)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
+    if quantities["mutual_information"] is None:
+        console.print(
+            f"{quantities['images']:,} images resolve a mutual information well below "
+            f"log {quantities['images']:,} = {math.log(quantities['images']):.3f} nats: here they only bound it. "
+            "A split with more images tells more"
+        )
     for path in paths:
         console.print(f"wrote {path}")
+
+
+def _mutual_information(quantities: Mapping[str, Any]) -> str:
+    """Return the estimate and its standard error, or its bounds if there is none."""
+    if quantities["mutual_information"] is None:
+        return f"{quantities['mutual_information_lower']:.3f} to {quantities['mutual_information_upper']:.3f}"
+    return f"{quantities['mutual_information']:.3f} ± {quantities['mutual_information_error']:.3f}"
+
+
+def _marginal_kl(quantities: Mapping[str, Any]) -> str:
+    if quantities["marginal_kl"] is None:
+        return "not known"
+    return f"{quantities['marginal_kl']:.3f} ± {quantities['marginal_kl_error']:.3f}"
 
 
 def with_progress_bar(batches: Iterable[Any], count: int) -> Iterable[Any]:

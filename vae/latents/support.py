@@ -20,6 +20,14 @@ def quadrature(first: Any, second: Any, points: int | None = None) -> tuple[tf.T
 
     The nodes are mu + sigma * t with t on [-4, 4]. The first distribution's weights are constants that sum to 1. The
     second's are its density at the nodes times the nodes' width, and need not sum to 1.
+
+    For Gaussians with r, the variance of the first over that of the second, the divergence is off by c (1 - r) + d as
+    long as no density is clipped: c = 3.1e-4 and d = 3.5e-5 nats at 32 points, 5.4e-4 and 6.3e-5 for infinitely many
+    (derived in docs/mathematics.md). It is too large if the first distribution is the narrower one, and too small from
+    r = 1.11 on.
+
+    Densities are clipped at the outer nodes if the second distribution hardly reaches them. In the reverse direction
+    this happens at a posterior's ordinary width: D[p || q] for mu = 1 and log_var = -4 is 52.1 nats, and 9.4 here.
     """
     t = tf.linspace(-QUADRATURE_REACH, QUADRATURE_REACH, points or QUADRATURE_POINTS)
     weights = tf.nn.softmax(-0.5 * tf.square(t))
