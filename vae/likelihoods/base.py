@@ -49,6 +49,6 @@ class Likelihood(keras.layers.Layer, ABC):
         """Return what `log_prob` returns for these images. Only a "probability" has bits per dimension.
 
         Args:
-            images: `(batch, height, width, channels)` in [0, 1].
+            images: `(batch, height, width, channels)` in [0, 1], not a symbolic tensor.
         """
         return "unknown"

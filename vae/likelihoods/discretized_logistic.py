@@ -18,11 +18,9 @@ class DiscretizedLogisticLikelihood(QuantizedLikelihood):
     Args:
         levels: number of grey levels from 0 to 1; None for 256. `train.py` fills in the number of the training images.
         scale: the scale of the logistic distribution, whose standard deviation is 1.81 times as large; or "learned":
-            one trainable number that starts at 0.1 and stays above exp(-9). That is 1/32 of the distance of 256
-            levels, at which a bin can hold all of its distribution but 3e-7.
+            one trainable number that starts at 0.1 and stays above exp(-9). That is 1/32 of the distance between 256
+            levels, at which a bin can hold all but 3e-7 of the distribution.
     """
-
-    log_scale_floor = -9.0
 
     def log_prob(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Return log P(x|z) in nats, `(batch,)` float32.

@@ -39,7 +39,8 @@ class DequantizedGaussianLikelihood(QuantizedLikelihood):
 
     Args:
         levels: number of grey levels from 0 to 1; None for 256. `train.py` fills in the number of the training images.
-        scale: the standard deviation, or "learned": one trainable number that starts at 0.1.
+        scale: the standard deviation, or "learned": one trainable number that starts at 0.1. Its best value is never
+            below the standard deviation of the noise, 1 / sqrt(12) of the distance between two levels.
     """
 
     def log_prob(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,6 @@
 """Pixels on equally spaced grey levels."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import tensorflow as tf
 
@@ -21,6 +21,8 @@ class QuantizedLikelihood(LocationScaleLikelihood):
         levels: number of levels; None for 256. `train.py` fills in the number of the training images.
         scale: the scale, or "learned".
     """
+
+    log_scale_floor: ClassVar[float] = -9.0  # a probability is bounded: the limit only keeps float32 in its range
 
     def __init__(
         self, levels: GreyLevels | None = None, scale: Literal["learned"] | PositiveFloat = "learned", **kwargs: Any
