@@ -31,7 +31,7 @@ def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
     console.print(table)
     if summary["elbo_kind"] == "cross_entropy":
         console.print(
-            "note       gray images, Bernoulli likelihood: the ELBO is a cross-entropy bound, not one of log p(x)"
+            "note       grey pixels, Bernoulli likelihood: the ELBO is a cross-entropy bound, not one of log p(x)"
         )
     console.print(format_findings(Finding(**finding) for finding in summary["diagnosis"]))
     path = shlex.quote(str(directory))

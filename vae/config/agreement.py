@@ -35,19 +35,19 @@ def check_likelihood(likelihood: "Likelihood", data: "DataSource") -> None:
 
     name = type(likelihood).__name__
     height, width, channels = data.image_shape
-    if isinstance(likelihood, BernoulliLikelihood) and channels > 1 and data.levels > 2:
+    if isinstance(likelihood, BernoulliLikelihood) and channels > 1 and data.grey_levels > 2:
         raise UserError(
             f"likelihood: {name} is for black and white pixels, and the images have {channels} channels of "
-            f"{data.levels} levels; choose likelihood=discretized_logistic or gaussian, with data.binarization=none, "
-            f"or make the images grey, such as with data.shape=[{height},{width},1]"
+            f"{data.grey_levels} levels; choose likelihood=discretized_logistic or gaussian, with "
+            f"data.binarization=none, or make the images grey, such as with data.shape=[{height},{width},1]"
         )
     if isinstance(likelihood, QuantizedLikelihood):
         if data.binarization != "none":
             raise _binarized(name, data.binarization)
-        if not data.has_levels(likelihood.levels):
+        if not data.has_grey_levels(likelihood.levels):
             raise UserError(
                 f"likelihood.levels={likelihood.levels}: the training images have values between {likelihood.levels} "
-                f"equally spaced grey levels; leave the option out, or choose {data.levels}"
+                f"equally spaced grey levels; leave the option out, or choose {data.grey_levels}"
             )
 
 

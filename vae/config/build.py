@@ -68,7 +68,7 @@ def build_model(config: DictConfig, data: "DataSource", choices: Mapping[str, st
     facts = facts_of(config, data)
     latent, networks = (build(name, config[name], **facts) for name in ("latent", "model"))
     has_levels = "levels" in options_of(str(config.likelihood._target_))  # the data are read through for nobody else
-    likelihood = build("likelihood", config.likelihood, **facts, **({"levels": data.levels} if has_levels else {}))
+    likelihood = build("likelihood", config.likelihood, **facts, **({"levels": data.grey_levels} if has_levels else {}))
     check_likelihood(likelihood, data)
     try:
         encoder = networks.encoder(data.image_shape, latent.parameter_count)

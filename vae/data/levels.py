@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_LEVELS = 256
+#: Of more levels, neighbours are 1 or 2 apart in 8 bits: images of all 256 values that happen to lack a few would pass
+_MOST_COARSE_LEVELS = 128
 
 
 def stored_levels(count: int) -> NDArray[np.uint8]:
@@ -17,5 +19,5 @@ def are_on_levels(values: NDArray[np.uint8], count: int) -> bool:
 
 
 def smallest_count(values: NDArray[np.uint8]) -> int:
-    """Return the smallest number of equally spaced levels that has every value. 256 levels have all."""
-    return next(count for count in range(2, MOST_LEVELS + 1) if are_on_levels(values, count))
+    """Return the smallest number of equally spaced levels that has every value: 2 to 128, or the 256 of 8 bits."""
+    return next((count for count in range(2, _MOST_COARSE_LEVELS + 1) if are_on_levels(values, count)), MOST_LEVELS)

@@ -101,11 +101,11 @@ class DataSource(abc.ABC):
         return np.asarray(total / (255.0 * len(self.train)), np.float32)
 
     @cached_property
-    def levels(self) -> int:
-        """The smallest number of equally spaced grey levels that has every value of the training images, 2 to 256."""
+    def grey_levels(self) -> int:
+        """The smallest number of equally spaced levels that has every value of the training images: 2 to 128, or 256."""
         return smallest_count(self._values)
 
-    def has_levels(self, count: int) -> bool:
+    def has_grey_levels(self, count: int) -> bool:
         """Return True if `count` equally spaced grey levels have every value of the training images."""
         return are_on_levels(self._values, count)
 
