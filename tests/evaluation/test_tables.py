@@ -13,6 +13,7 @@ QUANTITIES = {
     "reconstruction": 70.0,
     "kl": 20.1234,
     "nll": 88.5,
+    "nll_kind": "probability",
     "nll_samples": 500,
     "mutual_information": 6.5,
     "marginal_kl": 13.6234,
@@ -29,6 +30,26 @@ def test_the_table_has_every_quantity(capsys: pytest.CaptureFixture[str]) -> Non
         assert fact in printed
     for fact in ("6.500", "13.623", "0.1628", "3 of 4", "12.00 5.00 3.12 0.00", "wrote run/evaluation.json"):
         assert fact in printed
+
+
+@pytest.mark.parametrize(
+    ("kind", "named", "reconstruction"),
+    [
+        ("density", "NLL of a density, 500", "-log p(x|z)"),
+        ("cross_entropy", "cross-entropy bound, no NLL, 500", "cross-entropy"),
+        ("rounded", "NLL of the images rounded to the model's levels, 500", "-log p(x|z)"),
+        ("unknown", "NLL, 500", "-log p(x|z)"),
+    ],
+)
+def test_what_is_no_probability_is_named_and_has_no_bits(
+    kind: str, named: str, reconstruction: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    print_quantities({**QUANTITIES, "nll_kind": kind, "bits_per_dim": None}, [])
+    printed = capsys.readouterr().out
+    assert f"│ {named} importance samples " in printed
+    assert f"│ reconstruction, {reconstruction} " in printed
+    assert "bits per dimension" not in printed
 
 
 def test_no_progress_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
