@@ -100,7 +100,11 @@ AFTER_TENSORFLOW = [
     (["model.activation=rleu"], "model: Could not interpret activation function identifier: rleu", ""),
     (["latent=categorical", "kl=monte_carlo"], "latent=categorical, prior=standard do not go together", "kl=analytic"),
     (["prior=mixture"], "kl=analytic, latent=gaussian, prior=mixture do not go together", "kl=monte_carlo estimates"),
-    (["data.shape=[8,8,3]"], "BernoulliLikelihood is for black and white pixels", "likelihood=discretized_logistic"),
+    (
+        ["data=tests.config.test_agreement.Colors", "trainer.batch_size=8"],
+        "BernoulliLikelihood is for black and white pixels",
+        "likelihood=discretized_logistic",
+    ),
     (
         ["likelihood=discretized_logistic", "data.binarization=none", "likelihood.levels=16"],
         "likelihood.levels=16: the training images have values between 16 equally spaced",
