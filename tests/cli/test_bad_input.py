@@ -69,7 +69,11 @@ BEFORE_TENSORFLOW = [
     (["beta.value=true"], "beta.value=true", "number"),
     (["optimizer.learning_rate=0"], "optimizer.learning_rate=0", "greater than 0"),
     (["likelihood=gaussian", "likelihood.scale=-0.5"], "likelihood.scale=-0.5", "'learned'"),
-    (["likelihood=discretized_logistic"], "data.binarization=dynamic: leaves only black and", "data.binarization=none"),
+    (
+        ["likelihood=discretized_logistic", "data.binarization=dynamic"],
+        "data.binarization=dynamic: leaves only black and",
+        "data.binarization=none",
+    ),
     (["likelihood=dequantized_gaussian", "data.binarization=threshold"], "=threshold: leaves", "likelihood=bernoulli"),
     (
         ["likelihood=discretized_logistic", "likelihood.levels=257"],
@@ -106,7 +110,7 @@ AFTER_TENSORFLOW = [
         "likelihood=discretized_logistic",
     ),
     (
-        ["likelihood=discretized_logistic", "data.binarization=none", "likelihood.levels=16"],
+        ["likelihood=discretized_logistic", "likelihood.levels=16"],
         "likelihood.levels=16: the training images have values between 16 equally spaced",
         "choose 17",
     ),
