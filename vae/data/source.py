@@ -102,7 +102,7 @@ class DataSource(abc.ABC):
 
     @cached_property
     def grey_levels(self) -> int:
-        """The smallest number of equally spaced levels that has every value of the training images, up to 128, or 256."""
+        """The smallest number of equally spaced levels with every value of the training images, up to 128, or 256."""
         return smallest_count(self._values)
 
     def has_grey_levels(self, count: int) -> bool:
