@@ -17,7 +17,7 @@ from tests.kl.conftest import VARIANTS, build
 from vae import VAE
 from vae.errors import UserError
 from vae.kl import Analytic, Backend, KerasLoss, MonteCarlo
-from vae.likelihoods import GaussianLikelihood
+from vae.likelihoods import DiscretizedLogisticLikelihood, GaussianLikelihood
 from vae.networks import Conv
 from vae.random import Rows
 from vae.schedules import Linear
@@ -254,6 +254,7 @@ def test_summary_shows_a_built_model(make_vae: MakeVAE) -> None:
 VARIED = {
     "mlp-analytic": {},
     "mlp-keras_loss": {"kl": KerasLoss("symmetric", "histogram", 16, "sum", calibrate=True), "beta": 0.5, "seed": 7},
+    "mlp-discretized_logistic": {"likelihood": DiscretizedLogisticLikelihood(17), "image_shape": (3, 4, 3)},
     "conv-gaussian": {"network": Conv((4,), 8), "likelihood": GaussianLikelihood(), "image_shape": (9, 6, 3)},
 }
 

@@ -20,6 +20,7 @@ from vae.errors import UserError
 __all__ = [
     "AtLeastTwo",
     "Fraction",
+    "GreyLevels",
     "NonNegativeFloat",
     "PositiveFloat",
     "PositiveInt",
@@ -34,6 +35,7 @@ __all__ = [
 
 AtLeastTwo = Annotated[int, Ge(2)]
 Fraction = Annotated[float, Gt(0), Le(1)]
+GreyLevels = Annotated[int, Ge(2), Le(256)]
 Seed = Annotated[int, Ge(0), Lt(2**31)]
 Shape = Annotated[list[PositiveInt] | tuple[PositiveInt, ...], Len(3, 3)]
 Unit = Literal["epochs", "steps"]

@@ -69,6 +69,17 @@ BEFORE_TENSORFLOW = [
     (["beta.value=true"], "beta.value=true", "number"),
     (["optimizer.learning_rate=0"], "optimizer.learning_rate=0", "greater than 0"),
     (["likelihood=gaussian", "likelihood.scale=-0.5"], "likelihood.scale=-0.5", "'learned'"),
+    (
+        ["likelihood=discretized_logistic", "data.binarization=dynamic"],
+        "data.binarization=dynamic: leaves only black and",
+        "data.binarization=none",
+    ),
+    (["likelihood=dequantized_gaussian", "data.binarization=threshold"], "=threshold: leaves", "likelihood=bernoulli"),
+    (
+        ["likelihood=discretized_logistic", "likelihood.levels=257"],
+        "likelihood.levels=257",
+        "less than or equal to 256",
+    ),
     (["model.hidden=[]"], "model.hidden=[]", "at least 1 item"),
     (["model.hidden=[200,0]"], "model.hidden=[200,0]: item 2", "greater than 0"),
     (["model.hidden=200"], "model.hidden=200", "list"),
@@ -93,6 +104,16 @@ AFTER_TENSORFLOW = [
     (["model.activation=rleu"], "model: Could not interpret activation function identifier: rleu", ""),
     (["latent=categorical", "kl=monte_carlo"], "latent=categorical, prior=standard do not go together", "kl=analytic"),
     (["prior=mixture"], "kl=analytic, latent=gaussian, prior=mixture do not go together", "kl=monte_carlo estimates"),
+    (
+        ["data=tests.config.test_agreement.Colors", "trainer.batch_size=8"],
+        "BernoulliLikelihood is for black and white pixels",
+        "likelihood=discretized_logistic",
+    ),
+    (
+        ["likelihood=discretized_logistic", "likelihood.levels=16"],
+        "likelihood.levels=16: the training images have values between 16 equally spaced",
+        "choose 17",
+    ),
     (["data.weights=nowhere.npy"], "data.weights=nowhere.npy: cannot be read", "a .npy file of 1258 numbers"),
 ]
 

@@ -52,6 +52,16 @@ def test_a_data_set_may_choose_the_likelihood_and_the_user_has_the_last_word() -
     assert composed("data=cifar10").data.name == "cifar10"
 
 
+@pytest.mark.parametrize("data", ["digits", "mnist", "cifar10"])
+@pytest.mark.parametrize("likelihood", ["discretized_logistic", "dequantized_gaussian"])
+def test_a_likelihood_of_grey_levels_chooses_them(likelihood: str, data: str) -> None:
+    assert composed(f"data={data}", f"likelihood={likelihood}").data.binarization == "none"
+    dynamic = composed(f"data={data}", f"likelihood={likelihood}", "data.binarization=dynamic")
+    assert dynamic.data.binarization == "dynamic"
+    with pytest.raises(UserError, match=r"data.binarization=dynamic: leaves only black and white"):
+        check_train(plain(dynamic))
+
+
 def test_an_experiment_is_a_diff_against_the_defaults() -> None:
     config = composed("experiment=mnist_conv")
     assert config.data.name == "mnist"

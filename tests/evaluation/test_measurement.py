@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from vae import VAE
-from vae.evaluation import measure_model
+from vae.evaluation import importance_weighted_nll, measure_model
 from vae.latents import BernoulliLatent, CategoricalLatent, LatentFamily
+from vae.likelihoods import (
+    DequantizedGaussianLikelihood,
+    DiscretizedLogisticLikelihood,
+    GaussianLikelihood,
+    Likelihood,
+)
 
 MakeVAE = Callable[..., VAE]
 
@@ -37,6 +43,7 @@ def test_the_quantities_are_those_of_keras_evaluate(make_vae: MakeVAE, images: N
         assert whole[name] == pytest.approx(evaluated[name], rel=1e-5)
     assert sum(whole["kl_per_latent"]) == pytest.approx(whole["kl"])
     assert whole["mutual_information_lower"] <= whole["mutual_information_upper"]
+    assert whole["nll_kind"] == "probability"
     assert whole["bits_per_dim"] == pytest.approx(whole["nll"] / 64 / np.log(2))
     assert whole["images"] == 50
     assert {name: split[name] for name in ("nll", "elbo")} == pytest.approx(
@@ -44,6 +51,62 @@ def test_the_quantities_are_those_of_keras_evaluate(make_vae: MakeVAE, images: N
     )
     assert measure_model(vae, [tf.constant(images)], 60, seed=3) == whole
     assert measure_model(vae, [tf.constant(images)], 60, seed=4)["nll"] != whole["nll"]
+
+
+TWO_PIXELS = (np.indices((5, 5)).reshape(2, 25).T / 4).astype(np.float32).reshape(25, 1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "kind", "lowest", "highest"),
+    [
+        (DiscretizedLogisticLikelihood(5, 0.1), "probability", 0.99, 1.01),
+        (DequantizedGaussianLikelihood(5, 0.15), "probability", 0.2, 1.0),
+        (GaussianLikelihood(0.02), "density", 5.0, np.inf),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_only_a_code_satisfies_kraft(
+    likelihood: Likelihood, kind: str, lowest: float, highest: float, make_vae: MakeVAE
+) -> None:
+    """Over all 25 images of two pixels with five levels, 2^-length sums to at most 1: to 1 if nothing is wasted."""
+    vae = make_vae(image_shape=(1, 2, 1), likelihood=likelihood, latents=2)
+    images = tf.constant((np.round(TWO_PIXELS * 255) / 255).astype(np.float32))
+    measured = measure_model(vae, [images], 4000, seed=0)
+    nll = importance_weighted_nll(vae, images, 4000, seed=0).numpy().astype(np.float64)
+    assert measured["nll_kind"] == kind
+    assert measured["nll"] == pytest.approx(nll.mean(), rel=1e-4)
+    if kind == "probability":
+        assert measured["bits_per_dim"] == pytest.approx(nll.mean() / np.log(2) / 2, rel=1e-4)
+    else:
+        assert measured["bits_per_dim"] is None
+    assert lowest < np.exp(-nll).sum() < highest
+
+
+def test_one_grey_image_makes_the_whole_nll_a_cross_entropy(make_vae: MakeVAE, images: NDArray[np.float32]) -> None:
+    """Whichever batch it is in."""
+    grey = images.copy()
+    grey[30, 2, 3] = 0.5
+    for batches in (grey[:25], grey[25:]), (grey[25:], grey[:25]):
+        measured = measure_model(make_vae(), [tf.constant(batch) for batch in batches], 2, seed=0)
+        assert (measured["nll_kind"], measured["bits_per_dim"]) == ("cross_entropy", None)
+
+
+def test_the_cross_entropy_bound_is_that_of_binarized_images(make_vae: MakeVAE) -> None:
+    """No smaller than the mean -log p(b) of binary images b drawn from the grey one, exactly over all b."""
+    vae = make_vae(image_shape=(2, 2, 1), latents=1)
+    grey = np.array([0.1, 0.4, 0.8, 1.0], np.float32)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)  # of the prior
+    logits = vae.decode(nodes[:, np.newaxis].astype(np.float32)).numpy().reshape(60, 4).astype(np.float64)
+    binary = np.array(list(itertools.product([0.0, 1.0], repeat=4)))
+    log_likelihood = binary @ logits.T - np.logaddexp(0, logits).sum(axis=1)
+    nll = -logsumexp(log_likelihood, b=weights / weights.sum(), axis=1)
+    assert np.exp(-nll).sum() == pytest.approx(1.0, rel=1e-6)
+    mean_nll = np.prod(np.where(binary == 1, grey, 1 - grey), axis=1) @ nll
+    bound = -logsumexp(grey @ logits.T - np.logaddexp(0, logits).sum(axis=1), b=weights / weights.sum())
+    measured = measure_model(vae, [tf.constant(grey.reshape(1, 2, 2, 1))], 4000, seed=0)
+    assert measured["nll_kind"] == "cross_entropy"
+    assert measured["nll"] == pytest.approx(bound, abs=0.01)
+    assert mean_nll < bound
 
 
 @pytest.mark.thorough

@@ -13,6 +13,7 @@ QUANTITIES = {
     "reconstruction": 70.0,
     "kl": 20.1234,
     "nll": 88.5,
+    "nll_kind": "probability",
     "nll_samples": 500,
     "mutual_information": 6.5,
     "mutual_information_error": 0.07,
@@ -52,6 +53,26 @@ def test_a_mutual_information_that_is_not_resolved_is_an_interval(capsys: pytest
     assert "7.118 to 20.123" in printed
     assert "not known" in printed
     assert "log 1,234 = 7.118" in printed
+
+
+@pytest.mark.parametrize(
+    ("kind", "named", "reconstruction"),
+    [
+        ("density", "NLL of a density, 500", "-log p(x|z)"),
+        ("cross_entropy", "cross-entropy bound, no NLL, 500", "cross-entropy"),
+        ("rounded", "NLL of the images rounded to the model's levels, 500", "-log p(x|z)"),
+        ("unknown", "NLL, 500", "-log p(x|z)"),
+    ],
+)
+def test_what_is_no_probability_is_named_and_has_no_bits(
+    kind: str, named: str, reconstruction: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    print_quantities({**QUANTITIES, "nll_kind": kind, "bits_per_dim": None}, [])
+    printed = capsys.readouterr().out
+    assert f"│ {named} importance samples " in printed
+    assert f"│ reconstruction, {reconstruction} " in printed
+    assert "bits per dimension" not in printed
 
 
 def test_no_progress_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

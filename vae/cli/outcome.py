@@ -30,6 +30,10 @@ def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
             table.add_row(quantity.label, *(f"{summary[split][name]:.3f}" for split in (TRAIN, VALIDATION)))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
+    if summary["elbo_kind"] == "cross_entropy":
+        console.print(
+            "note       grey pixels, Bernoulli likelihood: the ELBO is a cross-entropy bound, not one of log p(x)"
+        )
     console.print(format_findings(Finding(**finding) for finding in summary["diagnosis"]))
     path = shlex.quote(str(directory))
     console.print(f"run        {path}")

@@ -8,6 +8,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
+from vae.config.agreement import check_likelihood
 from vae.config.groups import GROUPS
 from vae.config.signatures import options_of
 from vae.config.stored import OURS, plain
@@ -65,7 +66,10 @@ def build_model(config: DictConfig, data: "DataSource", choices: Mapping[str, st
     precision = config.trainer.precision
     keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
     facts = facts_of(config, data)
-    latent, likelihood, networks = (build(name, config[name], **facts) for name in ("latent", "likelihood", "model"))
+    latent, networks = (build(name, config[name], **facts) for name in ("latent", "model"))
+    has_levels = "levels" in options_of(str(config.likelihood._target_))  # the data are read through for nobody else
+    likelihood = build("likelihood", config.likelihood, **facts, **({"levels": data.grey_levels} if has_levels else {}))
+    check_likelihood(likelihood, data)
     try:
         encoder = networks.encoder(data.image_shape, latent.parameter_count)
         decoder = networks.decoder(latent.z_size, data.image_shape)

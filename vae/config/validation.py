@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vae.config.agreement import check_binarization
 from vae.config.groups import DATA_OF_EVALUATE, EVALUATE, GROUPS, TRAIN, Group
 from vae.config.signatures import REQUIRED, Option, is_subclass
 from vae.errors import UserError
@@ -29,6 +30,7 @@ def check_train(values: Mapping[str, Any]) -> None:
             raise UserError(f"{name}={shown(node)}: a group takes one of its options, by name; --help lists them")
         for option, each in [(f"{name}.{key}", item) for key, item in node.items()] if group.many else [(name, node)]:
             check_node(option, each, group)
+    check_binarization(str(values["likelihood"]["_target_"]), values["data"].get("binarization", "none"))
 
 
 def check_evaluate(values: Mapping[str, Any]) -> None:

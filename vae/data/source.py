@@ -1,12 +1,14 @@
 """The base class of every data set, the project's and a user's."""
 
 import abc
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vae.data.levels import MOST_LEVELS, are_on_levels, smallest_count
 from vae.data.stored_images import Images, StoredImages
 from vae.errors import UserError
 from vae.options import checked
@@ -94,11 +96,34 @@ class DataSource(abc.ABC):
     def mean_image(self) -> NDArray[np.float32]:
         """Return the mean of the training images in [0, 1], `(height, width, channels)`."""
         total = np.zeros(self.image_shape, np.int64)
-        for first in range(0, len(self.train), READ_AT_A_TIME):
-            portion = self.train[first : first + READ_AT_A_TIME]
-            portion = portion.read(np.arange(len(portion))) if isinstance(portion, StoredImages) else portion
+        for portion in self._training_portions():
             total += np.sum(portion, axis=0, dtype=np.int64)
         return np.asarray(total / (255.0 * len(self.train)), np.float32)
+
+    @cached_property
+    def grey_levels(self) -> int:
+        """The smallest number of equally spaced levels with every value of the training images, up to 128, or 256."""
+        return smallest_count(self._values)
+
+    def has_grey_levels(self, count: int) -> bool:
+        """Return True if `count` equally spaced grey levels have every value of the training images."""
+        return are_on_levels(self._values, count)
+
+    @cached_property
+    def _values(self) -> NDArray[np.uint8]:
+        """Distinct values of the training images: all, or as many as only 256 levels have."""
+        values = np.empty(0, np.uint8)
+        for portion in self._training_portions():
+            values = np.union1d(values, portion)
+            if smallest_count(values) == MOST_LEVELS:
+                break
+        return values
+
+    def _training_portions(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the training images in order, some at a time, in memory."""
+        for first in range(0, len(self.train), READ_AT_A_TIME):
+            portion = self.train[first : first + READ_AT_A_TIME]
+            yield portion.read(np.arange(len(portion))) if isinstance(portion, StoredImages) else portion
 
     def _read_valid(self, split: Split) -> Images:
         images = self.read_split(split)

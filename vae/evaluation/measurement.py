@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vae.evaluation.importance_sampling import importance_weighted_nll
 from vae.evaluation.information import mutual_information
 from vae.latents import active_units
+from vae.likelihoods import LogProbKind
 from vae.model import VAE
 from vae.networks import are_faster_compiled
 from vae.random import Stream, row_keys
@@ -24,7 +25,9 @@ from vae.random import Stream, row_keys
 def measure_model(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: int) -> dict[str, Any]:
     """Return the quantities of a model on a data set, by name.
 
-    All are means over the images in nats, except `bits_per_dim`, `active_units`, `nll_samples`, `images` and `seed`.
+    All are means over the images in nats, except `nll_kind`, `bits_per_dim`, `active_units`, `nll_samples`, `images`
+    and `seed`. `nll_kind` tells of what `nll` is the negative logarithm (`vae.likelihoods.LogProbKind`). `bits_per_dim`
+    is the length of a code of the images as stored, and None unless `nll_kind` is "probability".
     `elbo`, `reconstruction` and `kl` use one posterior sample per image, as in `model.evaluate`; `nll` uses
     `nll_samples`.
 
@@ -50,7 +53,10 @@ def measure_model(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, se
 
     parts: dict[str, list[NDArray[np.float32]]] = {}
     count = 0
+    kind: LogProbKind = "probability"
     for images in batches:
+        if kind == "probability":
+            kind = model.likelihood.kind_of(images)
         for name, value in measure_batch(images, tf.constant(count, tf.int64)).items():
             parts.setdefault(name, []).append(value.numpy())
         count += len(images)
@@ -63,8 +69,9 @@ def measure_model(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, se
         "reconstruction": float(reconstruction),
         "kl": float(kl),
         "nll": float(nll),
+        "nll_kind": kind,
         "nll_samples": nll_samples,
-        "bits_per_dim": float(nll / (dimensions * math.log(2)) + model.likelihood.bits_of_density),
+        "bits_per_dim": float(nll / (dimensions * math.log(2))) if kind == "probability" else None,
         "active_units": int(np.sum(active_units(posterior.mean.numpy(), model.latent.size))),
         **mutual_information(posterior, values["z"], values["kl"]),
         "kl_per_latent": values["kl_per_latent"].mean(axis=0, dtype=np.float64).tolist(),

@@ -9,6 +9,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+#: What the NLL is called if it is not -log p(x) of the images as they are stored
+_NLL = {
+    "density": "NLL of a density",
+    "cross_entropy": "cross-entropy bound, no NLL",
+    "rounded": "NLL of the images rounded to the model's levels",
+}
+
 
 def print_quantities(quantities: Mapping[str, Any], paths: Sequence[Path]) -> None:
     """Print a table of the quantities in evaluation.json, and the files that were written.
@@ -19,17 +26,19 @@ def print_quantities(quantities: Mapping[str, Any], paths: Sequence[Path]) -> No
     """
     table = Table(f"{quantities['split']} split, {quantities['images']:,} images", title_justify="left")
     table.add_column("nats per image", justify="right")
+    kind = quantities["nll_kind"]
     labels = {
         "elbo": "ELBO, higher is better",
-        "reconstruction": "reconstruction, -log p(x|z)",
+        "reconstruction": f"reconstruction, {'cross-entropy' if kind == 'cross_entropy' else '-log p(x|z)'}",
         "kl": "KL, D[q||p]",
-        "nll": f"NLL, {quantities['nll_samples']} importance samples",
+        "nll": f"{_NLL.get(kind, 'NLL')}, {quantities['nll_samples']} importance samples",
     }
     for name, label in labels.items():
         table.add_row(label, f"{quantities[name]:.3f}")
     table.add_row("mutual information I(x; z)", _mutual_information(quantities))
     table.add_row("marginal KL, D[q(z)||p]", _marginal_kl(quantities), end_section=True)
-    table.add_row("bits per dimension", f"{quantities['bits_per_dim']:.4f}")
+    if quantities["bits_per_dim"] is not None:
+        table.add_row("bits per dimension", f"{quantities['bits_per_dim']:.4f}")
     table.add_row("active units", f"{quantities['active_units']} of {len(quantities['kl_per_latent'])}")
     largest_first = sorted(quantities["kl_per_latent"], reverse=True)
     values = " ".join(f"{value:.2f}" for value in largest_first[:8]) + (" ..." if len(largest_first) > 8 else "")

@@ -210,7 +210,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity(
             "nll",
             "NLL",
-            "-log p(x) by importance sampling, if evaluate.py was run",
+            "-log p(x) by importance sampling, if evaluate.py was run; nll_kind in evaluation.json tells what p is",
             in_nats=True,
             better="lower",
             comparison_column="evaluation/nll",

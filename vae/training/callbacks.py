@@ -104,11 +104,17 @@ def warn_of_effective_beta(model: VAE, scale: Scale, batch_size: int) -> None:
 
 
 def save_results(model: VAE, data: DataSource, record: RunRecord, description: Description) -> None:
-    """Write the diagnosis, the pictures and the model of a finished training into the run's directory."""
+    """Write the diagnosis, the pictures and the model of a finished training into the run's directory.
+
+    The summary's `elbo_kind` tells of what the ELBO is a bound (`vae.likelihoods.LogProbKind`), judged by the first
+    fifty validation images.
+    """
     if not record.writes:
         return
     findings = diagnose(record.summary, {**description.hyperparameters, "latent.size": model.latent.size})
     record.update(diagnosis=[asdict(finding) for finding in findings])
     batches = evaluation_batches(data.validation, 50, data.binarization, model.seed, Stream.VALIDATION_BINARIZATION)
-    save_pictures(model, next(iter(batches)), record.directory.path, model.seed)
+    images = next(iter(batches))
+    record.update(elbo_kind=model.likelihood.kind_of(images))
+    save_pictures(model, images, record.directory.path, model.seed)
     save_model(model, record.directory.model)

@@ -1,0 +1,58 @@
+"""Whether a likelihood and the data go together. The first check needs no TensorFlow."""
+
+from typing import TYPE_CHECKING
+
+from vae.config.signatures import is_subclass
+from vae.errors import UserError
+
+if TYPE_CHECKING:
+    from vae.data import DataSource
+    from vae.likelihoods import Likelihood
+
+
+def check_binarization(likelihood: str, binarization: str) -> None:
+    """Refuse to binarize images for a likelihood of grey levels.
+
+    Args:
+        likelihood: the class, such as "vae.likelihoods.DiscretizedLogisticLikelihood".
+        binarization: "none", "threshold" or "dynamic".
+
+    Raises:
+        UserError: if binarization leaves only two of the levels.
+    """
+    if binarization != "none" and is_subclass(likelihood, "vae.likelihoods.QuantizedLikelihood"):
+        raise _binarized(likelihood.rpartition(".")[2], binarization)
+
+
+def check_likelihood(likelihood: "Likelihood", data: "DataSource") -> None:
+    """Check a likelihood against the training images.
+
+    Raises:
+        UserError: if the likelihood is Bernoulli and the images have colours; or if it has levels, and the images are
+            binarized or have values between the levels.
+    """
+    from vae.likelihoods import BernoulliLikelihood, QuantizedLikelihood
+
+    name = type(likelihood).__name__
+    height, width, channels = data.image_shape
+    if isinstance(likelihood, BernoulliLikelihood) and channels > 1 and data.grey_levels > 2:
+        raise UserError(
+            f"likelihood: {name} is for black and white pixels, and the images have {channels} channels of "
+            f"{data.grey_levels} levels; choose likelihood=discretized_logistic or gaussian, with "
+            f"data.binarization=none, or make the images grey, such as with data.shape=[{height},{width},1]"
+        )
+    if isinstance(likelihood, QuantizedLikelihood):
+        if data.binarization != "none":
+            raise _binarized(name, data.binarization)
+        if not data.has_grey_levels(likelihood.levels):
+            raise UserError(
+                f"likelihood.levels={likelihood.levels}: the training images have values between {likelihood.levels} "
+                f"equally spaced grey levels; leave the option out, or choose {data.grey_levels}"
+            )
+
+
+def _binarized(name: str, binarization: str) -> UserError:
+    return UserError(
+        f"data.binarization={binarization}: leaves only black and white, and {name} is for grey levels; "
+        "add data.binarization=none, or choose likelihood=bernoulli"
+    )

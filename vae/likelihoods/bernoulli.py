@@ -1,0 +1,35 @@
+"""Binary pixels."""
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from vae.likelihoods.base import PIXEL_AXES, Likelihood, LogProbKind
+
+
+class BernoulliLikelihood(Likelihood):
+    """Independent Bernoulli pixels; the decoder returns their logits.
+
+    For grey pixels the value is minus the usual cross-entropy, which is not a log-probability of the images: binarize
+    them if the ELBO has to be a bound of log p(x).
+    """
+
+    def log_prob(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+        """Return log p(x|z) in nats, `(batch,)` float32, of images in [0, 1] under logits of the same shape."""
+        logits = tf.cast(parameters, tf.float32)
+        cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(images, tf.float32), logits=logits)
+        return -tf.reduce_sum(cross_entropy, axis=PIXEL_AXES)
+
+    def call(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Return E[x|z], images in [0, 1]: the sigmoid of the logits."""
+        return tf.sigmoid(tf.cast(parameters, tf.float32))
+
+    def initial_parameters(self, mean_image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits of the mean image, kept within [0.01, 0.99]."""
+        mean = np.clip(mean_image, 0.01, 0.99)
+        return np.asarray(np.log(mean) - np.log1p(-mean), np.float32)
+
+    def kind_of(self, images: tf.Tensor) -> LogProbKind:
+        """Return "probability" if every pixel is 0 or 1, else "cross_entropy"."""
+        images = tf.cast(images, tf.float32)
+        return "probability" if tf.reduce_all((images == 0.0) | (images == 1.0)) else "cross_entropy"
