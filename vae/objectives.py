@@ -47,7 +47,7 @@ class ELBO(Objective):
     Args:
         free_bits: nats that each group of latent variables has for free: if the values of a group, averaged over the
             batch, sum to less, the term is this number and has no gradient. Kingma et al. 2016, "Improved variational
-            inference with inverse autoregressive flow", equation 15.
+            inference with inverse autoregressive flow".
         group_size: the number of consecutive latent variables in a group. It must divide their number.
         capacity: c, in nats: the term becomes `|regularizer - C|`, and C rises from 0. Burgess et al. 2018,
             "Understanding disentangling in beta-VAE", equation 8, whose gamma is beta here. None for no capacity.
