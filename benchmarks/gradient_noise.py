@@ -23,7 +23,7 @@ draw has other images, as the steps of training do, so that their noise is in th
   cosines.
 - "variance" is trace Var g over that of the loss with the exact KL: what Monte Carlo adds to the noise of a step.
 
-The table shows means over the seeds, and their standard deviation after "±".
+The table shows means over the seeds, and after "±" their standard deviation.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.table import Table
 
 from vae import cli
 from vae.cli.errors import one_line_errors
@@ -57,14 +57,9 @@ DEFAULTS = {"epochs": 10, "batches": [20, 128], "samples": [1, 4, 16], "draws": 
 QUICK = {"epochs": 1, "batches": [20], "samples": [1, 4], "draws": 20, "seeds": [0]}
 FIXED, DRAWN = "fixed", "drawn"
 EXACT = "exact"
-#: The columns of the table, by the names of the figures
-QUANTITIES = {
-    "bias": "bias",
-    "floor": "floor",
-    "signal_to_noise": "signal / noise",
-    "cosine": "cosine",
-    "variance": "variance",
-}
+#: The columns of the table, by the names of the figures; the first two without their standard deviation
+BIAS = {"bias": "bias", "floor": "floor"}
+QUANTITIES = {**BIAS, "signal_to_noise": "signal / noise", "cosine": "cosine", "variance": "variance"}
 
 Images = Any  # a tensor `(batch, height, width, channels)`
 Gradients = dict["Row", NDArray[np.float32]]
@@ -76,7 +71,7 @@ class Row(NamedTuple):
     Args:
         term: "KL" or "loss".
         place: "output", "encoder" or "all weights": what the term is differentiated with respect to.
-        estimator: "exact", or "monte_carlo" with the number of samples.
+        estimator: "exact", or Monte Carlo by the number of its samples, such as "4 drawn".
     """
 
     term: str
@@ -133,7 +128,7 @@ def gradient_function(model: "VAE", samples: list[int]) -> Callable[[Images, Any
     from vae.kl import Analytic, MonteCarlo
     from vae.random import Stream, key
 
-    estimators = {EXACT: Analytic(), **{f"monte_carlo, {count}": MonteCarlo(samples=count) for count in samples}}
+    estimators = {EXACT: Analytic(), **{f"{count} drawn": MonteCarlo(samples=count) for count in samples}}
     encoder, decoder = ([weight.value for weight in part.trainable_weights] for part in (model.encoder, model.decoder))
 
     def flat(gradients: list[Any]) -> Any:
@@ -186,6 +181,30 @@ def batches_of(data: "DataSource", images: str, batch: int, seed: int) -> Callab
     return lambda draw: always
 
 
+def draws_of(
+    gradients: Callable[[Images, Any], dict[Row, Any]],
+    batch_of: Callable[[int], Images],
+    images: str,
+    advance: Callable[[], None],
+) -> Callable[[int], Gradients]:
+    """Return a function from the number of a draw to its gradients.
+
+    With drawn images these are the loss's alone, at all weights: an output belongs to other images in each draw.
+    """
+    import tensorflow as tf
+
+    def draws(draw: int) -> Gradients:
+        advance()
+        found = gradients(batch_of(draw), tf.constant(draw, tf.int64))
+        return {
+            row: vector.numpy()
+            for row, vector in found.items()
+            if images == FIXED or (row.term, row.place) == ("loss", "all weights")
+        }
+
+    return draws
+
+
 def noise_of(draws: Callable[[int], Gradients], count: int) -> dict[Row, Noise]:
     """Return the noise of every gradient.
 
@@ -229,8 +248,6 @@ def noise_of(draws: Callable[[int], Gradients], count: int) -> dict[Row, Noise]:
 
 def measure(arguments: argparse.Namespace, progress: Progress) -> Iterator[dict[str, Any]]:
     """Yield the figures of each row, for every seed, batch size and choice of images."""
-    import tensorflow as tf
-
     cases = list(itertools.product(arguments.batches, (FIXED, DRAWN)))
     bar = progress.add_task("", total=len(arguments.seeds) * (1 + len(cases) * arguments.draws))
     for seed in arguments.seeds:
@@ -240,18 +257,7 @@ def measure(arguments: argparse.Namespace, progress: Progress) -> Iterator[dict[
         gradients = gradient_function(model, arguments.samples)
         for batch, images in cases:
             progress.update(bar, description=f"seed {seed}: batch {batch}, {images} images")
-            batch_of = batches_of(data, images, batch, seed)
-
-            def draws(draw: int, batch_of: Callable[[int], Images] = batch_of, images: str = images) -> Gradients:
-                progress.advance(bar)
-                found = gradients(batch_of(draw), tf.constant(draw, tf.int64))
-                # With other images the rows of the output are others, and the KL's mean is an estimate itself
-                return {
-                    row: vector.numpy()
-                    for row, vector in found.items()
-                    if images == FIXED or (row.term, row.place) == ("loss", "all weights")
-                }
-
+            draws = draws_of(gradients, batches_of(data, images, batch, seed), images, lambda: progress.advance(bar))
             for row, noise in noise_of(draws, arguments.draws).items():
                 if (row.term, row.estimator) != ("KL", EXACT):
                     yield {"seed": seed, "batch": batch, "images": images, **row._asdict(), **asdict(noise)}
@@ -260,28 +266,29 @@ def measure(arguments: argparse.Namespace, progress: Progress) -> Iterator[dict[
 
 def table_of(figures: list[dict[str, Any]], batch: int, title: str) -> Table:
     """Return the table of one batch size: means over the seeds, and standard deviations."""
-    columns = [Column(name, no_wrap=True) for name in ("images", "term", "gradient at", "estimator")]
-    columns += [Column(name, justify="right", no_wrap=True) for name in QUANTITIES.values()]
-    table = Table(*columns, title=f"{title}; batch {batch}", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    rows: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    table = Table("gradient at", "estimator", title=f"{title}; batch {batch}", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for name in QUANTITIES.values():
+        table.add_column(name, justify="right")
+    groups: dict[tuple[str, str], dict[tuple[str, str], list[dict[str, Any]]]] = {}
     for found in figures:
         if found["batch"] == batch:
-            rows.setdefault(tuple(found[name] for name in ("images", "term", "place", "estimator")), []).append(found)
-    section = operator.itemgetter(0, 1, 2)
-    for _, names in itertools.groupby(sorted(rows, key=lambda row: ((row[0] == DRAWN), *section(row))), section):
-        for name in names:
-            cells = ([found[of] for found in rows[name] if found[of] is not None] for of in QUANTITIES)
-            table.add_row(*name, *map(mean_and_deviation, cells))
+            rows = groups.setdefault((found["images"], found["term"]), {})
+            rows.setdefault((found["place"], found["estimator"]), []).append(found)
+    for (images, term), rows in groups.items():
         table.add_section()
+        table.add_row(f"{term}, {images}", style="bold")
+        for row in sorted(rows, key=operator.itemgetter(0)):
+            cells = {name: [found[name] for found in rows[row] if found[name] is not None] for name in QUANTITIES}
+            table.add_row(*row, *(mean_and_deviation(values, name not in BIAS) for name, values in cells.items()))
     return table
 
 
-def mean_and_deviation(values: list[float]) -> str:
-    """Return the mean, and if there are several values their standard deviation, as text."""
+def mean_and_deviation(values: list[float], with_deviation: bool) -> str:
+    """Return the mean as text, with the standard deviation of several values if it is asked for."""
     if not values:
         return ""
-    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3g}{deviation}"
+    deviation = f"±{statistics.stdev(values):.2f}" if with_deviation and len(values) > 1 else ""
+    return f"{statistics.fmean(values):.2f}{deviation}"
 
 
 def main() -> None:

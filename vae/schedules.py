@@ -50,8 +50,8 @@ class Schedule(Configurable, schedules.LearningRateSchedule):
 class Linear(Schedule):
     """A line from `start` to `end`, and `end` from then on.
 
-    Sonderby et al. 2016, "Ladder variational autoencoders", raise the KL's weight from 0 to 1 in this way. The annealing
-    of Bowman et al. 2016, "Generating sentences from a continuous space", is older and follows a sigmoid instead.
+    Sonderby et al. 2016, "Ladder variational autoencoders", raise the KL's weight from 0 to 1 in this way. Bowman et
+    al. 2016, "Generating sentences from a continuous space", anneal it along a sigmoid instead.
 
     >>> [float(Linear(8)(step)) for step in (0, 2, 4, 8, 100)]
     [0.0, 0.25, 0.5, 1.0, 1.0]
