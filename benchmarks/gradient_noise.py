@@ -220,19 +220,19 @@ def noise_of(draws: Callable[[int], Gradients], count: int) -> dict[Row, Noise]:
         found = {row: vector.astype(np.float64) for row, vector in draws(draw).items()}
         for row, vector in found.items():
             difference = vector - found[row.exact]
-            squares[row] = squares.get(row, 0.0) + vector @ vector
-            apart[row] = apart.get(row, 0.0) + difference @ difference
+            squares[row] = squares.get(row, 0.0) + float(vector @ vector)
+            apart[row] = apart.get(row, 0.0) + float(difference @ difference)
             totals[row] = totals[row] + vector if row in totals else vector
     means = {row: total / half for row, total in totals.items()}
-    variances = {row: (squares[row] - half * mean @ mean) / (half - 1) for row, mean in means.items()}
+    variances = {row: (squares[row] - half * float(mean @ mean)) / (half - 1) for row, mean in means.items()}
     cosines: dict[Row, list[float]] = {row: [] for row in means}
     for draw in range(half, count):
-        for row, vector in draws(draw).items():
-            cosines[row].append(float(vector @ means[row.exact] / np.linalg.norm(vector)))
+        for row, gradient in draws(draw).items():
+            cosines[row].append(float(gradient @ means[row.exact] / np.linalg.norm(gradient)))
 
     def noise(row: Row) -> Noise:
         variance, exact = variances[row], variances[row.exact]
-        length = math.sqrt(max(means[row.exact] @ means[row.exact] - exact / half, 0.0))
+        length = math.sqrt(max(float(means[row.exact] @ means[row.exact]) - exact / half, 0.0))
         constant = variance <= 1e-9 * squares[row] / half  # what rounding leaves
         differs = row.estimator != EXACT
         return Noise(
