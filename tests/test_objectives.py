@@ -36,7 +36,7 @@ def term(objective: ELBO, kl: KLRegularizer, posterior: Gaussian, weight: NDArra
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("group_size", [1, 2])
 def test_free_bits(posterior: Gaussian, group_size: int, weight: NDArray[np.float32] | None) -> None:
-    """Kingma et al. 2016, equation 15: the sum over groups of max(lambda, the batch's mean of the group's KL)."""
+    """Kingma et al. 2016: the sum over groups of max(lambda, the batch's mean of the group's KL)."""
     means = np.average(posterior.mu.numpy().astype(float) ** 2 / 2, axis=0, weights=weight)
     expected = np.maximum(0.3, means.reshape(-1, group_size).sum(axis=1)).sum()
     measured = term(ELBO(free_bits=0.3, group_size=group_size), Analytic(), posterior, weight)

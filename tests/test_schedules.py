@@ -40,7 +40,7 @@ def test_exponential() -> None:
 
 
 def test_cyclical() -> None:
-    """Four cycles' worth of Fu et al. 2019, equation 6: tau = mod(t, T/M) / (T/M); tau / R up to R, then 1."""
+    """Four cycles' worth of Fu et al. 2019: tau = mod(t, T/M) / (T/M); tau / R up to R, then 1."""
     tau = np.mod(STEPS, 15) / 15
     assert values(Cyclical(15, rising=0.4)) == pytest.approx(np.minimum(tau / 0.4, 1.0), abs=1e-6)
 

@@ -93,8 +93,8 @@ class VAE(keras.Model):
         prior: p(z); None for the latent family's own.
 
     References:
-        Kingma and Welling 2014, "Auto-encoding variational Bayes", equation 10.
-        Higgins et al. 2017, "beta-VAE", equation 4.
+        Kingma and Welling 2014, "Auto-encoding variational Bayes".
+        Higgins et al. 2017, "beta-VAE: learning basic visual concepts with a constrained variational framework", eq. 4.
     """
 
     def __init__(

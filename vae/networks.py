@@ -43,7 +43,7 @@ class Networks(Configurable, ABC):
 
 
 class MLP(Networks):
-    """Fully connected networks (Burda, Grosse and Salakhutdinov 2016, section 5: 200-200 tanh).
+    """Fully connected networks (Burda, Grosse and Salakhutdinov 2016: 200-200 tanh).
 
     Args:
         hidden: units of the encoder's hidden layers, first layer first; the decoder has them in reverse.

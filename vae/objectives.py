@@ -51,7 +51,7 @@ class ELBO(Objective):
     Args:
         free_bits: nats that each group of latent variables has for free: if the values of a group, averaged over the
             batch, sum to less, the term is this number and has no gradient. Kingma et al. 2016, "Improved variational
-            inference with inverse autoregressive flow", equation 15. With values that are estimated from draws, as by
+            inference with inverse autoregressive flow". With values that are estimated from draws, as by
             `kl=monte_carlo`, the term is too high near this number, E max(free_bits, X) >= max(free_bits, E X), and a
             group below it has a gradient in the steps in which its estimate is above.
         group_size: the number of consecutive latent variables in a group. It must divide their number.

@@ -50,7 +50,8 @@ class Schedule(Configurable, schedules.LearningRateSchedule):
 class Linear(Schedule):
     """A line from `start` to `end`, and `end` from then on.
 
-    Bowman et al. 2016, "Generating sentences from a continuous space", section 3.1, anneal the KL's weight so.
+    Sonderby et al. 2016, "Ladder variational autoencoders", raise the KL's weight from 0 to 1 in this way. Bowman et
+    al. 2016, "Generating sentences from a continuous space", anneal it along a sigmoid instead.
 
     >>> [float(Linear(8)(step)) for step in (0, 2, 4, 8, 100)]
     [0.0, 0.25, 0.5, 1.0, 1.0]
@@ -73,7 +74,7 @@ class Cosine(Schedule):
 class Exponential(Schedule):
     """A change from `start` to `end` by the same factor in each step, such as the annealing of a temperature.
 
-    Jang, Gu and Poole 2017, "Categorical reparameterization with Gumbel-softmax", section 4.2.
+    Jang, Gu and Poole 2017, "Categorical reparameterization with Gumbel-softmax".
 
     Args:
         length: the duration of the change, in `unit`.
@@ -102,7 +103,7 @@ class Exponential(Schedule):
 class Cyclical(Schedule):
     """Cycles: a line from `start` to `end`, and `end` for the rest of the cycle.
 
-    Fu et al. 2019, "Cyclical annealing schedule: a simple approach to mitigating KL vanishing", equation 6.
+    Fu et al. 2019, "Cyclical annealing schedule: a simple approach to mitigating KL vanishing".
 
     >>> [float(Cyclical(8)(step)) for step in (0, 2, 4, 7, 8, 10)]
     [0.0, 0.5, 1.0, 1.0, 0.0, 0.5]

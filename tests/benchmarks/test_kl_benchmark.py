@@ -64,10 +64,17 @@ def test_the_claims_on_inputs_and_reduction(measured: tuple[dict[str, Any], str]
     values = rel_entr(p, q).sum(axis=1)
     inputs, reduction, _ = facts["claims"]
 
-    assert inputs["holds"] is False
-    *taken, wide, narrow, whole = inputs["checks"]
+    assert inputs["holds"] is True
+    assert inputs["differ"] == ["of different ranks", "with a mask", "of another type than float32"]
+    *taken, ranks, masked, wide, narrow, whole = inputs["checks"]
+    assert len(taken) == 4
     for found in taken:
         assert found["function"] == found["class"] == pytest.approx(values, rel=1e-5)
+    # (1, 2) against (1, 2, 1): the function broadcasts to (1, 2, 2), the class drops the last axis
+    assert ranks["function"] == [pytest.approx(p[0] @ np.log(p[0] / q[0][:, np.newaxis]).T, rel=1e-5)]
+    assert ranks["class"] == pytest.approx(values[:1], rel=1e-5)
+    assert masked["function"] == pytest.approx(values, rel=1e-5)
+    assert masked["class"] == pytest.approx(values * [1, 0, 1], rel=1e-5)
     assert [wide["function"], narrow["function"], whole["function"]] == ["float64", "float16", "TypeError"]
     assert {wide["class"], narrow["class"], whole["class"]} == {"float32"}
 

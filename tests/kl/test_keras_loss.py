@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, get_args
+from unittest import mock
 
 import keras
 import numpy as np
@@ -29,6 +30,16 @@ def test_equals_the_function_to_the_bit(direction: str, support: str, gaussians:
         loss.per_latent(posterior, prior, z, key=KEY), function.per_latent(posterior, prior, z, key=KEY)
     )
     assert float(loss(posterior, prior, z, key=KEY)) == float(function(posterior, prior, z, key=KEY))
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_calls_the_class(reduction: str, gaussians: Callable[..., Any]) -> None:
+    """Also for its unreduced values: a class that says 1 for each of the 5 latent variables is heard."""
+    posterior, prior, z = gaussians(batch=6, latents=5)
+    loss = KerasLoss(reduction=reduction)
+    with mock.patch.object(keras.losses.KLDivergence, "call", lambda self, y_true, y_pred: tf.ones(y_true.shape[:-1])):
+        assert float(loss(posterior, prior, z, key=KEY)) == {"none": 5.0, "mean": 1.0}[reduction]
+        assert np.array_equal(loss.per_latent(posterior, prior, z, key=KEY), np.ones((6, 5)))
 
 
 def test_each_reduction_is_the_class_s_own(gaussians: Callable[..., Any]) -> None:

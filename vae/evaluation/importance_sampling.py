@@ -15,7 +15,7 @@ def importance_weighted_nll(model: VAE, images: tf.Tensor, samples: int, seed: i
     """Return an estimate of -log p(x) for each image, in nats, `(batch,)`.
 
     -log (1/K) sum_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x): Burda, Grosse and Salakhutdinov 2016, "Importance
-    weighted autoencoders", equation 8. In expectation it is too high, the less so the more samples it uses.
+    weighted autoencoders". In expectation it is too high, the less so the more samples it uses.
 
     Args:
         model: a VAE.

@@ -12,7 +12,7 @@ class JensenShannon(PerLatentRegularizer):
     """The Jensen-Shannon divergence: the mean KL of q and p to their mixture. Symmetric, and at most log 2.
 
     Exact for discrete latent variables; for Gaussians, which have no closed form, by quadrature with log-densities
-    (`vae.latents.Gaussian.js_divergence`). Lin 1991, "Divergence measures based on the Shannon entropy", section 4.
+    (`vae.latents.Gaussian.js_divergence`). Lin 1991, "Divergence measures based on the Shannon entropy".
 
     Near the prior it is a quarter of the KL, and far from it its gradient vanishes.
     """

@@ -14,9 +14,10 @@ from vae.random import Key
 class KerasLoss(Backend):
     """`keras.losses.KLDivergence` of the two distributions' probability vectors.
 
-    Per example and latent variable the class equals `Backend` to the bit; the two differ in the reduction of these
-    values. The class's default reduction averages over every axis but the last. On `(batch, latents, points)` that is
-    the canonical KL divided by the number of latent variables: a hidden beta of 1 / latents.
+    On these vectors, which are float32 tensors of one shape without a mask, the unreduced class equals `Backend` to the
+    bit; the two differ in the reduction. The class's default reduction averages over every axis but the last. On
+    `(batch, latents, points)` that is the canonical KL divided by the number of latent variables: a hidden beta of
+    1 / latents.
 
     >>> from vae.latents import GaussianLatent
     >>> latent = GaussianLatent(16)
@@ -46,6 +47,11 @@ class KerasLoss(Backend):
         self.reduction = reduction
         self.calibrate = calibrate
         self._loss = keras.losses.KLDivergence(reduction=reduction, dtype="float32")
+        self._unreduced = keras.losses.KLDivergence(reduction="none", dtype="float32")
+
+    def divergence(self, first: Any, second: Any) -> tf.Tensor:
+        """Return the unreduced class's D[first || second] in nats, `(batch, latents)`."""
+        return self._unreduced(*self.probability_vectors(first, second))
 
     def __call__(
         self, posterior: Any, prior: Any, z: tf.Tensor, *, key: Key, sample_weight: tf.Tensor | None = None

@@ -14,7 +14,7 @@ class MaximumMeanDiscrepancy(KLRegularizer):
 
     E[k(z, z')] - 2 E[k(z, y)] + E[k(y, y')] for z of the aggregate posterior, y of the prior and a Gaussian kernel
     `exp(-|a - b|^2 / (2 * bandwidth))`: Zhao, Song and Ermon 2019, "InfoVAE: balancing learning and inference in
-    variational autoencoders", equation 6. The estimate leaves out the pairs of a sample with itself: it is unbiased,
+    variational autoencoders". The estimate leaves out the pairs of a sample with itself: it is unbiased,
     and may be negative if z has the prior's distribution. It has no unit.
 
     Args:

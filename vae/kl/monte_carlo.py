@@ -16,7 +16,7 @@ class MonteCarlo(PerLatentRegularizer):
 
     Each direction draws from the distribution that its expectation is under: forward from the posterior, and z, the
     sample that the decoder sees, is the first of the draws; reverse from the prior. Gradients go through the draws
-    (Kingma and Welling 2014, section 2.3, equation 6). If the prior is a mixture, the reverse direction draws
+    (Kingma and Welling 2014). If the prior is a mixture, the reverse direction draws
     `samples` from every component and weights the draws by the components' weights, so that these have a gradient, too.
 
     The standard error falls with the square root of `samples` times the batch.

@@ -9,8 +9,8 @@ ACTIVE_ABOVE = 0.01
 def active_units(mean: NDArray[np.float32], latents: int) -> NDArray[np.bool_]:
     """Return True for each latent variable whose posterior mean has a variance above 0.01 over the images.
 
-    Burda, Grosse and Salakhutdinov 2016, "Importance weighted autoencoders", section 5. For a categorical variable, the
-    variances of its classes' probabilities are summed.
+    Burda, Grosse and Salakhutdinov 2016, "Importance weighted autoencoders". For a categorical variable, the variances
+    of its classes' probabilities are summed.
 
     Args:
         mean: posterior means, `(n, z_size)`.

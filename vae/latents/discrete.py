@@ -38,7 +38,7 @@ class Discrete(Distribution):
         """Return relaxed draws, `(batch, z_size)`, differentiable with respect to the logits.
 
         With `straight_through` the value is the true draw and the gradient that of the relaxed one (Jang, Gu and Poole
-        2017, section 2.2).
+        2017, "Categorical reparameterization with Gumbel-softmax").
         """
         perturbed = self._perturbed(key, None, None)
         relaxed = self._soft(perturbed / temperature)
@@ -68,12 +68,12 @@ class Discrete(Distribution):
         return tf.reduce_sum(tf.exp(log_q) * (log_q - log_p), axis=-1)
 
     def renyi_divergence(self, other: Distribution, alpha: float) -> tf.Tensor:
-        """Return the Renyi D_alpha[self || other] in nats, `(batch, latents)` (van Erven and Harremoes 2014, eq. 1)."""
+        """Return the Renyi D_alpha[self || other] in nats, `(batch, latents)` (van Erven and Harremoes 2014)."""
         log_q, log_p = self.log_vectors, self._same_family(other).log_vectors
         return tf.reduce_logsumexp(alpha * log_q + (1.0 - alpha) * log_p, axis=-1) / (alpha - 1.0)
 
     def js_divergence(self, other: Distribution) -> tf.Tensor:
-        """Return the Jensen-Shannon divergence in nats, `(batch, latents)`, at most log 2 (Lin 1991, section 4)."""
+        """Return the Jensen-Shannon divergence in nats, `(batch, latents)`, at most log 2 (Lin 1991)."""
         log_q, log_p = self.log_vectors, self._same_family(other).log_vectors
 
         def half(one: tf.Tensor, another: tf.Tensor) -> tf.Tensor:
@@ -106,7 +106,7 @@ class Categorical(Discrete):
     """Independent choices among classes. Z holds them one-hot, variable after variable, `(batch, latents * classes)`.
 
     A draw is the largest of logits + Gumbel noise; relaxed it is the softmax of those over the temperature (Jang, Gu
-    and Poole 2017, equation 2).
+    and Poole 2017, "Categorical reparameterization with Gumbel-softmax").
 
     Args:
         logits: `(batch, latents, classes)`, float32.
@@ -145,7 +145,7 @@ class Bernoulli(Discrete):
     """Independent variables that are 1 with probability sigmoid(logit) and else 0.
 
     A draw is 1 if logit + logistic noise is above 0; relaxed it is the sigmoid of that over the temperature
-    (Maddison, Mnih and Teh 2017, "The concrete distribution", section 3.2).
+    (Maddison, Mnih and Teh 2017, "The concrete distribution").
 
     Args:
         logits: `(batch, latents)`, float32.

@@ -34,7 +34,7 @@ class Gaussian(Distribution):
         return self.mu
 
     def sample(self, key: Key, samples: int | None = None, batch: Any = None) -> tf.Tensor:
-        """Return mu + sigma * noise, differentiable with respect to both (Kingma and Welling 2014, section 2.4)."""
+        """Return mu + sigma * noise, differentiable with respect to both (Kingma and Welling 2014)."""
         shape = self._sample_shape(self.mu, samples, batch)
         each = self if samples is None else self.with_sample_axis()
         return each.mu + tf.exp(0.5 * each.log_var) * normal_like(tf.zeros(shape), key)
@@ -57,8 +57,8 @@ class Gaussian(Distribution):
     def renyi_divergence(self, other: Distribution, alpha: float) -> tf.Tensor:
         """Return the Renyi divergence of order alpha, D_alpha[self || other], in nats, `(batch, latents)`.
 
-        Gil, Alajaji and Linder 2013, "Renyi divergence measures for commonly used univariate continuous distributions",
-        table 2. It is infinite if alpha * var_other + (1 - alpha) * var_self is not positive.
+        Gil, Alajaji and Linder 2013, "Renyi divergence measures for commonly used univariate continuous distributions".
+        It is infinite if alpha * var_other + (1 - alpha) * var_self is not positive.
         """
         second: Gaussian = self._same_family(other)
         ratio = tf.exp(self.log_var - second.log_var)
@@ -80,7 +80,7 @@ class Gaussian(Distribution):
         There is no closed form. With n the narrower of the two and r the density of the wider over that of n, it is
         log 2 - E_n[log(1 + r) + r log(1 + 1 / r)] / 2. The expectation is taken on 64 nodes out to 8 standard
         deviations of n, with log-densities, so that nothing is clipped. Lin 1991, "Divergence measures based on the
-        Shannon entropy", section 4.
+        Shannon entropy".
         """
         second: Gaussian = self._same_family(other)
         is_narrower = self.log_var < second.log_var

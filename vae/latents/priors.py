@@ -137,7 +137,7 @@ class LearnedPrior(Prior, ABC):
 class MixturePrior(LearnedPrior):
     """A mixture of Gaussians whose weights, means and variances are learned.
 
-    Its components start as draws around 0. Tomczak and Welling 2018, "VAE with a VampPrior", section 4 ("MoG").
+    Its components start as draws around 0. Tomczak and Welling 2018, "VAE with a VampPrior".
     """
 
     def _prepare(self, latents: int, image_shape: Sequence[int]) -> None:
@@ -155,7 +155,7 @@ class MixturePrior(LearnedPrior):
 class VampPrior(LearnedPrior):
     """The mixture of the posteriors of learned pseudo-images, equally weighted.
 
-    Tomczak and Welling 2018, "VAE with a VampPrior", equation 9. A sigmoid keeps the pseudo-images in [0, 1].
+    Tomczak and Welling 2018, "VAE with a VampPrior". A sigmoid keeps the pseudo-images in [0, 1].
     """
 
     def _prepare(self, latents: int, image_shape: Sequence[int]) -> None:
