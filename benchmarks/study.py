@@ -61,8 +61,9 @@ def figures_of(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "reconstruction": [run["validation"]["reconstruction"] for run in finished],
         "kl": [run["validation"]["kl"] for run in finished],
         "active_units": [run["audit"]["active_units"] for run in finished],
-        "effective_beta": [run["effective_beta"] for run in finished],
-        "gradient_cosine": [run["audit"]["gradient_cosine/trained"] for run in finished],
+        "effective_beta": [run["effective_beta"] for run in finished if run["effective_beta"] is not None],
+        "local_weight": [run["audit"]["local_weight"] for run in finished],
+        "residual_share": [run["audit"]["residual_share"] for run in finished],
         "milliseconds": [1e3 / run["steps_per_second"] for run in finished],
     }
     return {
@@ -76,7 +77,8 @@ def figures_of(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table_of(rows: list[dict[str, Any]], title: str) -> Table:
     """Return the table of docs/which-kl.md."""
-    columns = ["ELBO", "reconstruction", "KL", "active units", "effective beta", "cosine", "ms per step"]
+    weights = ["effective beta", "local weight", "other directions"]
+    columns = ["ELBO", "reconstruction", "KL", "active units", *weights, "ms per step"]
     table = Table("kl", *columns, title=title)
     for row in rows:
         if not row["finished"]:
@@ -88,8 +90,9 @@ def table_of(rows: list[dict[str, Any]], title: str) -> Table:
             f"{row['reconstruction']:.2f}",
             f"{row['kl']:.2f}",
             f"{row['active_units']:.1f}",
-            f"{row['effective_beta']:.4g}",
-            f"{row['gradient_cosine']:.2f}",
+            f"{row['effective_beta']:.4g}" if "effective_beta" in row else "",
+            f"{row['local_weight']:.3g}",
+            f"{row['residual_share']:.2f}",
             f"{row['milliseconds']:.2f}",
         )
     return table

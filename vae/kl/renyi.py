@@ -11,7 +11,7 @@ from vae.kl.base import DirectedKL
 class Renyi(DirectedKL):
     """The Renyi divergence of order alpha, in closed form. In the limit alpha -> 1 it is the KL.
 
-    The closed form of Gaussians: Gil, Alajaji and Linder 2013, table 2. Above alpha = 1 it is infinite if the posterior
+    The closed form of Gaussians: Gil, Alajaji and Linder 2013. Above alpha = 1 it is infinite if the posterior
     is too wide: alpha * var_p + (1 - alpha) * var_q must be positive.
 
     This is the divergence of the posterior from the prior in the place of the KL. It is not the variational Renyi bound

@@ -14,7 +14,7 @@ class TotalCorrelation(KLRegularizer):
 
     D[q(z|x) || p(z)] = I(x; z) + D[q(z) || prod_j q(z_j)] + sum_j D[q(z_j) || p(z_j)]: the mutual information, the
     total correlation and the KL of each variable's marginal. Chen, Li, Grosse and Duvenaud 2018, "Isolating sources of
-    disentanglement in VAEs", equations 2 and 4.
+    disentanglement in VAEs".
 
     The densities q(z) and q(z_j) are estimated from the batch, by one of two mixtures of its posteriors:
 
