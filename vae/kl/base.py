@@ -3,7 +3,7 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
@@ -30,7 +30,7 @@ class KLRegularizer(Configurable, ABC):
     regularizer from them.
     """
 
-    estimates_kl: ClassVar[bool] = True  # False in a class that computes another divergence on purpose
+    estimates_kl: bool = True  # False if it is another divergence on purpose
 
     @abstractmethod
     def __call__(

@@ -56,6 +56,7 @@ class TotalCorrelation(KLRegularizer):
         self.marginal = marginal
         self.dataset_size = dataset_size
         self.estimator = estimator
+        self.estimates_kl = information == correlation == marginal == 1.0
 
     def __call__(
         self, posterior: Any, prior: Any, z: tf.Tensor, *, key: Key, sample_weight: tf.Tensor | None = None
