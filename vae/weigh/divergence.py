@@ -1,0 +1,105 @@
+"""The KL term of a loss: whether it is a multiple of the exact KL, and the mistake that explains it if it is not."""
+
+import numpy as np
+
+from vae.weigh.fitting import Differences, Fit, fit
+from vae.weigh.formulas import EXACT, REVERSE, SPREAD_WORDS, SYMMETRIC, misread, terms_of
+from vae.weigh.parameters import SPREADS
+from vae.weigh.part import Part
+from vae.weigh.point import Array, Field, Gradient, Point
+
+LATENTS, FEW = 12, 6  # how many of them are moved for a fit, and for the comparison of a weight
+POSTERIOR: tuple[Field, Field] = ("mu", "log_var")
+_ELSEWHERE = {"near the prior": (0.1, -0.1, 0.1), "far from the prior": (3.0, -4.0, -2.0)}  # as `with_posterior`
+
+
+def kl_part(loss: Differences, point: Point, spread: str) -> Part:
+    """Return what the KL term is a multiple of, at ordinary posteriors, near the prior and far from it.
+
+    Args:
+        loss: the loss.
+        point: ordinary posteriors.
+        spread: what the parameter for the posterior's width holds, one of `SPREADS`.
+    """
+    gradients = {"at ordinary posteriors": loss.gradient(point, POSTERIOR, LATENTS)}
+    for place, moved in _ELSEWHERE.items():
+        gradients[place] = loss.gradient(point.with_posterior(*moved), POSTERIOR, LATENTS)
+    fits = {place: fit(gradient, EXACT.values) for place, gradient in gradients.items()}
+    ordinary = fits["at ordinary posteriors"]
+
+    def part(words: str, problem: str = "") -> Part:
+        return Part("KL", POSTERIOR, words, EXACT.values, ordinary, problem)
+
+    if all(gradient.is_zero for gradient in gradients.values()):
+        return part("none", "the loss does not depend on mu and the posterior's width")
+    if all(each.is_exact and each.has_weight_of(ordinary) for each in fits.values()):
+        other = fit(loss.gradient(point.with_errors(0.5), POSTERIOR, FEW), EXACT.values)
+        if other.has_weight_of(ordinary):
+            return part(EXACT.words)
+        weights = f"{ordinary.weight:.3g}, and {other.weight:.3g} at half the error"
+        return part("the exact KL times a function of the reconstruction", f"its weight depends on the error: {weights}")
+    if all(each.is_exact or gradients[place].is_zero for place, each in fits.items()):
+        return part("a function of the exact KL", _changing_weight(fits))
+    return part(*_mistake(gradients["at ordinary posteriors"], spread))
+
+
+def _changing_weight(fits: dict[str, Fit]) -> str:
+    weights = ", ".join(f"{each.weight:.3g} {place}" for place, each in fits.items())
+    values = [each.weight for each in fits.values()]
+    cause = ""
+    if min(values) < 0.0 < max(values):
+        cause = "; a KL below a target is pushed up, as by |KL - capacity|"
+    elif min(map(abs, values)) == 0.0:
+        cause = "; a KL below a threshold is free, as in free bits on the whole KL"
+    return f"its weight depends on the posterior ({weights}){cause}"
+
+
+def _mistake(gradient: Gradient, spread: str) -> tuple[str, str]:
+    """Return what a term is that is no multiple of the exact KL, and its probable mistake."""
+    for other in (REVERSE, SYMMETRIC):
+        if fit(gradient, other.values).is_exact:
+            return other.words, other.mistake
+    for reading in SPREADS:
+        if reading != spread and fit(gradient, misread(spread, reading)).is_exact:
+            return (
+                f"the exact KL if the parameter held {SPREAD_WORDS[reading]}",
+                f"{SPREAD_WORDS[spread]} is taken for {SPREAD_WORDS[reading]}; if the parameter does hold "
+                f"{SPREAD_WORDS[reading]}, name it by --{reading.replace('_', '-')}",
+            )
+    for power in (1.0, 2.0, 0.5):
+        terms = terms_of(power)
+        found = fit(gradient, *terms.values())
+        if found.is_exact:
+            return _terms(dict(zip(terms, found.weights, strict=True)), power)
+    ratios = _ratios(gradient)
+    free = np.isclose(ratios, 0.0, atol=1e-4)
+    if free.any() and np.allclose(ratios[~free], np.median(ratios[~free]), rtol=1e-3):
+        return (
+            "the exact KL of some latent variables",
+            f"{free.sum()} of {free.size} derivatives are 0, as under free bits or a clip, and the others those of the KL",
+        )
+    left = fit(gradient, EXACT.values).misfit ** 2
+    return "no KL that is known here", f"{left:.1%} of its squared gradient is no multiple of the exact KL's"
+
+
+def _ratios(gradient: Gradient) -> Array:
+    """Return the derivatives divided by the exact KL's, where these are not small."""
+    exact = gradient.of(EXACT.values)
+    large = np.abs(exact) > 0.1 * np.abs(exact).max()
+    return np.asarray(gradient.values[large] / exact[large])
+
+
+def _terms(weights: dict[str, float], power: float) -> tuple[str, str]:
+    """Return words for 0.5 * (a mu^2 + b exp(log_var) - c log_var), of which the KL has a = b = c."""
+    largest = max(map(abs, weights.values()))
+    shown = {name: 0.0 if abs(weight) < 1e-4 * largest else weight for name, weight in weights.items()}
+    listed = ", ".join(f"{weight:.3g} for {name}" for name, weight in shown.items())
+    problem = f"the terms of a KL have equal weights, and here they are {listed}"
+    if power == 2.0:
+        problem += "; exp(2 * log_var) is the variance if the parameter holds the logarithm of sigma"
+    elif power == 0.5:
+        problem += "; exp(0.5 * log_var) is sigma, and the variance is exp(log_var)"
+    missing = [name for name, weight in shown.items() if weight == 0.0]
+    if missing:
+        problem += f"; {' and '.join(missing)} is missing"
+    return "the terms of a KL with unequal weights", problem
