@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the arguments of the command line; None for those of this process.
     """
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     try:
         constants = dict(_argument(text) for text in options.arguments)
         loss, imports = load(options.target)

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from vae.weigh.fitting import Differences, Fit, fit
+from vae.weigh.fitting import Differences, Fit, Place
 from vae.weigh.formulas import EXACT, REVERSE, SPREAD_WORDS, SYMMETRIC, misread, terms_of
 from vae.weigh.parameters import SPREADS
 from vae.weigh.part import Part
-from vae.weigh.point import Array, Field, Gradient, Point
+from vae.weigh.point import Array, Field, Point
 
-LATENTS, FEW = 12, 6  # how many of them are moved for a fit, and for the comparison of a weight
+DIRECTIONS, FEW = 10, 4  # along which the posterior's parameters are moved together
+SINGLE = 12  # how many of each are moved alone
 POSTERIOR: tuple[Field, Field] = ("mu", "log_var")
 _ELSEWHERE = {"near the prior": (0.1, -0.1, 0.1), "far from the prior": (3.0, -4.0, -2.0)}  # as `with_posterior`
 
@@ -21,26 +22,27 @@ def kl_part(loss: Differences, point: Point, spread: str) -> Part:
         point: ordinary posteriors.
         spread: what the parameter for the posterior's width holds, one of `SPREADS`.
     """
-    gradients = {"at ordinary posteriors": loss.gradient(point, POSTERIOR, LATENTS)}
-    for place, moved in _ELSEWHERE.items():
-        gradients[place] = loss.gradient(point.with_posterior(*moved), POSTERIOR, LATENTS)
-    fits = {place: fit(gradient, EXACT.values) for place, gradient in gradients.items()}
+    here = loss.at(point, POSTERIOR, DIRECTIONS)
+    places = {"at ordinary posteriors": here}
+    for words, moved in _ELSEWHERE.items():
+        places[words] = loss.at(point.with_posterior(*moved), POSTERIOR, FEW)
+    fits = {words: place.fit(EXACT.values) for words, place in places.items()}
     ordinary = fits["at ordinary posteriors"]
 
     def part(words: str, problem: str = "") -> Part:
         return Part("KL", POSTERIOR, words, EXACT.values, ordinary, problem)
 
-    if all(gradient.is_zero for gradient in gradients.values()):
+    if all(place.slopes.are_zero for place in places.values()):
         return part("none", "the loss does not depend on mu and the posterior's width")
     if all(each.is_exact and each.has_weight_of(ordinary) for each in fits.values()):
-        other = fit(loss.gradient(point.with_errors(0.5), POSTERIOR, FEW), EXACT.values)
+        other = loss.at(point.with_errors(0.5), POSTERIOR, FEW).fit(EXACT.values)
         if other.has_weight_of(ordinary):
             return part(EXACT.words)
         weights = f"{ordinary.weight:.3g}, and {other.weight:.3g} at half the error"
         return part("the exact KL times a function of the reconstruction", f"its weight depends on the error: {weights}")
-    if all(each.is_exact or gradients[place].is_zero for place, each in fits.items()):
+    if all(each.is_exact or places[words].slopes.are_zero for words, each in fits.items()):
         return part("a function of the exact KL", _changing_weight(fits))
-    return part(*_mistake(gradients["at ordinary posteriors"], spread))
+    return part(*_mistake(here, loss.number_by_number(point, POSTERIOR, SINGLE), spread))
 
 
 def _changing_weight(fits: dict[str, Fit]) -> str:
@@ -54,13 +56,13 @@ def _changing_weight(fits: dict[str, Fit]) -> str:
     return f"its weight depends on the posterior ({weights}){cause}"
 
 
-def _mistake(gradient: Gradient, spread: str) -> tuple[str, str]:
+def _mistake(place: Place, single: Place, spread: str) -> tuple[str, str]:
     """Return what a term is that is no multiple of the exact KL, and its probable mistake."""
     for other in (REVERSE, SYMMETRIC):
-        if fit(gradient, other.values).is_exact:
+        if place.fit(other.values).is_exact:
             return other.words, other.mistake
     for reading in SPREADS:
-        if reading != spread and fit(gradient, misread(spread, reading)).is_exact:
+        if reading != spread and place.fit(misread(spread, reading)).is_exact:
             return (
                 f"the exact KL if the parameter held {SPREAD_WORDS[reading]}",
                 f"{SPREAD_WORDS[spread]} is taken for {SPREAD_WORDS[reading]}; if the parameter does hold "
@@ -68,25 +70,25 @@ def _mistake(gradient: Gradient, spread: str) -> tuple[str, str]:
             )
     for power in (1.0, 2.0, 0.5):
         terms = terms_of(power)
-        found = fit(gradient, *terms.values())
+        found = place.fit(*terms.values())
         if found.is_exact:
             return _terms(dict(zip(terms, found.weights, strict=True)), power)
-    ratios = _ratios(gradient)
+    ratios = _ratios(single)
     free = np.isclose(ratios, 0.0, atol=1e-4)
     if free.any() and np.allclose(ratios[~free], np.median(ratios[~free]), rtol=1e-3):
         return (
             "the exact KL of some latent variables",
             f"{free.sum()} of {free.size} derivatives are 0, as under free bits or a clip, and the others those of the KL",
         )
-    left = fit(gradient, EXACT.values).misfit ** 2
+    left = place.fit(EXACT.values).misfit ** 2
     return "no KL that is known here", f"{left:.1%} of its squared gradient is no multiple of the exact KL's"
 
 
-def _ratios(gradient: Gradient) -> Array:
-    """Return the derivatives divided by the exact KL's, where these are not small."""
-    exact = gradient.of(EXACT.values)
+def _ratios(place: Place) -> Array:
+    """Return the derivatives by single numbers, divided by the exact KL's, where these are not small."""
+    exact = place.slopes_of(EXACT.values)
     large = np.abs(exact) > 0.1 * np.abs(exact).max()
-    return np.asarray(gradient.values[large] / exact[large])
+    return np.asarray(place.slopes.values[large] / exact[large])
 
 
 def _terms(weights: dict[str, float], power: float) -> tuple[str, str]:

@@ -6,7 +6,19 @@ from functools import cached_property
 
 import numpy as np
 
-from vae.weigh.point import Elementwise, Field, Gradient, Loss, Point, differences
+from vae.weigh.point import (
+    Array,
+    Direction,
+    Elementwise,
+    Field,
+    Loss,
+    Point,
+    Slopes,
+    canonical,
+    random_directions,
+    single_directions,
+    slopes,
+)
 
 FITS = 1e-3  # the share of a gradient's length that a clip, an epsilon or the differences may leave unexplained
 DOUBLE = 1e-10  # the relative rounding error up to which a loss counts as one in float64
@@ -47,14 +59,43 @@ class Fit:
         return abs(self.weight - other.weight) <= allowed * max(abs(self.weight), abs(other.weight))
 
 
-def fit(gradient: Gradient, *formulas: Elementwise) -> Fit:
-    """Return the fit of a gradient to a sum of terms; weights of 0 if one of them is undefined at that point."""
-    columns = np.stack([gradient.of(formula) for formula in formulas], axis=1)
-    if not np.isfinite(columns).all() or gradient.is_zero:
-        return Fit((0.0,) * len(formulas), 1.0, 0.0)
-    weights = np.linalg.lstsq(columns, gradient.values, rcond=None)[0]
-    misfit = float(np.linalg.norm(gradient.values - columns @ weights)) / gradient.length
-    return Fit(tuple(float(weight) for weight in weights), misfit, gradient.noise / gradient.length)
+@dataclass(frozen=True)
+class Place:
+    """A loss at a point, with its derivatives along some directions.
+
+    Args:
+        loss: the loss.
+        point: where it was measured.
+        directions: along which.
+        step: the distance of the differences.
+        precision: the relative rounding error of the loss's value.
+    """
+
+    loss: Loss
+    point: Point
+    directions: Sequence[Direction]
+    step: float
+    precision: float
+
+    @cached_property
+    def slopes(self) -> Slopes:
+        """The loss's derivatives."""
+        return slopes(self.loss, self.point, self.directions, self.step, self.precision)
+
+    def slopes_of(self, formula: Elementwise) -> Array:
+        """Return the derivatives, by the same differences, of a term in its canonical reduction."""
+        term = canonical(formula, next(iter(self.directions[0])))
+        return slopes(term, self.point, self.directions, self.step, 0.0).values
+
+    def fit(self, *formulas: Elementwise) -> Fit:
+        """Return the fit of the loss's derivatives to a sum of terms; weights of 0 if one is undefined here."""
+        columns = np.stack([self.slopes_of(formula) for formula in formulas], axis=1)
+        if not np.isfinite(columns).all() or self.slopes.are_zero:
+            return Fit((0.0,) * len(formulas), 1.0, 0.0)
+        weights = np.linalg.lstsq(columns, self.slopes.values, rcond=None)[0]
+        left = float(np.linalg.norm(self.slopes.values - columns @ weights))
+        length = self.slopes.length
+        return Fit(tuple(float(weight) for weight in weights), left / length, self.slopes.noise / length)
 
 
 @dataclass(frozen=True)
@@ -69,11 +110,15 @@ class Differences:
     loss: Loss
     precision: float
 
-    @cached_property
+    @property
     def step(self) -> float:
-        """A distance at which the stencil's own error and rounding are both small."""
+        """A distance at which the differences' own error and rounding are both small."""
         return 1e-3 if self.precision < DOUBLE else 0.03
 
-    def gradient(self, point: Point, fields: Sequence[Field], count: int) -> Gradient:
-        """Return the loss's derivatives by `count` numbers of each field."""
-        return differences(self.loss, point, fields, count, self.step, self.precision)
+    def at(self, point: Point, fields: Sequence[Field], count: int) -> Place:
+        """Return the loss at a point with its derivatives along `count` random directions of some arguments."""
+        return Place(self.loss, point, random_directions(point, fields, count), self.step, self.precision)
+
+    def number_by_number(self, point: Point, fields: Sequence[Field], count: int) -> Place:
+        """Return the loss at a point with its derivatives by `count` single numbers of each of some arguments."""
+        return Place(self.loss, point, single_directions(point, fields, count), self.step, self.precision)

@@ -12,16 +12,16 @@ from vae.weigh import frameworks
 from vae.weigh.call import Call, find_call
 from vae.weigh.canonical import canonical_loss
 from vae.weigh.divergence import kl_part
-from vae.weigh.fitting import DOUBLE, Differences, fit
+from vae.weigh.fitting import DOUBLE, Differences
 from vae.weigh.parameters import parameters_of
 from vae.weigh.part import Part
-from vae.weigh.point import Point
+from vae.weigh.point import Point, canonical
 from vae.weigh.reconstruction import reconstruction_part
 from vae.weigh.reduction import Sizes, measure
 from vae.weigh.report import Report
 from vae.weigh.sentences import constant_words, notes
 
-FEW = 6  # how many numbers are moved where only a weight is compared
+FEW = 2  # directions along which arguments of another size are moved
 BATCH, LATENTS = 6, (16,)
 
 
@@ -104,7 +104,8 @@ def _measured(call: Call, point: Point) -> Report:
     if grows:
         told.insert(0, "it grows as the reconstruction improves, as an ELBO does: minus it was measured")
     if not any(part.problem for part in parts):
-        told += constant_words(loss.loss(point) - _value(parts, point), kl, sizes, precision * abs(loss.loss(point)))
+        terms = sum(part.weight * canonical(part.formula, part.fields[0])(point) for part in parts)
+        told += constant_words(loss.loss(point) - terms, terms, kl)
     if precision > DOUBLE:
         told.append("something in it computes in float32, so that only three digits are certain")
     return Report(call.words(point), sizes, reconstruction, kl, tuple(told), _canonical(call, reconstruction))
@@ -125,20 +126,11 @@ def _with_reductions(loss: Differences, parts: Sequence[Part], sizes: Sizes) -> 
 
     def weights(at: Sizes) -> dict[str, float]:
         point = at.point()
-        fits = {part.name: fit(loss.gradient(point, part.fields, FEW), part.formula) for part in described}
+        fits = {part.name: loss.at(point, part.fields, FEW).fit(part.formula) for part in described}
         return {name: found.weight for name, found in fits.items() if found.is_exact}
 
     reductions = measure(weights, sizes)
     return [replace(part, reduction=reductions.get(part.name)) for part in parts]
-
-
-def _value(parts: Sequence[Part], point: Point) -> float:
-    """Return the sum of the weighted terms in their canonical reduction."""
-    total = 0.0
-    for part in parts:
-        first, second = (point.mu, point.log_var) if part.name == "KL" else (point.images, point.reconstruction)
-        total += part.weight * float(np.sum(part.formula(first, second))) / len(point.mu)
-    return total
 
 
 def _canonical(call: Call, reconstruction: Part | None) -> str:

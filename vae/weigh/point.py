@@ -1,6 +1,7 @@
 """Arguments of a loss as float64 arrays, and the differences of the loss around them."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -48,35 +49,60 @@ class Point:
         """Return the point with reconstructions whose errors are scaled."""
         return replace(self, reconstruction=self.images + scale * (self.reconstruction - self.images))
 
-    def moved(self, field: Field, index: tuple[int, ...], distance: float) -> "Point":
-        """Return the point with one number moved."""
-        values = getattr(self, field).copy()
-        values[index] += distance
-        return replace(self, **{field: values})
+    def moved(self, direction: "Direction", distance: float) -> "Point":
+        """Return the point with some of its arguments moved along a direction."""
+        return replace(self, **{name: getattr(self, name) + distance * along for name, along in direction.items()})
 
 
+Direction = Mapping[Field, Array]  # a change for each of some arguments, in the argument's shape
 Loss = Callable[[Point], float]
 
 
-@dataclass(frozen=True)
-class Gradient:
-    """Derivatives of a loss by some numbers of its arguments.
+def canonical(formula: Elementwise, field: Field) -> Loss:
+    """Return a term in its canonical reduction: summed over all axes but the first, averaged over the first.
 
     Args:
-        values: the derivatives, `(fields * count,)`.
+        formula: a function of (images, reconstruction) or of (mu, log_var).
+        field: one of its arguments.
+    """
+    first, second = ("images", "reconstruction") if field == "reconstruction" else ("mu", "log_var")
+
+    def value(point: Point) -> float:
+        with np.errstate(all="ignore"):  # a mistaken formula may be undefined here, as the log of a negative number
+            return float(np.sum(formula(getattr(point, first), getattr(point, second)))) / len(point.mu)
+
+    return value
+
+
+def random_directions(point: Point, fields: Sequence[Field], count: int) -> list[Direction]:
+    """Return directions that move every number of some arguments up or down by 1, at random and always the same."""
+    generator = np.random.default_rng(1)
+    return [
+        {name: generator.choice([-1.0, 1.0], size=getattr(point, name).shape) for name in fields} for _ in range(count)
+    ]
+
+
+def single_directions(point: Point, fields: Sequence[Field], count: int) -> list[Direction]:
+    """Return directions that move one number each, the first `count` of each argument."""
+    directions: list[Direction] = []
+    for name in fields:
+        shape = getattr(point, name).shape
+        units = np.eye(min(count, math.prod(shape)), math.prod(shape))
+        directions += [{name: unit.reshape(shape)} for unit in units]
+    return directions
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Derivatives of a loss along some directions.
+
+    Args:
+        values: the derivatives, `(directions,)`.
         noise: the length of the error that rounding can give them.
-        point: where they were measured.
-        fields: the arguments by which the loss was differentiated.
-        count: how many numbers of each were moved.
-        step: the distance between the points of the stencil.
     """
 
     values: Array
     noise: float
-    point: Point
-    fields: Sequence[Field]
-    count: int
-    step: float
 
     @property
     def length(self) -> float:
@@ -84,55 +110,24 @@ class Gradient:
         return float(np.linalg.norm(self.values))
 
     @property
-    def is_zero(self) -> bool:
+    def are_zero(self) -> bool:
         """True if nothing but rounding was measured."""
         return self.length <= 4.0 * self.noise
 
-    def of(self, formula: Elementwise) -> Array:
-        """Return the same derivatives, by the same stencil, of an elementwise term in its canonical reduction.
 
-        That is the sum over all axes but the first and the mean over the first.
-
-        Args:
-            formula: a function of (images, reconstruction) or of (mu, log_var).
-        """
-        pair = ("images", "reconstruction") if self.fields[0] == "reconstruction" else ("mu", "log_var")
-        found = []
-        for field in self.fields:
-            total = np.zeros_like(getattr(self.point, field))
-            for distance, weight in STENCIL:
-                moved = [getattr(self.point, name) + distance * self.step * (name == field) for name in pair]
-                with np.errstate(all="ignore"):  # a term that is undefined here, such as log of a negative sigma
-                    total = total + weight * formula(*moved) / self.step
-            found += [total[index] for index in entries(total.shape, self.count)]
-        return np.array(found) / len(self.point.mu)
-
-
-def differences(
-    loss: Loss, point: Point, fields: Sequence[Field], count: int, step: float, precision: float
-) -> Gradient:
-    """Return the derivatives of a loss by `count` numbers of each field.
+def slopes(loss: Loss, point: Point, directions: Sequence[Direction], step: float, precision: float) -> Slopes:
+    """Return the derivatives of a loss at a point along some directions, by differences of fourth order.
 
     Args:
         loss: the loss.
         point: where to measure.
-        fields: the arguments by which to differentiate; of the same shape, they share the indices.
-        count: how many numbers of each; all of a smaller argument.
+        directions: along which to move.
         step: the distance between the points of the stencil.
         precision: the relative rounding error of the loss's value.
     """
     values, sizes = [], []
-    for field in fields:
-        for index in entries(getattr(point, field).shape, count):
-            around = [loss(point.moved(field, index, distance * step)) for distance, _ in STENCIL]
-            values.append(sum(weight * value for (_, weight), value in zip(STENCIL, around, strict=True)) / step)
-            sizes.append(max(abs(value) for value in around))
-    noise = precision * float(np.linalg.norm(sizes)) / step
-    return Gradient(np.array(values), noise, point, tuple(fields), count, step)
-
-
-def entries(shape: Sequence[int], count: int) -> list[tuple[int, ...]]:
-    """Return the indices of `count` different numbers of an array, spread at random; all of a smaller one."""
-    size = int(np.prod(shape))
-    chosen = np.random.default_rng(1).choice(size, size=min(count, size), replace=False)
-    return [tuple(int(axis) for axis in np.unravel_index(number, shape)) for number in chosen]
+    for direction in directions:
+        around = [loss(point.moved(direction, distance * step)) for distance, _ in STENCIL]
+        values.append(sum(weight * value for (_, weight), value in zip(STENCIL, around, strict=True)) / step)
+        sizes.append(max(abs(value) for value in around))
+    return Slopes(np.array(values), precision * float(np.linalg.norm(sizes)) / step)

@@ -2,29 +2,29 @@
 
 import math
 
-from vae.weigh.fitting import Differences, Fit, fit
+from vae.weigh.fitting import Differences, Fit
 from vae.weigh.formulas import LIKELIHOODS, Likelihood
 from vae.weigh.part import Part
 from vae.weigh.point import Field, Point
 
-PIXELS = 24  # how many of them are moved
+DIRECTIONS, FEW = 8, 3  # along which all pixels are moved
 RECONSTRUCTION: tuple[Field] = ("reconstruction",)
 _SMALLER, _LARGER = 0.25, 6.0  # errors relative to the first, which are at most 0.6
 
 
 def reconstruction_part(loss: Differences, point: Point) -> Part:
     """Return what the reconstruction is a multiple of, at the point and at smaller and larger errors."""
-    gradient = loss.gradient(point, RECONSTRUCTION, PIXELS)
-    fits = [(likelihood, fit(gradient, likelihood.values)) for likelihood in LIKELIHOODS]
+    place = loss.at(point, RECONSTRUCTION, DIRECTIONS)
+    fits = [(likelihood, place.fit(likelihood.values)) for likelihood in LIKELIHOODS]
     likelihood, best = min(fits, key=lambda each: each[1].misfit)
-    if gradient.is_zero:
+    if place.slopes.are_zero:
         return _part(likelihood, best, "none", "the loss does not depend on the reconstruction")
     if not best.is_exact:
         left = f"the nearest, {likelihood.words}, leaves {best.misfit**2:.1%} of the squared gradient unexplained"
         return _part(likelihood, best, "no likelihood that is known here", left)
     if likelihood.mistake:
         return _part(likelihood, best, likelihood.words, likelihood.mistake)
-    smaller = fit(loss.gradient(point.with_errors(_SMALLER), RECONSTRUCTION, PIXELS), likelihood.values)
+    smaller = loss.at(point.with_errors(_SMALLER), RECONSTRUCTION, FEW).fit(likelihood.values)
     if not smaller.has_weight_of(best):
         return _part(likelihood, best, "no likelihood of a fixed width", _changing_weight(best, smaller))
     if likelihood.accepts == "means" and not _holds_for_large_errors(loss, point, likelihood, best):
@@ -38,7 +38,7 @@ def _part(likelihood: Likelihood, best: Fit, words: str, problem: str = "") -> P
 
 def _holds_for_large_errors(loss: Differences, point: Point, likelihood: Likelihood, best: Fit) -> bool:
     try:
-        larger = fit(loss.gradient(point.with_errors(_LARGER), RECONSTRUCTION, PIXELS), likelihood.values)
+        larger = loss.at(point.with_errors(_LARGER), RECONSTRUCTION, FEW).fit(likelihood.values)
     except Exception:  # whatever a user's function raises for values outside [0, 1], where nothing is claimed then
         return True
     return larger.is_exact and larger.has_weight_of(best)

@@ -24,7 +24,7 @@ def reduction_words(part: Part) -> str:
 
 def _kind(axis: str, power: float | None, is_own: bool) -> str:
     if power is None:
-        return "measured at only one size of"
+        return "measured only at this size of"
     if not is_own:
         return {1.0: "multiplied by", -1.0: "divided by"}.get(power, f"multiplied by the power {number(power)} of")
     shifted = power - 1.0 if axis == "batch" else power
@@ -96,7 +96,7 @@ def _kl_notes(kl: Reduction, reconstruction: Reduction | None) -> list[str]:
         size = math.prod(kl.sizes[axis] for axis in averaged)
         found.append(f"the KL is averaged over {size} latent variables; the ELBO sums over them")
     batch = kl.powers.get("batch")
-    other = reconstruction.powers.get("batch") if reconstruction else 0.0
+    other = reconstruction.powers.get("batch") if reconstruction else None
     if batch is not None and other is not None and batch != other:
         found.append(
             f"the KL is {_batch(batch)} and the reconstruction {_batch(other)}: the effective beta changes with the "
@@ -126,18 +126,19 @@ def _reconstruction_notes(reduction: Reduction) -> list[str]:
     return [f"the reconstruction is averaged over {', '.join(averaged)} ({size}); -log p(x|z) is the sum"]
 
 
-def constant_words(constant: float, kl: Part, sizes: Sizes, noise: float) -> list[str]:
+def constant_words(constant: float, terms: float, kl: Part) -> list[str]:
     """Return a sentence on what a loss has beside its terms, or nothing.
 
     Args:
         constant: the loss minus its terms.
+        terms: the sum of the weighted terms.
         kl: the KL term.
-        sizes: of the arguments.
-        noise: the rounding error of the loss.
     """
-    missing = 0.5 * math.prod(sizes.latents) * kl.weight
-    if math.isclose(constant, missing, rel_tol=1e-3):
+    assert kl.reduction is not None
+    latents = math.prod(size for axis, size in kl.reduction.sizes.items() if "latent" in axis)
+    missing = 0.5 * latents * kl.weight
+    if math.isclose(constant, missing, rel_tol=0.01):
         return ["the -1 of mu^2 + exp(log_var) - 1 - log_var is left out, which changes the value and no gradient"]
-    if abs(constant) <= 1e-3 * abs(missing) + 100.0 * noise:
+    if abs(constant) <= 1e-3 * abs(terms):
         return []
     return [f"beside its two terms it has a constant, {number(constant)}, which changes the value and no gradient"]
