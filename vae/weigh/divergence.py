@@ -9,7 +9,7 @@ from vae.weigh.part import Part
 from vae.weigh.point import Array, Field, Point
 
 DIRECTIONS, FEW = 10, 4  # along which the posterior's parameters are moved together
-SINGLE = 12  # how many of each are moved alone
+SINGLE = 40  # how many of each are moved alone, for the cosine of a term that is no multiple of the KL
 POSTERIOR: tuple[Field, Field] = ("mu", "log_var")
 _ELSEWHERE = {"near the prior": (0.1, -0.1, 0.1), "far from the prior": (3.0, -4.0, -2.0)}  # as `with_posterior`
 
@@ -29,8 +29,8 @@ def kl_part(loss: Differences, point: Point, spread: str) -> Part:
     fits = {words: place.fit(EXACT.values) for words, place in places.items()}
     ordinary = fits["at ordinary posteriors"]
 
-    def part(words: str, problem: str = "") -> Part:
-        return Part("KL", POSTERIOR, words, EXACT.values, ordinary, problem)
+    def part(words: str, problem: str = "", fit: Fit = ordinary) -> Part:
+        return Part("KL", POSTERIOR, words, EXACT.values, fit, problem)
 
     if all(place.slopes.are_zero for place in places.values()):
         return part("none", "the loss does not depend on mu and the posterior's width")
@@ -42,7 +42,8 @@ def kl_part(loss: Differences, point: Point, spread: str) -> Part:
         return part("the exact KL times a function of the reconstruction", f"its weight depends on the error: {weights}")
     if all(each.is_exact or places[words].slopes.are_zero for words, each in fits.items()):
         return part("a function of the exact KL", _changing_weight(fits))
-    return part(*_mistake(here, loss.number_by_number(point, POSTERIOR, SINGLE), spread))
+    single = loss.number_by_number(point, POSTERIOR, SINGLE)
+    return part(*_mistake(here, single, spread), single.fit(EXACT.values))
 
 
 def _changing_weight(fits: dict[str, Fit]) -> str:
@@ -80,7 +81,7 @@ def _mistake(place: Place, single: Place, spread: str) -> tuple[str, str]:
             "the exact KL of some latent variables",
             f"{free.sum()} of {free.size} derivatives are 0, as under free bits or a clip, and the others those of the KL",
         )
-    left = place.fit(EXACT.values).misfit ** 2
+    left = single.fit(EXACT.values).misfit ** 2
     return "no KL that is known here", f"{left:.1%} of its squared gradient is no multiple of the exact KL's"
 
 

@@ -51,8 +51,6 @@ FRAMEWORKS = (
     Framework("TensorFlow", "tensorflow", _tensorflow),
     NUMPY,
 )
-#: What Keras calls them.
-_BACKENDS = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "numpy": "numpy"}
 
 
 def to_numpy(value: Any) -> NDArray[Any]:
@@ -68,16 +66,13 @@ def load(modules: set[str]) -> None:
     A framework that is not installed is left to the file, whose own import then fails.
     """
     wanted = [each.module for each in FRAMEWORKS if each.module in modules]
-    if "keras" in modules:
-        wanted.append(_BACKENDS.get(os.environ.get("KERAS_BACKEND", "tensorflow"), "tensorflow"))
+    if "keras" in modules:  # after its backend, of which TensorFlow should be loaded quietly
+        wanted += [os.environ.get("KERAS_BACKEND", "tensorflow"), "keras"]
     for name in wanted:
         with contextlib.suppress(ImportError):
             if name == "tensorflow" and name not in sys.modules:
                 load_tensorflow()
             importlib.import_module(name)
-    if "keras" in modules:
-        with contextlib.suppress(ImportError):
-            importlib.import_module("keras")
 
 
 def candidates(preferred: set[str]) -> list[Framework]:
@@ -87,16 +82,18 @@ def candidates(preferred: set[str]) -> list[Framework]:
         preferred: the modules that the file imports.
     """
     if "keras" in preferred and "keras" in sys.modules:
-        preferred = {*preferred, _BACKENDS.get(sys.modules["keras"].backend.backend(), "tensorflow")}
+        preferred = {*preferred, sys.modules["keras"].backend.backend()}
     loaded = [each for each in FRAMEWORKS if each.module in sys.modules]
     return sorted(loaded, key=lambda each: (each is NUMPY, each.module not in preferred))
 
 
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
-    """Let the loaded frameworks compute in float64 by default, and restore what was set at the end."""
+    """Let the loaded frameworks compute in float64 by default, PyTorch on one thread; restore both at the end."""
     with contextlib.ExitStack() as stack:
         if torch := sys.modules.get("torch"):
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(1)  # for small tensors, more of them cost more than they bring
             stack.callback(torch.set_default_dtype, torch.get_default_dtype())
             torch.set_default_dtype(torch.float64)
         if jax := sys.modules.get("jax"):

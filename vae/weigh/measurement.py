@@ -1,8 +1,10 @@
 """The measurement of a loss: its two terms, what each is a multiple of, and how that depends on the sizes."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from vae.weigh.point import Point, canonical
 from vae.weigh.reconstruction import reconstruction_part
 from vae.weigh.reduction import Sizes, measure
 from vae.weigh.report import Report
-from vae.weigh.sentences import constant_words, notes
+from vae.weigh.sentences import constant_words, logits_words, notes
 
 FEW = 2  # directions along which arguments of another size are moved
 BATCH, LATENTS = 6, (16,)
@@ -74,9 +76,10 @@ def weigh(
 
 
 def _imports(loss: Callable[..., Any]) -> set[str]:
-    """Return the modules that the loss's own module refers to."""
-    values = getattr(getattr(loss, "__wrapped__", loss), "__globals__", {}).values()
-    return {str(getattr(value, "__name__", "")).partition(".")[0] for value in values}
+    """Return the modules to which the loss's own module refers."""
+    values = vars(sys.modules[loss.__module__]).values() if loss.__module__ in sys.modules else ()
+    names = [value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) for value in values]
+    return {str(name).partition(".")[0] for name in names}
 
 
 def _is_uneven(report: Report) -> bool:
@@ -106,6 +109,10 @@ def _measured(call: Call, point: Point) -> Report:
     if not any(part.problem for part in parts):
         terms = sum(part.weight * canonical(part.formula, part.fields[0])(point) for part in parts)
         told += constant_words(loss.loss(point) - terms, terms, kl)
+    if reconstruction:
+        told += logits_words(reconstruction, call.parameters.names["reconstruction"])
+    if call.output is None and any(part.fit.weight == 0.0 for part in parts) and call.value(point)[1].startswith("output"):
+        told.append("it returns several values: --output=NAME measures another of them, --output=sum their sum")
     if precision > DOUBLE:
         told.append("something in it computes in float32, so that only three digits are certain")
     return Report(call.words(point), sizes, reconstruction, kl, tuple(told), _canonical(call, reconstruction))

@@ -73,7 +73,8 @@ def parameters_of(
 
     Args:
         function: the loss.
-        told: the name of the parameter for each role that the user gave; the names of the others are recognised.
+        told: the name of the parameter for each role that the user gave. The names of others without a default are
+            recognised.
         order: the roles by position, for a function whose parameters have no names of their own.
         constants: values of further parameters, by name.
 
@@ -97,12 +98,12 @@ def parameters_of(
         raise UserError(f"its parameters have no names that a call could use: give --order={_EXAMPLE}")
     found = {name: role for role, name in told.items()}
     for each in parameters:
-        if each.name in found or each.name in constants or each.name not in names:
+        if each.name in found or each.name in constants or each.name not in names or each.default is not each.empty:
             continue
         role = role_of(each.name)
         if role is not None and not (role in told or (role in SPREADS and set(told) & set(SPREADS))):
             found[each.name] = role
-        elif each.default is each.empty:
+        else:
             listed = ", ".join(f"--{role.replace('_', '-')}" for role in ROLES)
             raise UserError(
                 f"parameter {each.name} is not recognised: say what it takes by one of {listed}, as --mu={each.name}, or "

@@ -83,12 +83,15 @@ def random_directions(point: Point, fields: Sequence[Field], count: int) -> list
 
 
 def single_directions(point: Point, fields: Sequence[Field], count: int) -> list[Direction]:
-    """Return directions that move one number each, the first `count` of each argument."""
+    """Return directions that move one number each: `count` of each argument, always the same, or all of a smaller one."""
     directions: list[Direction] = []
     for name in fields:
         shape = getattr(point, name).shape
-        units = np.eye(min(count, math.prod(shape)), math.prod(shape))
-        directions += [{name: unit.reshape(shape)} for unit in units]
+        size = math.prod(shape)
+        for number in np.random.default_rng(1).choice(size, size=min(count, size), replace=False):
+            along = np.zeros(size)
+            along[number] = 1.0
+            directions.append({name: along.reshape(shape)})
     return directions
 
 

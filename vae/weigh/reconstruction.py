@@ -8,6 +8,7 @@ from vae.weigh.part import Part
 from vae.weigh.point import Field, Point
 
 DIRECTIONS, FEW = 8, 3  # along which all pixels are moved
+SINGLE = 40  # how many pixels are moved alone, for the share that no likelihood explains
 RECONSTRUCTION: tuple[Field] = ("reconstruction",)
 _SMALLER, _LARGER = 0.25, 6.0  # errors relative to the first, which are at most 0.6
 
@@ -20,6 +21,9 @@ def reconstruction_part(loss: Differences, point: Point) -> Part:
     if place.slopes.are_zero:
         return _part(likelihood, best, "none", "the loss does not depend on the reconstruction")
     if not best.is_exact:
+        single = loss.number_by_number(point, RECONSTRUCTION, SINGLE)
+        fits = [(likelihood, single.fit(likelihood.values)) for likelihood in LIKELIHOODS if not likelihood.mistake]
+        likelihood, best = min(fits, key=lambda each: each[1].misfit)
         left = f"the nearest, {likelihood.words}, leaves {best.misfit**2:.1%} of the squared gradient unexplained"
         return _part(likelihood, best, "no likelihood that is known here", left)
     if likelihood.mistake:

@@ -126,6 +126,14 @@ def _reconstruction_notes(reduction: Reduction) -> list[str]:
     return [f"the reconstruction is averaged over {', '.join(averaged)} ({size}); -log p(x|z) is the sum"]
 
 
+def logits_words(reconstruction: Part, name: str) -> list[str]:
+    """Return a sentence if a parameter is called logits and not taken for them, or nothing."""
+    likelihood = reconstruction.likelihood
+    if "logit" not in name.lower() or likelihood is None or likelihood.accepts == "logits":
+        return []
+    return [f"{name} is taken for {likelihood.accepts}, not for logits: is a sigmoid, or from_logits=True, left out?"]
+
+
 def constant_words(constant: float, terms: float, kl: Part) -> list[str]:
     """Return a sentence on what a loss has beside its terms, or nothing.
 
@@ -142,3 +150,14 @@ def constant_words(constant: float, terms: float, kl: Part) -> list[str]:
     if abs(constant) <= 1e-3 * abs(terms):
         return []
     return [f"beside its two terms it has a constant, {number(constant)}, which changes the value and no gradient"]
+
+
+def remedy(reconstruction: Part | None, kl: Part) -> str:
+    """Return by what to multiply the terms of a loss to make it canonical, in words."""
+    parts = [part for part in (reconstruction, kl) if part]
+    if any(part.problem for part in parts):
+        return "replace the loss by the line below"
+    factors = {part.name: 1.0 / part.weight for part in parts if not math.isclose(part.weight, 1.0, rel_tol=1e-3)}
+    if not factors:
+        return "nothing: it is the canonical loss"
+    return "multiply " + " and ".join(f"the {name} by {number(factor)}" for name, factor in factors.items())

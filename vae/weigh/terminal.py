@@ -5,7 +5,7 @@ from rich.table import Table
 
 from vae.weigh.part import Part
 from vae.weigh.report import Report
-from vae.weigh.sentences import beta_words, number, reduction_words, weight_words
+from vae.weigh.sentences import beta_words, number, reduction_words, remedy, weight_words
 
 
 def show(target: str, report: Report) -> None:
@@ -24,6 +24,7 @@ def show(target: str, report: Report) -> None:
     lines.add_row("effective beta", _beta(report), style="bold")
     for note in report.notes:
         lines.add_row("note", note)
+    lines.add_row("to correct", remedy(report.reconstruction, report.kl))
     console.print(lines)
     console.print(f"canonical       loss = {report.canonical}")
 
