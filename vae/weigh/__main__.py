@@ -4,7 +4,7 @@ import argparse
 import ast
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from vae.errors import UserError
 from vae.weigh.measurement import BATCH, LATENTS, weigh
@@ -29,15 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the arguments of the command line; None for those of this process.
     """
-    parser = _parser()
-    options = parser.parse_intermixed_args(arguments)
     try:
+        options = _parser().parse_intermixed_args(arguments)
         constants = dict(_argument(text) for text in options.arguments)
+    except UserError as error:
+        return _refuse(str(error))
+    try:
         loss, imports = load(options.target)
-        parameters = {role: name for role in ROLES if (name := getattr(options, role)) is not None}
         report = weigh(
             loss,
-            parameters=parameters,
+            parameters={role: name for role in ROLES if (name := getattr(options, role)) is not None},
             order=options.order,
             constants=constants,
             shape=options.shape,
@@ -47,14 +48,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             imports=imports,
         )
     except UserError as error:
-        print(f"vae.weigh: {error}", file=sys.stderr)
-        return 1
+        return _refuse(f"{options.target}: {error}")
     show(options.target, report)
     return 0
 
 
+def _refuse(message: str) -> int:
+    print(f"vae.weigh: {message}", file=sys.stderr)
+    return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise a UserError instead of printing the usage and exiting."""
+        raise UserError(f"{message}; --help shows the usage")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "python -m vae.weigh",
         description="Measure what a VAE loss in NumPy, PyTorch, TensorFlow, JAX or Keras weighs. The file is imported.",
     )
@@ -67,9 +78,11 @@ def _parser() -> argparse.ArgumentParser:
         "--order", metavar="ROLES", type=_words, default=(), help="what a loss with *args takes, as images,mu,..."
     )
     sizes = parser.add_argument_group("sizes")
-    sizes.add_argument("--shape", type=_sizes, help="of an image, as 28,28,1 or 784")
-    sizes.add_argument("--latents", type=_sizes, default=LATENTS, help="number of latent variables (default 16)")
-    sizes.add_argument("--batch", type=int, default=BATCH, help="number of examples (default %(default)s)")
+    sizes.add_argument("--shape", metavar="SIZES", type=_sizes, help="of an image as the loss takes it, as 28,28,1")
+    sizes.add_argument("--latents", metavar="SIZES", type=_sizes, default=LATENTS, help="of mu, as 16, the default")
+    sizes.add_argument(
+        "--batch", metavar="SIZE", type=_size, default=BATCH, help="of the batch, %(default)s by default"
+    )
     parser.add_argument("--output", metavar="NAME", help="which of several returned values is the loss; sum for all")
     return parser
 
@@ -79,10 +92,13 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    sizes = tuple(int(word) for word in text.split(","))
-    if not all(size > 0 for size in sizes):
-        raise ValueError
-    return sizes
+    return tuple(_size(word) for word in text.split(","))
+
+
+def _size(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: give whole numbers above 0, as 28,28,1")
+    return int(text)
 
 
 def _argument(text: str) -> tuple[str, Any]:

@@ -39,7 +39,9 @@ def kl_part(loss: Differences, point: Point, spread: str) -> Part:
         if other.has_weight_of(ordinary):
             return part(EXACT.words)
         weights = f"{ordinary.weight:.3g}, and {other.weight:.3g} at half the error"
-        return part("the exact KL times a function of the reconstruction", f"its weight depends on the error: {weights}")
+        return part(
+            "the exact KL times a function of the reconstruction", f"its weight depends on the error: {weights}"
+        )
     if all(each.is_exact or places[words].slopes.are_zero for words, each in fits.items()):
         return part("a function of the exact KL", _changing_weight(fits))
     single = loss.number_by_number(point, POSTERIOR, SINGLE)
@@ -81,8 +83,8 @@ def _mistake(place: Place, single: Place, spread: str) -> tuple[str, str]:
             "the exact KL of some latent variables",
             f"{free.sum()} of {free.size} derivatives are 0, as under free bits or a clip, and the others those of the KL",
         )
-    left = single.fit(EXACT.values).misfit ** 2
-    return "no KL that is known here", f"{left:.1%} of its squared gradient is no multiple of the exact KL's"
+    left = 100 * single.fit(EXACT.values).misfit ** 2
+    return "no KL that is known here", f"{left:.2g} % of its squared gradient is no multiple of the exact KL's"
 
 
 def _ratios(place: Place) -> Array:

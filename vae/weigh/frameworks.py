@@ -43,13 +43,12 @@ def _tensorflow(values: NDArray[Any]) -> Any:
     return sys.modules["tensorflow"].constant(values)
 
 
-NUMPY = Framework("NumPy", "numpy", lambda values: values)
 #: In the order in which they are tried. A file that imports PyTorch and NumPy has its loss in PyTorch.
 FRAMEWORKS = (
     Framework("PyTorch", "torch", _torch, channels_first=True),
     Framework("JAX", "jax", _jax),
     Framework("TensorFlow", "tensorflow", _tensorflow),
-    NUMPY,
+    Framework("NumPy", "numpy", lambda values: values),
 )
 
 
@@ -76,7 +75,9 @@ def load(modules: set[str]) -> None:
 
 
 def candidates(preferred: set[str]) -> list[Framework]:
-    """Return the frameworks that are loaded, those that a loss's own file imports first, and NumPy last.
+    """Return the loaded frameworks in the order in which a loss should be tried with them.
+
+    Those that its own file imports come first, among them NumPy last: a file in another framework imports it, too.
 
     Args:
         preferred: the modules that the file imports.
@@ -84,7 +85,7 @@ def candidates(preferred: set[str]) -> list[Framework]:
     if "keras" in preferred and "keras" in sys.modules:
         preferred = {*preferred, sys.modules["keras"].backend.backend()}
     loaded = [each for each in FRAMEWORKS if each.module in sys.modules]
-    return sorted(loaded, key=lambda each: (each is NUMPY, each.module not in preferred))
+    return sorted(loaded, key=lambda each: each.module not in preferred)
 
 
 @contextlib.contextmanager

@@ -69,7 +69,9 @@ def weigh(
         if shape is None and _is_uneven(report):
             flat = [(math.prod(point.images.shape[1:]),)]
             call, point = find_call(loss, call_parameters, preferred, flat, tuple(latents), batch, output)
-            note = "images are taken as flat, because the loss treats height and width differently; --shape says otherwise"
+            note = (
+                "images are taken as flat, because the loss treats height and width differently; --shape says otherwise"
+            )
             report = _measured(call, point)
             report = replace(report, notes=(*report.notes, note))
     return report
@@ -78,7 +80,9 @@ def weigh(
 def _imports(loss: Callable[..., Any]) -> set[str]:
     """Return the modules to which the loss's own module refers."""
     values = vars(sys.modules[loss.__module__]).values() if loss.__module__ in sys.modules else ()
-    names = [value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) for value in values]
+    names = [
+        value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) for value in values
+    ]
     return {str(name).partition(".")[0] for name in names}
 
 
@@ -99,7 +103,9 @@ def _measured(call: Call, point: Point) -> Report:
             loss = Differences(lambda at: -call(at), precision)
             parts = [reconstruction_part(loss, point)]
     parts.append(kl_part(loss, point, call.parameters.spread))
-    sizes = Sizes(len(point.mu), point.images.shape[1:], point.mu.shape[1:], call.framework.channels_first)
+    shape = point.images.shape[1:]
+    channels_first = call.framework.channels_first if shape[0] == shape[-1] else shape[0] < shape[-1]
+    sizes = Sizes(len(point.mu), shape, point.mu.shape[1:], channels_first)
     parts = _with_reductions(loss, parts, sizes)
     *before, kl = parts
     reconstruction = before[0] if before else None
@@ -111,7 +117,11 @@ def _measured(call: Call, point: Point) -> Report:
         told += constant_words(loss.loss(point) - terms, terms, kl)
     if reconstruction:
         told += logits_words(reconstruction, call.parameters.names["reconstruction"])
-    if call.output is None and any(part.fit.weight == 0.0 for part in parts) and call.value(point)[1].startswith("output"):
+    if (
+        call.output is None
+        and any(part.fit.weight == 0.0 for part in parts)
+        and call.value(point)[1].startswith("output")
+    ):
         told.append("it returns several values: --output=NAME measures another of them, --output=sum their sum")
     if precision > DOUBLE:
         told.append("something in it computes in float32, so that only three digits are certain")

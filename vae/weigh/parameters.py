@@ -14,7 +14,7 @@ ROLES = ("images", "reconstruction", "mu", *SPREADS)
 
 #: Names of parameters by role, without underscores and without the words of `_NOISE`.
 _NAMES = {
-    "images": "x image images img imgs input inputs data target targets ytrue true xtrue original originals label labels"
+    "images": "x image images img imgs input inputs data target targets ytrue true xtrue original originals originalimage originalimages label labels"
     " batch real gt groundtruth xin inputimage inputimages observation observations obs",
     "reconstruction": "recon recons reconx xrecon reconstruction reconstructions reconstructed reconstructedx xhat hat"
     " decoded decodedx xdecoded xdecodedmean decodedmean output outputs out ypred pred preds prediction predictions y"
@@ -83,8 +83,12 @@ def parameters_of(
     """
     told, constants = dict(told or {}), dict(constants or {})
     if order:
-        _check_roles({role: role for role in order}, f"order={','.join(order)}")
-        return Parameters({role: role for role in order}, constants, by_position=True)
+        words = f"order={','.join(order)}"
+        for role in order:
+            if order.count(role) > 1:
+                raise UserError(f"{words}: {role} stands there twice")
+        _check_roles(dict(zip(order, order, strict=True)), words)
+        return Parameters(dict(zip(order, order, strict=True)), constants, by_position=True)
     try:
         parameters = inspect.signature(getattr(function, "forward", function)).parameters.values()
     except (TypeError, ValueError) as error:
@@ -109,15 +113,16 @@ def parameters_of(
                 f"parameter {each.name} is not recognised: say what it takes by one of {listed}, as --mu={each.name}, or "
                 f"give it a value, as {each.name}=1.0"
             )
-    roles = list(found.values())
-    for role in roles:
-        if roles.count(role) > 1:
-            twice = [name for name, its in found.items() if its == role]
-            raise UserError(f"{' and '.join(twice)} both look like {role}: say which by --{role}={twice[0]}")
-    names_by_role = {role: name for name in (each.name for each in parameters) if (role := found.get(name, ""))}
-    names_by_role.update({role: name for name, role in found.items()})
-    _check_roles(names_by_role, f"parameters {', '.join(names) or '*args'}")
-    return Parameters(names_by_role, constants)
+    by_role: dict[str, str] = {}
+    for name, role in found.items():
+        if role in by_role:
+            first = by_role[role]
+            raise UserError(
+                f"{first} and {name} both look like {role}: say which by --{role.replace('_', '-')}={first}"
+            )
+        by_role[role] = name
+    _check_roles(by_role, f"parameters {', '.join(names) or '*args'}")
+    return Parameters(by_role, constants)
 
 
 _EXAMPLE = "images,reconstruction,mu,log_var"

@@ -24,7 +24,9 @@ def reconstruction_part(loss: Differences, point: Point) -> Part:
         single = loss.number_by_number(point, RECONSTRUCTION, SINGLE)
         fits = [(likelihood, single.fit(likelihood.values)) for likelihood in LIKELIHOODS if not likelihood.mistake]
         likelihood, best = min(fits, key=lambda each: each[1].misfit)
-        left = f"the nearest, {likelihood.words}, leaves {best.misfit**2:.1%} of the squared gradient unexplained"
+        left = (
+            f"the nearest, {likelihood.words}, leaves {100 * best.misfit**2:.2g} % of the squared gradient unexplained"
+        )
         return _part(likelihood, best, "no likelihood that is known here", left)
     if likelihood.mistake:
         return _part(likelihood, best, likelihood.words, likelihood.mistake)

@@ -14,21 +14,28 @@ def number(value: float) -> str:
 
 def reduction_words(part: Part) -> str:
     """Return over which axes a part is summed and averaged; "" without a reduction."""
+    powers = part.reduction.powers if part.reduction else {}
+    own = [axis for axis in powers if axis == "batch" or ("latent" in axis) == (part.name == "KL")]
     kinds: dict[str, list[str]] = {}
-    for axis, power in (part.reduction.powers if part.reduction else {}).items():
-        is_own = axis == "batch" or ("latent" in axis) == (part.name == "KL")
-        if is_own or power:
-            kinds.setdefault(_kind(axis, power, is_own), []).append("the batch" if axis == "batch" else axis)
+    for axis in own:
+        kinds.setdefault(_own_kind(axis, powers[axis]), []).append("the batch" if axis == "batch" else axis)
+    for axis in powers:
+        if axis not in own and powers[axis]:
+            kinds.setdefault(_other_kind(powers[axis]), []).append(axis)
     return ", ".join(f"{kind} {_listed(axes)}" for kind, axes in kinds.items())
 
 
-def _kind(axis: str, power: float | None, is_own: bool) -> str:
+def _own_kind(axis: str, power: float | None) -> str:
     if power is None:
         return "measured only at this size of"
-    if not is_own:
-        return {1.0: "multiplied by", -1.0: "divided by"}.get(power, f"multiplied by the power {number(power)} of")
     shifted = power - 1.0 if axis == "batch" else power
-    return {0.0: "sum over", -1.0: "mean over"}.get(shifted, f"growing by the power {number(power)} of")
+    return {0.0: "sum over", -1.0: "mean over"}.get(shifted, f"growing by the power {number(shifted)} of")
+
+
+def _other_kind(power: float | None) -> str:
+    return {1.0: "multiplied by", -1.0: "divided by"}.get(
+        power or 0.0, f"multiplied by the power {number(power or 0.0)} of"
+    )
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -63,7 +70,10 @@ def _product(constant: float, powers: Mapping[str, float | None], sizes: Mapping
         if power:
             name = "pixels" if sizes["channels"] == 1 else "pixels and channels"
             factors[name], merged[name] = power, math.prod(sizes[axis] for axis in image)
-    words = {sign: [_factor(axis, merged[axis], abs(power), named) for axis, power in factors.items() if power * sign > 0] for sign in (1, -1)}
+    words = {
+        sign: [_factor(axis, merged[axis], abs(power), named) for axis, power in factors.items() if power * sign > 0]
+        for sign in (1, -1)
+    }
     above = words[1]
     if not above or abs(abs(constant) - 1.0) > 1e-4:
         above = [number(constant), *above]
@@ -156,8 +166,8 @@ def remedy(reconstruction: Part | None, kl: Part) -> str:
     """Return by what to multiply the terms of a loss to make it canonical, in words."""
     parts = [part for part in (reconstruction, kl) if part]
     if any(part.problem for part in parts):
-        return "replace the loss by the line below"
+        return "no factor does it: replace the term that has no weight above by that of the line below"
     factors = {part.name: 1.0 / part.weight for part in parts if not math.isclose(part.weight, 1.0, rel_tol=1e-3)}
     if not factors:
-        return "nothing: it is the canonical loss"
+        return "nothing to change: it is the canonical loss"
     return "multiply " + " and ".join(f"the {name} by {number(factor)}" for name, factor in factors.items())

@@ -32,37 +32,37 @@ def load(target: str) -> tuple[Callable[..., Any], set[str]]:
     """
     place, _, name = target.rpartition(":")
     if not place or not all(part.isidentifier() for part in name.split(".")):
-        raise UserError(f"{target}: give the loss with its file or module, as my_code.py:loss")
-    imported = _imports(_source(target, place))
+        raise UserError("give the loss with its file or module, as my_code.py:loss")
+    imported = _imports(_source(place))
     frameworks.load(imported)
     with frameworks.double_precision():
         try:
             found: Any = _module(place)
         except (Exception, SystemExit) as error:
-            raise UserError(f"{target}: {place} cannot be imported: {first_line(error)}") from error
+            raise UserError(f"{place} cannot be imported: {first_line(error)}") from error
         for part in name.split("."):
             if not hasattr(found, part):
-                raise UserError(f"{target}: there is no {part} in {place}; there are {_functions(found) or 'none'}")
+                raise UserError(f"there is no {part} in {place}; there are {_functions(found) or 'none'}")
             found = getattr(found, part)
         if isinstance(found, type):
             try:
                 found = found()
             except Exception as error:
                 raise UserError(
-                    f"{target}: is a class that cannot be built without arguments ({first_line(error)}); name a "
+                    f"{name} is a class that cannot be built without arguments ({first_line(error)}); name a "
                     "function, or an instance"
                 ) from error
     if not callable(found):
-        raise UserError(f"{target}: is a {type(found).__name__}, not a function")
+        raise UserError(f"{name} is of type {type(found).__name__}, not a function")
     return found, imported
 
 
-def _source(target: str, place: str) -> Path:
-    """Return the file of a target without running it."""
+def _source(place: str) -> Path:
+    """Return the file of a target's part before the colon, without running it."""
     if place.endswith(".py"):
         path = Path(place)
         if not path.is_file():
-            raise UserError(f"{target}: there is no file {place}")
+            raise UserError(f"there is no file {place}")
         return path
     try:
         spec = importlib.util.find_spec(place.partition(".")[0])
@@ -70,7 +70,7 @@ def _source(target: str, place: str) -> Path:
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        raise UserError(f"{target}: there is no module {place}, neither in this folder nor installed")
+        raise UserError(f"there is no module {place}, neither in this folder nor installed")
     return Path(spec.origin or "")
 
 

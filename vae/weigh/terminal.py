@@ -20,16 +20,21 @@ def show(target: str, report: Report) -> None:
         lines.add_row(part.name, part.words)
         if part.reduction:
             lines.add_row("", f"weight {weight_words(part.reduction)}: {reduction_words(part)}")
-        lines.add_row("", f"cosine {number(part.fit.cosine)} between its gradient and {_EXACT[part.name]}")
+        lines.add_row("", f"cosine {number(part.fit.cosine)} with the gradient of {_EXACT[part.name]}")
     lines.add_row("effective beta", _beta(report), style="bold")
     for note in report.notes:
         lines.add_row("note", note)
-    lines.add_row("to correct", remedy(report.reconstruction, report.kl))
+    lines.add_row("for beta 1", remedy(report.reconstruction, report.kl))
     console.print(lines)
-    console.print(f"canonical       loss = {report.canonical}")
+    console.print(f"canonical       loss = {report.canonical}{_scale_comment(report)}")
 
 
-_EXACT = {"reconstruction": "that of the nearest -log p(x|z)", "KL": "that of D[q||p]"}
+_EXACT = {"reconstruction": "the nearest -log p(x|z)", "KL": "D[q||p]"}
+
+
+def _scale_comment(report: Report) -> str:
+    likelihood = report.reconstruction.likelihood if report.reconstruction else None
+    return f"  # {likelihood.scale} = 1" if likelihood and likelihood.scale else ""
 
 
 def _beta(report: Report) -> str:
