@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.weigh.losses import numpy_losses
 from tests.weigh.weighing import weighed
 from vae.errors import UserError
+from vae.weigh import weigh
+from vae.weigh.point import Point, single_directions
 
 
 def numpy_loss(name: str, **options: Any) -> Any:
@@ -80,7 +83,7 @@ def test_a_term_that_is_no_multiple_of_the_kl_has_none(name: str, words: str) ->
         ("fitted_sigma", "proportional to 1/error^2:"),
         ("norm_per_example", "the nearest, Gaussian, squared error, leaves"),
         ("cubic_error", "of the squared gradient unexplained"),
-        ("swapped", "the images and the reconstruction the wrong way round"),
+        ("swapped", "images and reconstruction the wrong way round"),
         ("no_reconstruction", "does not depend on the reconstruction"),
     ],
 )
@@ -90,6 +93,22 @@ def test_a_term_that_is_no_likelihood_has_none(name: str, words: str) -> None:
     assert report.reconstruction.reduction is None
     assert words in report.reconstruction.problem
     assert report.kl.weight == pytest.approx(1.0, rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["product", "fitted_sigma"])
+def test_a_weight_that_changes_is_no_weight(name: str) -> None:
+    report = numpy_loss(name)
+    assert report.reconstruction.problem
+    assert report.reconstruction.reduction is None
+
+
+def test_minus_a_loss_has_the_same_report() -> None:
+    """The sign of the KL is judged against the reconstruction's, also of one that is no likelihood."""
+    for name in ("fitted_sigma", "wrong_sign", "canonical"):
+        loss = getattr(numpy_losses, name)
+        there, back = weigh(loss), weigh(lambda x, y, mu, log_var, loss=loss: -loss(x, y, mu, log_var))
+        assert [part.weight for part in back.parts] == [part.weight for part in there.parts]
+        assert back.notes[1:] == there.notes
 
 
 def test_the_gaussian_of_beta_1_has_the_sigma_of_the_loss() -> None:
@@ -106,8 +125,6 @@ def test_a_huber_loss_is_a_gaussian_for_small_errors_only() -> None:
 
 def test_the_cosine_is_that_of_the_analytic_gradients() -> None:
     """Compare with D[p||q]'s derivatives by mu and log_var, at the same 40 numbers of each."""
-    from vae.weigh.point import Point, single_directions
-
     report = numpy_loss("reverse")
     point = Point.drawn(6, (28, 28, 1), (16,))
     exact = {"mu": point.mu, "log_var": 0.5 * np.expm1(point.log_var)}

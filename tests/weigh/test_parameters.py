@@ -27,8 +27,11 @@ from vae.weigh.parameters import parameters_of, role_of
                 "output",
                 "y_pred",
                 "logits",
-            ]
-            + ["x_decoded_mean", "x_logit", "reconstruction_logits", "decoder_output"],
+                "x_decoded_mean",
+                "x_logit",
+                "reconstruction_logits",
+                "decoder_output",
+            ],
         ),
         ("mu", ["mu", "mean", "z_mean", "mu_z", "zMean", "latent_mean", "encoder_mean", "q_mu", "m"]),
         (

@@ -1,8 +1,8 @@
-"""A loss as a function of float64 arrays: the framework, the precision and the image shape with which it can be called."""
+"""A loss as a function of arrays: the framework, the precision and the shapes with which it can be called."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from vae.weigh.target import first_line
 
 TOTALS = ("loss", "total_loss", "total", "vae_loss", "elbo", "neg_elbo", "negative_elbo", "objective")
 IMAGE = (28, 28, 1)
-_TINY = 1e-6  # a distance at which float32 rounds visibly, and float64 does not
+_TINY = (1.0e-6, 1.7e-6, 2.3e-6)  # distances at which float32 rounds visibly, and float64 does not
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Call:
         parameters: how it is called.
         framework: whose tensors it gets.
         dtype: of these tensors.
-        output: which of several returned values is the loss: a key, an index, or "sum"; None for the total or the first.
+        output: which of several returned values is the loss: a key, an index, or "sum"; None for the one whose key is
+            in `TOTALS`, or else the first.
     """
 
     function: Callable[..., Any]
@@ -61,6 +62,10 @@ class Call:
             words += f"; the mean of what it returns, of shape {array.shape}"
         return array, words.removeprefix("; ")
 
+    def returns_several(self, point: Point) -> bool:
+        """Return True if the loss was chosen among several returned values."""
+        return self.value(point)[1].startswith("output")
+
     def words(self, point: Point) -> str:
         """Return how it is called and what of its result is measured."""
         names = ", ".join(name if name == role else f"{name} as {role}" for role, name in self.parameters.names.items())
@@ -69,14 +74,20 @@ class Call:
         return f"{self.framework.name}, {self.dtype}: {names}{constants}" + (f"; {chosen}" if chosen else "")
 
     def precision(self, point: Point) -> float:
-        """Return the relative rounding error of the loss: float64's, unless something in it computes in float32."""
-        values = [
-            self(Point(*(getattr(point, name) + distance for name in ("images", "reconstruction", "mu", "log_var"))))
-            for distance in (-_TINY, 0.0, _TINY)
-        ]
-        bend = abs(values[0] - 2.0 * values[1] + values[2]) / max(map(abs, values))
-        is_single = bend > 1e-9 or self.value(point)[0].dtype.itemsize < 8
+        """Return the relative rounding error of the loss: float64's, unless something in it computes in float32.
+
+        Where it does, the values at three points so near to each other do not lie on a line.
+        """
+        bends = []
+        for distance in _TINY:
+            values = [self(_shifted(point, shift)) for shift in (-distance, 0.0, distance)]
+            bends.append(abs(values[0] - 2.0 * values[1] + values[2]) / max(*map(abs, values), 1e-300))
+        is_single = max(bends) > 1e-9 or self.value(point)[0].dtype.itemsize < 8
         return float(np.finfo(np.float32 if is_single else np.float64).eps)
+
+
+def _shifted(point: Point, distance: float) -> Point:
+    return Point(*(getattr(point, field.name) + distance for field in fields(point)))
 
 
 def _choose(returned: Any, output: str | None) -> tuple[Any, str]:

@@ -6,12 +6,12 @@ from vae.weigh.fitting import Differences, Fit, Place
 from vae.weigh.formulas import EXACT, REVERSE, SPREAD_WORDS, SYMMETRIC, misread, terms_of
 from vae.weigh.parameters import SPREADS
 from vae.weigh.part import Part
-from vae.weigh.point import Array, Field, Point
+from vae.weigh.point import FAR_FROM_THE_PRIOR, NEAR_THE_PRIOR, Array, Field, Point
 
 DIRECTIONS, FEW = 10, 4  # along which the posterior's parameters are moved together
 SINGLE = 40  # how many of each are moved alone, for the cosine of a term that is no multiple of the KL
 POSTERIOR: tuple[Field, Field] = ("mu", "log_var")
-_ELSEWHERE = {"near the prior": (0.1, -0.1, 0.1), "far from the prior": (3.0, -4.0, -2.0)}  # as `with_posterior`
+_ELSEWHERE = {"near the prior": NEAR_THE_PRIOR, "far from the prior": FAR_FROM_THE_PRIOR}
 
 
 def kl_part(loss: Differences, point: Point, spread: str) -> Part:
@@ -77,12 +77,10 @@ def _mistake(place: Place, single: Place, spread: str) -> tuple[str, str]:
         if found.is_exact:
             return _terms(dict(zip(terms, found.weights, strict=True)), power)
     ratios = _ratios(single)
-    free = np.isclose(ratios, 0.0, atol=1e-4)
+    free = np.abs(ratios) < 1e-4 * np.abs(ratios).max()
     if free.any() and np.allclose(ratios[~free], np.median(ratios[~free]), rtol=1e-3):
-        return (
-            "the exact KL of some latent variables",
-            f"{free.sum()} of {free.size} derivatives are 0, as under free bits or a clip, and the others those of the KL",
-        )
+        zeros = f"{free.sum()} of {free.size} derivatives are 0, as under free bits or a clip"
+        return "the exact KL of some latent variables", f"{zeros}, and the others are those of the KL"
     left = 100 * single.fit(EXACT.values).misfit ** 2
     return "no KL that is known here", f"{left:.2g} % of its squared gradient is no multiple of the exact KL's"
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from vae.weigh.point import Array, Elementwise
-
-Accepts = str  # what the decoder has to return: "probabilities", "logits" or "means"
 
 
 @dataclass(frozen=True)
@@ -17,14 +16,14 @@ class Likelihood:
     Args:
         words: its name in the report.
         values: the term of (images, reconstruction); of a likelihood, -log p(x|z) up to a constant.
-        accepts: what the decoder has to return: "probabilities", "logits" or "means".
+        accepts: what the decoder has to return.
         scale: the name of a Gaussian's or Laplace's width, 1 in `values`; "" without one.
         mistake: what is wrong with it; "" for a likelihood.
     """
 
     words: str
     values: Elementwise
-    accepts: Accepts
+    accepts: Literal["probabilities", "logits", "means"]
     scale: str = ""
     mistake: str = ""
 
@@ -36,6 +35,8 @@ def _softplus(y: Array) -> Array:
 def _sigmoid(y: Array) -> Array:
     return 1.0 / (1.0 + np.exp(-y))
 
+
+_SWAPPED = "the cross-entropy gets images and reconstruction the wrong way round: it takes the images for the {}"
 
 LIKELIHOODS = (
     Likelihood(
@@ -53,15 +54,13 @@ LIKELIHOODS = (
         "cross-entropy with its arguments swapped",
         lambda x, y: -y * np.log(x) - (1.0 - y) * np.log1p(-x),
         "probabilities",
-        mistake="the cross-entropy gets the images and the reconstruction the wrong way round: the images are taken for "
-        "the probabilities, and its gradient does not vanish at y = x",
+        mistake=_SWAPPED.format("probabilities"),
     ),
     Likelihood(
         "cross-entropy of logits with its arguments swapped",
         lambda x, y: _softplus(x) - x * y,
         "logits",
-        mistake="the cross-entropy gets the images and the reconstruction the wrong way round: the images are taken for "
-        "the logits",
+        mistake=_SWAPPED.format("logits"),
     ),
 )
 

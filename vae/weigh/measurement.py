@@ -7,8 +7,6 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from vae.errors import UserError
 from vae.weigh import frameworks
 from vae.weigh.call import Call, find_call
@@ -21,7 +19,7 @@ from vae.weigh.point import Point, canonical
 from vae.weigh.reconstruction import reconstruction_part
 from vae.weigh.reduction import Sizes, measure
 from vae.weigh.report import Report
-from vae.weigh.sentences import constant_words, logits_words, notes
+from vae.weigh.sentences import constant_notes, notes
 
 FEW = 2  # directions along which arguments of another size are moved
 BATCH, LATENTS = 6, (16,)
@@ -60,29 +58,25 @@ def weigh(
     Raises:
         UserError: if the loss cannot be called, or two calls with the same arguments differ.
     """
-    call_parameters = parameters_of(loss, parameters, order, constants)
-    preferred = imports if imports is not None else _imports(loss)
+    called = parameters_of(loss, parameters, order, constants)
+    preferred = _imports(loss) if imports is None else imports
+
+    def report(shapes: Sequence[tuple[int, ...]] | None) -> Report:
+        return _report(*find_call(loss, called, preferred, shapes, tuple(latents), batch, output))
+
     with frameworks.double_precision():
-        shapes = None if shape is None else [tuple(shape)]
-        call, point = find_call(loss, call_parameters, preferred, shapes, tuple(latents), batch, output)
-        report = _measured(call, point)
-        if shape is None and _is_uneven(report):
-            flat = [(math.prod(point.images.shape[1:]),)]
-            call, point = find_call(loss, call_parameters, preferred, flat, tuple(latents), batch, output)
-            note = (
-                "images are taken as flat, because the loss treats height and width differently; --shape says otherwise"
-            )
-            report = _measured(call, point)
-            report = replace(report, notes=(*report.notes, note))
-    return report
+        found = report(None if shape is None else [tuple(shape)])
+        if shape is not None or not _is_uneven(found):
+            return found
+        found = report([(math.prod(found.sizes.shape),)])
+    note = "images are taken as flat, because the loss treats height and width differently; --shape says otherwise"
+    return replace(found, notes=(*found.notes, note))
 
 
 def _imports(loss: Callable[..., Any]) -> set[str]:
     """Return the modules to which the loss's own module refers."""
     values = vars(sys.modules[loss.__module__]).values() if loss.__module__ in sys.modules else ()
-    names = [
-        value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) for value in values
-    ]
+    names = (each.__name__ if isinstance(each, ModuleType) else getattr(each, "__module__", None) for each in values)
     return {str(name).partition(".")[0] for name in names}
 
 
@@ -91,53 +85,51 @@ def _is_uneven(report: Report) -> bool:
     return bool(reduction and reduction.powers.get("height") != reduction.powers.get("width"))
 
 
-def _measured(call: Call, point: Point) -> Report:
+def _report(call: Call, point: Point) -> Report:
     """Return the report on a loss at the sizes of a point."""
-    precision = call.precision(point)
-    _check_repeatable(call, point, precision)
-    loss, parts, grows = Differences(call, precision), [], False
-    if "reconstruction" in call.parameters.names:
-        parts.append(reconstruction_part(loss, point))
-        grows = not parts[0].problem and parts[0].weight < 0.0
-        if grows:
-            loss = Differences(lambda at: -call(at), precision)
-            parts = [reconstruction_part(loss, point)]
-    parts.append(kl_part(loss, point, call.parameters.spread))
-    shape = point.images.shape[1:]
-    channels_first = call.framework.channels_first if shape[0] == shape[-1] else shape[0] < shape[-1]
-    sizes = Sizes(len(point.mu), shape, point.mu.shape[1:], channels_first)
+    loss = Differences(call, call.precision(point))
+    _check_repeatable(loss, point)
+    parts, told = _parts(call, loss, point), []
+    if parts[0].name == "reconstruction" and parts[0].weight < 0.0:
+        told.append("it grows as the reconstruction improves, as an ELBO does: minus it was measured")
+        loss = Differences(lambda at: -call(at), loss.precision)
+        parts = _parts(call, loss, point)
+    sizes = _sizes(call, point)
     parts = _with_reductions(loss, parts, sizes)
-    *before, kl = parts
-    reconstruction = before[0] if before else None
-    told = notes(reconstruction, kl)
-    if grows:
-        told.insert(0, "it grows as the reconstruction improves, as an ELBO does: minus it was measured")
+    told += notes(parts)
     if not any(part.problem for part in parts):
         terms = sum(part.weight * canonical(part.formula, part.fields[0])(point) for part in parts)
-        told += constant_words(loss.loss(point) - terms, terms, kl)
-    if reconstruction:
-        told += logits_words(reconstruction, call.parameters.names["reconstruction"])
-    if (
-        call.output is None
-        and any(part.fit.weight == 0.0 for part in parts)
-        and call.value(point)[1].startswith("output")
-    ):
-        told.append("it returns several values: --output=NAME measures another of them, --output=sum their sum")
-    if precision > DOUBLE:
+        told += constant_notes(loss.loss(point) - terms, terms, parts[-1])
+    told += _notes_on_the_call(call, point, parts)
+    if loss.precision > DOUBLE:
         told.append("something in it computes in float32, so that only three digits are certain")
-    return Report(call.words(point), sizes, reconstruction, kl, tuple(told), _canonical(call, reconstruction))
+    likelihood = parts[0].likelihood
+    line = canonical_loss(call.framework.name, likelihood, call.parameters.names, call.parameters.spread)
+    return Report(call.words(point), sizes, parts, tuple(told), line)
 
 
-def _check_repeatable(call: Call, point: Point, precision: float) -> None:
-    first, second = call(point), call(point)
-    if abs(first - second) > 100.0 * precision * abs(first):
+def _check_repeatable(loss: Differences, point: Point) -> None:
+    first, second = loss.loss(point), loss.loss(point)
+    if abs(first - second) > 100.0 * loss.precision * abs(first):
         raise UserError(
             f"two calls with the same arguments return {first:.6g} and {second:.6g}: it draws random numbers, as for a "
             "sample or dropout; give it what it draws as an argument"
         )
 
 
-def _with_reductions(loss: Differences, parts: Sequence[Part], sizes: Sizes) -> list[Part]:
+def _parts(call: Call, loss: Differences, point: Point) -> tuple[Part, ...]:
+    """Return the KL, after the reconstruction if the loss has one."""
+    kl = kl_part(loss, point, call.parameters.spread)
+    return (reconstruction_part(loss, point), kl) if "reconstruction" in call.parameters.names else (kl,)
+
+
+def _sizes(call: Call, point: Point) -> Sizes:
+    shape = point.images.shape[1:]
+    channels_first = call.framework.channels_first if shape[0] == shape[-1] else shape[0] < shape[-1]
+    return Sizes(len(point.mu), shape, point.mu.shape[1:], channels_first)
+
+
+def _with_reductions(loss: Differences, parts: Sequence[Part], sizes: Sizes) -> tuple[Part, ...]:
     """Return the parts with the reductions of those that a weight describes."""
     described = [part for part in parts if not part.problem]
 
@@ -147,9 +139,16 @@ def _with_reductions(loss: Differences, parts: Sequence[Part], sizes: Sizes) -> 
         return {name: found.weight for name, found in fits.items() if found.is_exact}
 
     reductions = measure(weights, sizes)
-    return [replace(part, reduction=reductions.get(part.name)) for part in parts]
+    return tuple(replace(part, reduction=reductions.get(part.name)) for part in parts)
 
 
-def _canonical(call: Call, reconstruction: Part | None) -> str:
-    likelihood = reconstruction.likelihood if reconstruction else None
-    return canonical_loss(call.framework.name, likelihood, call.parameters.names, call.parameters.spread)
+def _notes_on_the_call(call: Call, point: Point, parts: Sequence[Part]) -> list[str]:
+    """Return sentences on parameters and outputs that may not be what they are taken for."""
+    found = []
+    likelihood, name = parts[0].likelihood, call.parameters.names.get("reconstruction", "")
+    if likelihood and likelihood.accepts != "logits" and "logit" in name.lower():
+        taken = f"{name} is taken for {likelihood.accepts}, not for logits"
+        found.append(f"{taken}: is a sigmoid, or from_logits=True, left out?")
+    if call.output is None and call.returns_several(point) and any(part.weight == 0.0 for part in parts):
+        found.append("it returns several values: --output=NAME measures another of them, --output=sum their sum")
+    return found

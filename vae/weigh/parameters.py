@@ -14,8 +14,8 @@ ROLES = ("images", "reconstruction", "mu", *SPREADS)
 
 #: Names of parameters by role, without underscores and without the words of `_NOISE`.
 _NAMES = {
-    "images": "x image images img imgs input inputs data target targets ytrue true xtrue original originals originalimage originalimages label labels"
-    " batch real gt groundtruth xin inputimage inputimages observation observations obs",
+    "images": "x image images img imgs input inputs data target targets ytrue true xtrue original originals label"
+    " labels originalimage originalimages batch real gt groundtruth xin inputimage inputimages observation observations obs",
     "reconstruction": "recon recons reconx xrecon reconstruction reconstructions reconstructed reconstructedx xhat hat"
     " decoded decodedx xdecoded xdecodedmean decodedmean output outputs out ypred pred preds prediction predictions y"
     " yhat logit logits xlogit xlogits logitsx reconlogits reconstructionlogits decoderlogits decoderoutput generated"
@@ -110,8 +110,8 @@ def parameters_of(
         else:
             listed = ", ".join(f"--{role.replace('_', '-')}" for role in ROLES)
             raise UserError(
-                f"parameter {each.name} is not recognised: say what it takes by one of {listed}, as --mu={each.name}, or "
-                f"give it a value, as {each.name}=1.0"
+                f"parameter {each.name} is not recognised: say what it takes by one of {listed}, as --mu={each.name}, "
+                f"or give it a value, as {each.name}=1.0"
             )
     by_role: dict[str, str] = {}
     for name, role in found.items():

@@ -13,6 +13,8 @@ Field = Literal["images", "reconstruction", "mu", "log_var"]
 Elementwise = Callable[[Array, Array], Array]
 
 LOW, HIGH = 0.2, 0.8  # images and reconstructions: values that are valid as probabilities, as logits and as pixels
+#: Other posteriors, as arguments of `Point.with_posterior`.
+NEAR_THE_PRIOR, FAR_FROM_THE_PRIOR = (0.1, -0.1, 0.1), (3.0, -4.0, -2.0)
 STENCIL = ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12))  # the first derivative up to an error of step^4
 
 
@@ -83,7 +85,7 @@ def random_directions(point: Point, fields: Sequence[Field], count: int) -> list
 
 
 def single_directions(point: Point, fields: Sequence[Field], count: int) -> list[Direction]:
-    """Return directions that move one number each: `count` of each argument, always the same, or all of a smaller one."""
+    """Return directions that move one number each: the same `count` of each argument at every call, or all of it."""
     directions: list[Direction] = []
     for name in fields:
         shape = getattr(point, name).shape

@@ -5,7 +5,7 @@ import math
 from vae.weigh.fitting import Differences, Fit
 from vae.weigh.formulas import LIKELIHOODS, Likelihood
 from vae.weigh.part import Part
-from vae.weigh.point import Field, Point
+from vae.weigh.point import NEAR_THE_PRIOR, Field, Point
 
 DIRECTIONS, FEW = 8, 3  # along which all pixels are moved
 SINGLE = 40  # how many pixels are moved alone, for the share that no likelihood explains
@@ -33,6 +33,10 @@ def reconstruction_part(loss: Differences, point: Point) -> Part:
     smaller = loss.at(point.with_errors(_SMALLER), RECONSTRUCTION, FEW).fit(likelihood.values)
     if not smaller.has_weight_of(best):
         return _part(likelihood, best, "no likelihood of a fixed width", _changing_weight(best, smaller))
+    near = loss.at(point.with_posterior(*NEAR_THE_PRIOR), RECONSTRUCTION, FEW).fit(likelihood.values)
+    if not near.has_weight_of(best):
+        changing = f"its weight depends on the posterior: {best.weight:.3g}, and {near.weight:.3g} near the prior"
+        return _part(likelihood, best, f"{likelihood.words}, times a function of the posterior", changing)
     if likelihood.accepts == "means" and not _holds_for_large_errors(loss, point, likelihood, best):
         return _part(likelihood, best, f"{likelihood.words}; not so for errors above 1, as in a Huber loss")
     return _part(likelihood, best, likelihood.words)

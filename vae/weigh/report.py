@@ -14,18 +14,26 @@ class Report:
     Args:
         called: how the loss was called, in words.
         sizes: of the arguments.
-        reconstruction: the reconstruction term; None for a loss without one.
-        kl: the KL term.
+        parts: the reconstruction, if the loss takes one, and the KL.
         notes: what else a reader should know: mistakes, and what was assumed.
         canonical: the line of code that is the canonical loss.
     """
 
     called: str
     sizes: Sizes
-    reconstruction: Part | None
-    kl: Part
+    parts: tuple[Part, ...]
     notes: tuple[str, ...]
     canonical: str
+
+    @property
+    def reconstruction(self) -> Part | None:
+        """The reconstruction term; None for a loss without one."""
+        return self.parts[0] if len(self.parts) == 2 else None
+
+    @property
+    def kl(self) -> Part:
+        """The KL term."""
+        return self.parts[-1]
 
     @property
     def effective_beta(self) -> float | None:

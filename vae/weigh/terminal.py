@@ -3,9 +3,9 @@
 from rich.console import Console
 from rich.table import Table
 
-from vae.weigh.part import Part
+from vae.weigh.reduction_words import beta_words, number, reduction_words, weight_words
 from vae.weigh.report import Report
-from vae.weigh.sentences import beta_words, number, reduction_words, remedy, weight_words
+from vae.weigh.sentences import remedy
 
 
 def show(target: str, report: Report) -> None:
@@ -16,7 +16,7 @@ def show(target: str, report: Report) -> None:
     console.print(f"{target}, {report.called}")
     console.print(f"measured on {images}mu {(sizes.batch, *sizes.latents)}; --shape, --latents and --batch change that")
     lines = Table.grid("", "", padding=(0, 2))
-    for part in filter(None, (report.reconstruction, report.kl)):
+    for part in report.parts:
         lines.add_row(part.name, part.words)
         if part.reduction:
             lines.add_row("", f"weight {weight_words(part.reduction)}: {reduction_words(part)}")
@@ -24,7 +24,7 @@ def show(target: str, report: Report) -> None:
     lines.add_row("effective beta", _beta(report), style="bold")
     for note in report.notes:
         lines.add_row("note", note)
-    lines.add_row("for beta 1", remedy(report.reconstruction, report.kl))
+    lines.add_row("for beta 1", remedy(report.parts))
     console.print(lines)
     console.print(f"canonical       loss = {report.canonical}{_scale_comment(report)}")
 

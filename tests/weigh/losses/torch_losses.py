@@ -15,7 +15,7 @@ def lightning_bolts(x_hat, x, mu, std, kl_coeff=0.1):
     return kl + recon_loss, {"recon_loss": recon_loss, "kl": kl}
 
 
-def pytorch_vae(recons, input, mu, log_var, kld_weight=0.00025):  # noqa: A002
+def pytorch_vae(recons, input, mu, log_var, kld_weight=0.00025):
     """PyTorch-VAE's vanilla VAE, with the weight that its configuration gives the KL."""
     recons_loss = F.mse_loss(recons, input)
     kld_loss = torch.mean(-0.5 * torch.sum(1 + log_var - mu**2 - log_var.exp(), dim=1), dim=0)
