@@ -72,6 +72,10 @@ def without_images(recon: Any, mu: Any, log_var: Any) -> None: ...
 def positional(x: Any, y: Any, mu: Any, log_var: Any, /) -> None: ...
 
 
+class Model:
+    def loss(self, x: Any, y: Any, mu: Any, log_var: Any) -> None: ...
+
+
 def twice(x: Any, image: Any, y: Any, mu: Any, log_var: Any) -> None: ...
 
 
@@ -91,6 +95,7 @@ def twice(x: Any, image: Any, y: Any, mu: Any, log_var: Any) -> None: ...
             {"told": {"log_var": "log_var"}, "constants": {"sigma": 0.1}},
             {"images": "x", "reconstruction": "y", "mu": "mu", "log_var": "log_var"},
         ),
+        (Model().loss, {}, {"images": "x", "reconstruction": "y", "mu": "mu", "log_var": "log_var"}),
         (unnamed, {"order": ("mu", "std")}, {"mu": "mu", "std": "std"}),
     ],
 )
@@ -104,6 +109,7 @@ def test_each_role_has_its_parameter(
     ("function", "options", "message"),
     [
         (odd, {}, "parameter a is not recognised: say what it takes by one of --images"),
+        (Model.loss, {}, "it is a method: make an instance in the file and name that"),
         (unnamed, {}, r"parameters \*args: the posterior is missing; .* --order=images,reconstruction,mu,log_var"),
         (two_widths, {}, "log_var and sigma both look like the posterior's width: name one, as --log-var=log_var"),
         (two_widths, {"told": {"log_var": "log_var"}}, "parameter sigma is not recognised: .* or give it a value"),

@@ -15,7 +15,8 @@ ROLES = ("images", "reconstruction", "mu", *SPREADS)
 #: Names of parameters by role, without underscores and without the words of `_NOISE`.
 _NAMES = {
     "images": "x image images img imgs input inputs data target targets ytrue true xtrue original originals label"
-    " labels originalimage originalimages batch real gt groundtruth xin inputimage inputimages observation observations obs",
+    " labels batch real gt groundtruth xin inputimage inputimages originalimage originalimages observation"
+    " observations obs",
     "reconstruction": "recon recons reconx xrecon reconstruction reconstructions reconstructed reconstructedx xhat hat"
     " decoded decodedx xdecoded xdecodedmean decodedmean output outputs out ypred pred preds prediction predictions y"
     " yhat logit logits xlogit xlogits logitsx reconlogits reconstructionlogits decoderlogits decoderoutput generated"
@@ -100,19 +101,11 @@ def parameters_of(
         raise UserError(f"it has no parameter {unknown[0]}; its parameters are {', '.join(names) or '*args'}")
     if any(each.kind is each.POSITIONAL_ONLY for each in parameters):
         raise UserError(f"its parameters have no names that a call could use: give --order={_EXAMPLE}")
+    required = [each.name for each in parameters if each.name in names and each.default is each.empty]
     found = {name: role for role, name in told.items()}
-    for each in parameters:
-        if each.name in found or each.name in constants or each.name not in names or each.default is not each.empty:
-            continue
-        role = role_of(each.name)
-        if role is not None and not (role in told or (role in SPREADS and set(told) & set(SPREADS))):
-            found[each.name] = role
-        else:
-            listed = ", ".join(f"--{role.replace('_', '-')}" for role in ROLES)
-            raise UserError(
-                f"parameter {each.name} is not recognised: say what it takes by one of {listed}, as --mu={each.name}, "
-                f"or give it a value, as {each.name}=1.0"
-            )
+    for name in required:
+        if name not in found and name not in constants:
+            found[name] = _recognised(name, told)
     by_role: dict[str, str] = {}
     for name, role in found.items():
         if role in by_role:
@@ -123,6 +116,20 @@ def parameters_of(
         by_role[role] = name
     _check_roles(by_role, f"parameters {', '.join(names) or '*args'}")
     return Parameters(by_role, constants)
+
+
+def _recognised(name: str, told: Mapping[str, str]) -> str:
+    """Return the role that the name of a parameter suggests, unless the user gave that role to another."""
+    if name == "self":
+        raise UserError("it is a method: make an instance in the file and name that, as my_code.py:model.loss")
+    role = role_of(name)
+    if role is None or role in told or (role in SPREADS and any(other in SPREADS for other in told)):
+        listed = ", ".join(f"--{role.replace('_', '-')}" for role in ROLES)
+        raise UserError(
+            f"parameter {name} is not recognised: say what it takes by one of {listed}, as --mu={name}, or give it a "
+            f"value, as {name}=1.0"
+        )
+    return role
 
 
 _EXAMPLE = "images,reconstruction,mu,log_var"
