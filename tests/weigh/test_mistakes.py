@@ -158,6 +158,12 @@ def test_another_output_is_measured_when_named() -> None:
         numpy_loss("canonical", output="loss")
 
 
+def test_float32_inside_a_float64_loss_is_noticed() -> None:
+    report = numpy_loss("single_inside")
+    assert report.effective_beta == pytest.approx(1.0, rel=1e-3)
+    assert report.notes == ("something in it computes in float32, so that only three digits are certain",)
+
+
 def test_latents_may_have_several_axes() -> None:
     report = numpy_loss("spatial", latents=(4, 7, 7))
     assert report.effective_beta == pytest.approx(1e-6 * 784 / 2, rel=1e-6)
@@ -168,6 +174,7 @@ def test_latents_may_have_several_axes() -> None:
     ("name", "words"),
     [
         ("random", "it draws random numbers"),
+        ("slightly_random", "it draws random numbers"),
         (
             "unstable",
             "cannot be called: it returns nan for images and reconstructions in [0.2, 0.8] (tried NumPy float64",

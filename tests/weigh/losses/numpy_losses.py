@@ -184,6 +184,14 @@ def random(x, y, mu, log_var):
     return canonical(x, y, mu + np.random.normal(size=mu.shape), log_var)  # noqa: NPY002
 
 
+def single_inside(x, y, mu, log_var):
+    return np.float64(canonical(*(each.astype(np.float32) for each in (x, y, mu, log_var))))
+
+
+def slightly_random(x, y, mu, log_var):
+    return canonical(x, y, mu, log_var) + 1e-6 * np.random.normal()  # noqa: NPY002
+
+
 def unstable(x, y, mu, log_var):
     return canonical(x, y - 1, mu, log_var)
 
