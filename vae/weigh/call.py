@@ -95,8 +95,8 @@ def _choose(returned: Any, output: str | None) -> tuple[Any, str]:
     if isinstance(returned, Mapping):
         named = {str(key): value for key, value in returned.items()}
     elif isinstance(returned, tuple | list):
-        fields = getattr(returned, "_fields", range(len(returned)))
-        named = {str(key): value for key, value in zip(fields, returned, strict=True)}
+        keys = getattr(returned, "_fields", range(len(returned)))
+        named = {str(key): value for key, value in zip(keys, returned, strict=True)}
     else:
         if output is not None:
             raise UserError(f"--output={output}: it returns one value")

@@ -135,7 +135,7 @@ def _with_reductions(loss: Differences, parts: Sequence[Part], sizes: Sizes) -> 
     described = [part for part in parts if not part.problem]
 
     def weights(at: Sizes) -> dict[str, float]:
-        point = at.point()
+        point = Point.drawn(at.batch, at.shape, at.latents)
         fits = {part.name: loss.at(point, part.fields, FEW).fit(part.formula) for part in described}
         return {name: found.weight for name, found in fits.items() if found.is_exact}
 

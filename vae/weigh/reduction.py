@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from vae.weigh.point import Point
-
 _WHOLE = 0.02  # how far from a whole number the power of a size may be
 
 
@@ -58,10 +56,6 @@ class Sizes:
             tuple(sizes[name] for name in self.latent_axes),
             self.channels_first,
         )
-
-    def point(self) -> Point:
-        """Return arguments of these sizes."""
-        return Point.drawn(self.batch, self.shape, self.latents)
 
 
 @dataclass(frozen=True)
