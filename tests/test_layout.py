@@ -16,7 +16,7 @@ PACKAGE = REPOSITORY / "vae"
 FLOORS = [
     {"errors", ""},
     {"options", "compat"},
-    {"runs", "random", "saving"},
+    {"runs", "random", "saving", "weigh"},
     {"diagnosis", "schedules"},
     {"latents", "likelihoods", "data"},
     {"kl"},
@@ -104,6 +104,7 @@ LIGHT = [
     ("import vae.compare.__main__", ["tensorflow", "keras"]),
     ("import vae.kl.check", ["tensorflow", "keras"]),
     ("import vae.conformance", ["tensorflow", "keras"]),
+    ("import vae.weigh.__main__", ["tensorflow", "keras", "torch", "jax", "pandas"]),
     ("import vae.runs", ["tensorflow", "keras", "numpy", "pandas"]),
     ("import vae.training.options", ["tensorflow", "keras", "numpy"]),
     ("import vae.options", ["tensorflow", "keras", "numpy", "hydra"]),
