@@ -135,7 +135,7 @@ number = 3
         ),
         (["my_code.py:loss", "--shape=28,a"], "argument --shape: 'a' is not a size: give whole numbers above 0, as"),
         (["my_code.py:loss", "--batch=0"], "argument --batch: '0' is not a size"),
-        (["my_code.py:loss", "beta"], "beta: give a further argument of the loss as NAME=VALUE"),
+        (["my_code.py:loss", "beta"], "beta: give an argument of the loss as NAME=VALUE"),
         (["my_code.py:loss", "beta=1"], "it has no parameter beta; its parameters are x, y, mu, log_var"),
         (["my_code.py:loss", "--mu=mean"], "it has no parameter mean; its parameters are x, y, mu, log_var"),
         (["my_code.py:loss", "--nonsense"], "unrecognized arguments: --nonsense; --help shows the usage"),

@@ -28,25 +28,23 @@ or each check as a test of its own::
 An approximation may fail on purpose, as `vae.kl.Backend` does because Keras clips: the failures are its cost.
 """
 
-import argparse
-import ast
 import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from vae.compat import load_tensorflow
 from vae.errors import UserError
+from vae.parsing import Parser, named_value
 
 if TYPE_CHECKING:
     from vae.conformance.suite import CheckResult
     from vae.kl.base import KLRegularizer
 
-_YAML_WORDS = {"true": True, "false": False, "null": None}
 _OUTCOMES = {True: "pass", False: "FAIL", None: "skipped"}
 
 
@@ -83,12 +81,12 @@ def describe_failure(result: "CheckResult") -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command: print the results of all checks, and return the exit status."""
-    parser = _Parser("python -m vae.kl.check", description="Compare a KL regularizer with the contract.")
+    parser = Parser("python -m vae.kl.check", description="Compare a KL regularizer with the contract.")
     parser.add_argument("target", metavar="MODULE.CLASS", help="a subclass of vae.kl.KLRegularizer, as vae.kl.Analytic")
     parser.add_argument("arguments", metavar="NAME=VALUE", nargs="*", default=[], help="an argument of its constructor")
     try:
         given = parser.parse_args(arguments)
-        regularizer = _build(given.target, dict(_argument(text) for text in given.arguments))
+        regularizer = _build(given.target, dict(named_value(text, "the constructor") for text in given.arguments))
         with Console().status("checking"):
             results = run_checks(regularizer)
     except UserError as error:
@@ -96,23 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     _show(given.target, results)
     return int(any(result.passed is False for result in results))
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise a UserError instead of printing the usage and exiting."""
-        raise UserError(f"{message}; --help shows the usage")
-
-
-def _argument(text: str) -> tuple[str, Any]:
-    """Return name and value of `name=value`: a Python literal, one of YAML's true, false and null, or a string."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise UserError(f"{text}: give an argument of the constructor as NAME=VALUE")
-    try:
-        return name, _YAML_WORDS[value] if value in _YAML_WORDS else ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
 
 
 def _build(target: str, arguments: dict[str, Any]) -> "KLRegularizer":

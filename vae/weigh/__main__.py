@@ -1,12 +1,11 @@
 """What a VAE loss weighs: python -m vae.weigh my_code.py:loss."""
 
 import argparse
-import ast
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from vae.errors import UserError
+from vae.parsing import Parser, named_value
 from vae.weigh.measurement import BATCH, LATENTS, weigh
 from vae.weigh.parameters import ROLES
 from vae.weigh.target import load
@@ -31,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = _parser().parse_intermixed_args(arguments)
-        constants = dict(_argument(text) for text in options.arguments)
+        constants = dict(named_value(text, "the loss") for text in options.arguments)
     except UserError as error:
         return _refuse(str(error))
     try:
@@ -58,14 +57,8 @@ def _refuse(message: str) -> int:
     return 1
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise a UserError instead of printing the usage and exiting."""
-        raise UserError(f"{message}; --help shows the usage")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         "python -m vae.weigh",
         description="Measure what a VAE loss in NumPy, PyTorch, TensorFlow, JAX or Keras weighs. The file is imported.",
     )
@@ -99,17 +92,6 @@ def _size(text: str) -> int:
     if not text.strip().isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size: give whole numbers above 0, as 28,28,1")
     return int(text)
-
-
-def _argument(text: str) -> tuple[str, Any]:
-    """Return name and value of `name=value`: a Python literal or a string."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise UserError(f"{text}: give a further argument of the loss as NAME=VALUE")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
 
 
 if __name__ == "__main__":
