@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY, Outcome, inherited_environment
-from vae.conformance.command import _argument, main
+from vae.conformance.command import main
 
 
 def command(folder: Path, *arguments: str) -> Outcome:
@@ -101,11 +101,3 @@ def test_bad_input_is_one_line(
     assert shown.err.startswith("vae.kl.check: ")
     assert shown.err.endswith(f"{message}\n")
     assert shown.err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("true", True), ("null", None), ("8", 8), ("1e-3", 1e-3), ("reverse", "reverse"), ("[1, 2]", [1, 2]), ("", "")],
-)
-def test_an_argument_is_what_it_looks_like(text: str, value: object) -> None:
-    assert _argument(f"name={text}") == ("name", value)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import REPOSITORY, Outcome, inherited_environment
 from tests.weigh.weighing import LOSSES
-from vae.weigh.__main__ import _argument, main
+from vae.weigh.__main__ import main
 
 SECONDS = 10.0  # of processor time, which other work on the machine does not lengthen
 
@@ -168,8 +168,3 @@ def test_a_file_hides_no_module_of_its_name(tmp_path: Path, monkeypatch: pytest.
     before = sys.modules["random"]
     assert main([f"{tmp_path / 'random.py'}:loss"]) == 0
     assert sys.modules["random"] is before
-
-
-@pytest.mark.parametrize(("text", "value"), [("8", 8), ("1e-3", 1e-3), ("sum", "sum"), ("(1, 2)", (1, 2)), ("", "")])
-def test_an_argument_is_what_it_looks_like(text: str, value: object) -> None:
-    assert _argument(f"name={text}") == ("name", value)
