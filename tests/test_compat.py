@@ -31,6 +31,7 @@ def run_program(program: str, **environment: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.thorough
 def test_tensorflow_is_loaded_without_its_messages() -> None:
     ended = run_program("from vae.compat import load_tensorflow; load_tensorflow(); import tensorflow; print('loaded')")
     assert ended.stdout.split()[-1] == "loaded"

@@ -61,6 +61,7 @@ def test_the_stream_numbers_are_fixed() -> None:
         "AUDIT_POSTERIOR": 10,
         "AUDIT_REGULARIZER": 11,
         "PROBE": 12,
+        "AUDIT_REFERENCE": 13,
     }
     assert key(7, Stream.ORDER, 11).value.numpy().tolist() == FIXED
 

@@ -49,6 +49,7 @@ def test_the_training_elbo_is_that_of_true_draws(
         assert abs(minimized.mean() - exact) > 5.0 * error
 
 
+@pytest.mark.thorough
 def test_the_extra_pass_changes_no_training(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
     """Gradients are those of the loss alone."""
 

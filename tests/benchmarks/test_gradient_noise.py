@@ -25,6 +25,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     return gradient_noise
 
 
+@pytest.mark.thorough
 def test_the_gradient_of_the_loss_is_that_of_training(
     benchmark: Any, make_vae: Callable[..., VAE], images: NDArray[np.float32]
 ) -> None:
@@ -44,6 +45,7 @@ def test_the_gradient_of_the_loss_is_that_of_training(
         assert np.array_equal(ours[: encoder.shape[0]], encoder)
 
 
+@pytest.mark.thorough
 def test_the_noise_at_the_encoder_s_output(
     benchmark: Any, make_vae: Callable[..., VAE], images: NDArray[np.float32]
 ) -> None:

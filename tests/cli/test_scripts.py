@@ -80,7 +80,8 @@ class TestTrain:
         names = ("analytic", "backend", "histogram", "keras_loss", "monte_carlo", "raw", "trained")
         audit = {f"regularizer_audit/{quantity}/{name}" for quantity in quantities for name in names}
         units = {f"units/{quantity}/{number:02}" for quantity in ("kl_per_latent", "active") for number in range(16)}
-        single = {"units/active_units", "regularizer_audit/gradient_ratio"}
+        of_the_term = ("gradient_ratio", "local_weight", "residual_share")
+        single = {"units/active_units", *(f"regularizer_audit/{name}" for name in of_the_term)}
         assert set(validation) == logged | audit | units | single
         rows = history_of(trained_run)
         for scalars, split in ((train, "train"), (validation, "validation")):
@@ -138,7 +139,9 @@ class TestTrain:
         tags = scalars_of(trained_run / "tensorboard" / "validation")
         shown = [[tag for tag in tags if re.search(chart.multiline.tag[0], tag)] for chart in charts]
         assert shown[:3] == [["canonical/elbo"], ["canonical/reconstruction"], ["canonical/kl"]]
-        for overlaid in shown[3:]:
+        of_the_term = [["regularizer_audit/local_weight"], ["regularizer_audit/residual_share"]]
+        assert [tags for tags in shown if tags in of_the_term] == of_the_term
+        for overlaid in (tags for tags in shown[3:] if tags not in of_the_term):
             names = {tag.rpartition("/")[2] for tag in overlaid}
             assert names >= {"analytic", "backend", "keras_loss", "monte_carlo", "raw", "trained"}
 

@@ -56,6 +56,7 @@ def test_a_run_is_built_from_the_classes(run: Path) -> None:
     assert float(history_of(run)[-1]["train/beta"]) == 0.5
 
 
+@pytest.mark.thorough
 def test_it_resumes_and_is_measured_only_if_the_module_is_trusted(run: Path, tmp_path: Path) -> None:
     for script, option in (("train.py", "resume"), ("evaluate.py", "run")):
         refused = run_here(script, f"{option}={run}", cwd=tmp_path)
@@ -116,6 +117,7 @@ def test_options_of_ours_do_not_bind_a_user_s_class(tmp_path: Path) -> None:
     assert (model.kl.alpha, model.kl.form) == (1, "cubic")
 
 
+@pytest.mark.thorough
 def test_a_schedule_may_stand_in_place_of_a_learning_rate(tmp_path: Path) -> None:
     directory = tmp_path / "run"
     schedule = "{_target_:vae.schedules.Linear,start:0.01,end:0.0,length:2,unit:epochs}"

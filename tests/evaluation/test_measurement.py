@@ -33,6 +33,7 @@ def test_more_samples_give_a_tighter_bound(make_vae: MakeVAE, images: NDArray[np
     assert one["nll"] == pytest.approx(-one["elbo"], abs=1.0)
 
 
+@pytest.mark.thorough
 def test_the_quantities_are_those_of_keras_evaluate(make_vae: MakeVAE, images: NDArray[np.float32]) -> None:
     vae = make_vae(seed=3)
     vae.fit(images, epochs=2, verbose=0)
@@ -60,8 +61,8 @@ TWO_PIXELS = (np.indices((5, 5)).reshape(2, 25).T / 4).astype(np.float32).reshap
     ("likelihood", "kind", "lowest", "highest"),
     [
         (DiscretizedLogisticLikelihood(5, 0.1), "probability", 0.99, 1.01),
-        (DequantizedGaussianLikelihood(5, 0.15), "probability", 0.2, 1.0),
-        (GaussianLikelihood(0.02), "density", 5.0, np.inf),
+        pytest.param(DequantizedGaussianLikelihood(5, 0.15), "probability", 0.2, 1.0, marks=pytest.mark.thorough),
+        pytest.param(GaussianLikelihood(0.02), "density", 5.0, np.inf, marks=pytest.mark.thorough),
     ],
     ids=lambda case: type(case).__name__,
 )
@@ -82,6 +83,7 @@ def test_only_a_code_satisfies_kraft(
     assert lowest < np.exp(-nll).sum() < highest
 
 
+@pytest.mark.thorough
 def test_one_grey_image_makes_the_whole_nll_a_cross_entropy(make_vae: MakeVAE, images: NDArray[np.float32]) -> None:
     """Whichever batch it is in."""
     grey = images.copy()

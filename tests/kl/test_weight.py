@@ -65,6 +65,7 @@ def test_an_estimate_is_judged_by_its_expectation() -> None:
     assert float(many.residual) < 4.0 * float(many.residual_error) < 0.02
 
 
+@pytest.mark.thorough
 def test_the_standard_errors_are_those_of_repetitions() -> None:
     _, _, posterior = posteriors()
     prior = GaussianLatent(3).prior()

@@ -96,8 +96,8 @@ def test_monte_carlo_meets_the_mixture(mixture: GaussianMixture, direction: str,
     assert abs(values.mean() - integrated(mixture, direction)) < 4 * values.std() / np.sqrt(rows)
 
 
-@pytest.mark.parametrize("direction", ["reverse", "symmetric"])
-@pytest.mark.parametrize("prior", [MixturePrior, VampPrior])
+@pytest.mark.parametrize("direction", ["reverse", pytest.param("symmetric", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("prior", [MixturePrior, pytest.param(VampPrior, marks=pytest.mark.thorough)])
 def test_the_reverse_direction_is_evaluated(
     prior: type[MixturePrior | VampPrior], direction: str, make_vae: MakeVAE, images: Images
 ) -> None:
@@ -109,6 +109,7 @@ def test_the_reverse_direction_is_evaluated(
     vae.fit(images, batch_size=25, validation_data=(images,), verbose=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("prior", [MixturePrior(3), VampPrior(5)], ids=lambda prior: type(prior).__name__)
 def test_a_learned_prior_is_trained_saved_and_measured(
     prior: Prior, make_vae: MakeVAE, images: Images, tmp_path_factory: pytest.TempPathFactory

@@ -61,14 +61,9 @@ def fitted_by_keras(
     return means
 
 
-@pytest.mark.parametrize("engine", ["compiled", pytest.param("keras", marks=pytest.mark.thorough)])
-@pytest.mark.parametrize(
-    "kl",
-    [
-        pytest.param(None, id="analytic"),
-        pytest.param(KerasLoss("symmetric", calibrate=True), id="keras_loss", marks=pytest.mark.thorough),
-    ],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("kl", [None, KerasLoss("symmetric", calibrate=True)], ids=["analytic", "keras_loss"])
 def test_a_hundred_steps_equal_keras_s_to_rounding(kl: Any, engine: str, make_vae: MakeVAE, tmp_path: Path) -> None:
     """Five steps an epoch, the last on a smaller batch; twenty epochs."""
     ours, stock = make_vae(kl), make_vae(kl)
@@ -82,7 +77,8 @@ def test_a_hundred_steps_equal_keras_s_to_rounding(kl: Any, engine: str, make_va
         assert np.allclose(left, right, atol=2e-4)  # Adam divides tiny gradients by their own size
 
 
-@pytest.mark.parametrize("engine", ["compiled", pytest.param("keras", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
 def test_weights_of_examples_reach_every_quantity(engine: str, make_vae: MakeVAE, tmp_path: Path) -> None:
     """Held against Keras's own `sample_weight`; some weights are 0, and batches differ in their sums."""
     weights = np.random.default_rng(5).uniform(0, 2, 90).astype(np.float32) * (np.arange(90) % 3 > 0)

@@ -121,7 +121,7 @@ def charts() -> layout_pb2.Layout:
         if quantity.group == "canonical":
             category, title, tag = "canonical", quantity.title, f"^{QuantityName(VALIDATION, name).tag}$"
         else:
-            category, title, tag = "audit", quantity.meaning, f"^{QuantityName(AUDIT, name).tag}/"
+            category, title, tag = "audit", quantity.meaning, f"^{QuantityName(AUDIT, name).tag}(/|$)"
         unit = ", nats" if quantity.in_nats else ""
         content = layout_pb2.MultilineChartContent(tag=[tag])
         charts_of[category].append(layout_pb2.Chart(title=f"{title}{unit}", multiline=content))
