@@ -89,8 +89,8 @@ def _hardly_weighed(run: Measurements) -> str | None:
     if not 0.0 < run.scale < HARDLY_WEIGHED - ERRORS * run.scale_error:
         return None
     return (
-        f"The weight of the KL was {run.scale * run.beta:.3g} instead of {run.beta:.3g}: the regularizer's gradient is "
-        f"{run.scale:.3g} times as long as the exact KL's, which reached {run.kl:.1f} nats. "
+        f"The weight of the KL was {run.scale * run.beta:.3g} instead of {run.beta:.3g}: the regularizer pulls "
+        f"{run.scale:.3g} times as strongly as the exact KL, which reached {run.kl:.1f} nats. "
         "Try kl.calibrate=true if you use kl=keras_loss; otherwise kl=analytic."
     )
 
