@@ -102,7 +102,7 @@ HELD_OUT = {
     "reverse grey": _healthy(f"kl=backend kl.direction=reverse {_GREY} likelihood.scale=learned seed=1"),
     "symmetric 50 latents": _healthy("kl=keras_loss_calibrated kl.direction=symmetric latent.size=50 seed=1"),
     "categorical backend": _healthy("latent=categorical kl=backend latent.size=50 seed=1"),
-    "bernoulli monte_carlo": _healthy("latent=bernoulli kl=monte_carlo seed=1"),
+    "bernoulli unreduced": _healthy("latent=bernoulli kl=keras_loss kl.reduction=none seed=1"),
     "mixture 2 latents": _healthy("prior=mixture kl=monte_carlo latent.size=2 seed=1"),
     "vamp 50 latents": _healthy("prior=vamp kl=monte_carlo latent.size=50 seed=1"),
     "against collapse": _healthy("experiment=against_collapse seed=1"),

@@ -18,7 +18,7 @@ GREY = ["likelihood=gaussian", "data.binarization=none"]
 PROVOKED = {
     "collapsed_by_weight": (
         ["experiment=recipe/old_keras_blog", "data=digits", "data.binarization=none", "trainer.epochs=8"],
-        ["an effective beta of 392", "from beta.value", "beta.value=1"],
+        ["an effective beta of 392", "(beta.value)", "beta.value=1"],
         set(),
     ),
     "never_warmed_up": (
@@ -180,8 +180,8 @@ def test_the_cause_of_a_collapse_is_named() -> None:
         }
         return format_findings(diagnose(summary, {}))
 
-    assert "from beta.value; the ELBO's is 1. Try beta.value=1, or beta=linear" in words(128.0)
-    assert "from the regularizer, at beta 1; the ELBO's is 1. Try kl=analytic beta.value=1" in words(1.0)
+    assert "128 (beta.value); the ELBO's is 1. Try beta.value=1, or beta=linear" in words(128.0)
+    assert "128 (beta 1 times 128 of the regularizer); the ELBO's is 1. Try kl=analytic beta.value=1" in words(1.0)
 
 
 @pytest.mark.parametrize(("length", "found"), [(0.71, []), (0.69, ["hardly_weighed"])])

@@ -63,11 +63,13 @@ def _collapsed_by_weight(run: Measurements) -> str | None:
     if not _is_collapsed(run) or run.weight <= 1.0 + WEIGHT_TOLERANCE:
         return None
     is_scaled = abs(run.weight - run.beta) > WEIGHT_TOLERANCE * run.beta
-    cause = f"the regularizer, at beta {run.beta:.4g}" if is_scaled else "beta.value"
-    remedy = "kl=analytic beta.value=1" if is_scaled else "beta.value=1, or beta=linear"
+    cause, remedy = "beta.value", "beta.value=1, or beta=linear"
+    if is_scaled:
+        cause = f"beta {run.beta:.4g} times {run.weight / run.beta:.4g} of the regularizer"
+        remedy = "kl=analytic beta.value=1"
     return (
-        f"Posterior collapse: the KL is {run.kl:.3g} nats at {_weight_in_words(run)}, from {cause}; "
-        f"the ELBO's is 1. Try {remedy}."
+        f"Posterior collapse: the KL is {run.kl:.3g} nats at {_weight_in_words(run)} ({cause}); the ELBO's is 1. "
+        f"Try {remedy}."
     )
 
 
@@ -76,7 +78,7 @@ def _collapsed_by_itself(run: Measurements) -> str | None:
         return None
     return (
         f"Posterior collapse: the KL is {run.kl:.3g} nats at {_weight_in_words(run)}, not more than the ELBO's, so "
-        "the weight is not the cause: the decoder ignores z. Try objective.free_bits=0.1 or beta=linear; with "
+        "beta is not too large: the decoder ignores z. Try objective.free_bits=0.1 or beta=linear; with "
         "likelihood=gaussian, a smaller likelihood.scale or 'learned'."
     )
 
@@ -88,8 +90,9 @@ def _hardly_weighed(run: Measurements) -> str | None:
         return _hardly_pulls(run)
     if not 0.0 < run.scale < HARDLY_WEIGHED - ERRORS * run.scale_error:
         return None
+    weight = run.scale * run.beta * (run.audit("gradient_cosine") if run.is_exact else 1.0)
     return (
-        f"The weight of the KL was {run.scale * run.beta:.3g} instead of {run.beta:.3g}: the regularizer pulls "
+        f"The weight of the KL was {weight:.3g} instead of {run.beta:.3g}: the regularizer pulls "
         f"{run.scale:.3g} times as strongly as the exact KL, which reached {run.kl:.1f} nats. "
         "Try kl.calibrate=true if you use kl=keras_loss; otherwise kl=analytic."
     )
