@@ -63,6 +63,7 @@ TUNING = {
     "backend beta 50, 600 latents": _planted("kl=backend beta.value=50 latent.size=600", "collapsed_by_weight"),
     "keras_loss sum": _planted("kl=keras_loss kl.reduction=sum", "collapsed_by_weight"),
     "categorical beta 50": _planted("latent=categorical beta.value=50", "collapsed_by_weight"),
+    "mixture beta 50": _planted("prior=mixture kl=monte_carlo beta.value=50", "collapsed_by_weight", epochs=40),
     "scale 5": _planted(f"{_GREY} likelihood.scale=5", "collapsed_by_itself"),
     "scale 5, 600 latents": _planted(f"{_GREY} likelihood.scale=5 latent.size=600", "collapsed_by_itself"),
     "monte_carlo scale 5": _planted(f"{_GREY} likelihood.scale=5 kl=monte_carlo", "collapsed_by_itself"),
@@ -147,4 +148,11 @@ HELD_OUT = {
     "raw reverse": _planted("kl=raw kl.direction=reverse seed=1", "blind", _RAW),
     "raw softmax, 50 latents": _planted("kl=raw kl.form=softmax latent.size=50 seed=1", "misdirected", _RAW),
     "raw log_var, 2 latents": _planted("kl=raw kl.form=log_var latent.size=2 seed=1", "blind", _RAW),
+    "keras_loss mean_with_sample_weight": _planted(
+        "kl=keras_loss kl.reduction=mean_with_sample_weight latent.size=2 seed=2", "hardly_weighed"
+    ),
+    "raw, seed 2": _planted("kl=raw seed=2", "blind negative", _RAW, epochs=20),
+    "raw 192 latents": _planted("kl=raw latent.size=192 seed=2", "blind negative", _RAW, epochs=20),
+    "raw softmax, seed 2": _planted("kl=raw kl.form=softmax seed=2", "misdirected", _RAW),
+    "raw softmax, 192 latents": _planted("kl=raw kl.form=softmax latent.size=192 seed=2", "misdirected", _RAW),
 }
