@@ -88,7 +88,8 @@ def memory_of_a_run(setting: Setting, directory: Path) -> Memory:
         training.RunRecord(run, seed=0, kl="analytic") as record,
         training.Checkpoints(record, (), options.steps_per_epoch(source.size("train")), training.Progress()) as saver,
     ):
-        recording = training.recording_callbacks(model, source, record, options, audit, training.Description({}, ""))
+        scale, description = model.regularizer_scale(options.batch_size), training.Description({}, "")
+        recording = training.recording_callbacks(model, source, record, options, audit, scale, description)
         training.fit(model, source, [*recording, saver], options)
     return Memory(imported, largest_resident_set())
 

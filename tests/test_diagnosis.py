@@ -1,19 +1,24 @@
-"""Each rule of the diagnosis fires in a real short run, and none in a good one."""
+"""Each rule of the diagnosis fires on a real short run that it is for, and on measurements just beyond its threshold.
 
-import json
+How often the rules are right is counted in benchmarks/diagnosis.py.
+"""
+
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import run_here
 from tests.reading import QUICK, summary_of
-from vae.diagnosis import RULES, diagnose
+from vae.diagnosis import RULES, diagnose, format_findings
+
+GREY = ["likelihood=gaussian", "data.binarization=none"]
 
 #: For each rule: options that provoke it, words of its sentence, and other rules that rightly fire, too
 PROVOKED = {
     "collapsed_by_weight": (
         ["experiment=recipe/old_keras_blog", "data=digits", "data.binarization=none", "trainer.epochs=8"],
-        ["effective beta is 392", "caused by beta.value", "beta.value=1"],
+        ["an effective beta of 392", "(beta.value)", "beta.value=1"],
         set(),
     ),
     "never_warmed_up": (
@@ -22,7 +27,7 @@ PROVOKED = {
         set(),
     ),
     "collapsed_by_itself": (
-        ["likelihood=gaussian", "likelihood.scale=5", "data.binarization=none", "trainer.epochs=12"],
+        [*GREY, "likelihood.scale=5", "trainer.epochs=12"],
         ["at an effective beta of 1", "the decoder ignores z", "objective.free_bits"],
         set(),
     ),
@@ -34,21 +39,21 @@ PROVOKED = {
     "negative": (
         ["kl=raw", "trainer.epochs=15"],
         ["is negative (-", "kl=analytic"],
-        {"blind", "hardly_weighed"},
+        {"blind"},
     ),
     "saturated_histogram": (
-        ["kl=backend", "kl.support=histogram", "kl.points=12", "beta.value=0.02", "trainer.epochs=80"],
-        ["misses", "kl.support=quadrature"],
-        {"blind", "hardly_weighed"},
+        ["kl=backend", "kl.support=histogram", "kl.points=8", "beta.value=0.05", "trainer.epochs=20"],
+        ["misses", "of the KL", "kl.support=quadrature"],
+        {"misdirected"},
     ),
     "blind": (
-        ["kl=raw", "trainer.epochs=2"],
-        ["of its gradient is zero", "clipped", "kl=analytic"],
-        {"negative", "hardly_weighed"},
+        ["kl=raw", "kl.form=log_var", "trainer.epochs=2"],
+        ["100% of its gradient is zero", "clipped", "kl=analytic"],
+        set(),
     ),
     "misdirected": (
-        ["kl=raw", "kl.form=softmax", "trainer.epochs=4"],
-        ["does not pull towards the prior", "kl=analytic"],
+        ["kl=raw", "kl.form=softmax", "trainer.epochs=8"],
+        ["hardly pulls towards the prior", "cosine", "kl=analytic"],
         set(),
     ),
 }
@@ -73,7 +78,7 @@ def test_a_rule_names_the_cause_and_what_to_try(rule: str, tmp_path: Path) -> No
 
 
 @pytest.mark.thorough
-def test_a_good_run_has_no_finding_and_evaluate_says_the_same(trained_run: Path, tmp_path: Path) -> None:
+def test_a_good_run_has_no_finding_and_evaluate_says_the_same(tmp_path: Path) -> None:
     ended = run_here("train.py", "trainer.epochs=5", "hydra.run.dir=run", QUICK, cwd=tmp_path)
     assert summary_of(tmp_path / "run")["diagnosis"] == []
     assert "diagnosis  no problems found" in ended.stdout
@@ -81,10 +86,186 @@ def test_a_good_run_has_no_finding_and_evaluate_says_the_same(trained_run: Path,
     assert "diagnosis  no problems found" in ended.stdout
 
 
-def test_missing_measurements_are_not_problems() -> None:
+@pytest.mark.thorough
+@pytest.mark.parametrize("options", [["kl=mmd", "beta.value=1000"], ["kl=jensen_shannon"], ["kl=tc"]])
+def test_a_recommended_option_is_no_mistake(options: list[str], tmp_path: Path) -> None:
+    run_here("train.py", *options, "trainer.epochs=5", "hydra.run.dir=run", QUICK, cwd=tmp_path)
+    assert summary_of(tmp_path / "run")["diagnosis"] == []
+
+
+#: Audited quantities of a term that is the KL and draws nothing
+EXACT = {
+    "value/trained": 5.0,
+    "gap/trained": 0.0,
+    "gradient_cosine/trained": 1.0,
+    "gradient_length_ratio/trained": 1.0,
+    "dead_gradient_share/trained": 0.0,
+    "clipped_share/trained": 0.0,
+    "gradient_ratio": 0.5,
+    "local_weight": 1.0,
+    "residual_share": 0.0,
+    "active_units": 16.0,
+}
+#: Of one that draws samples
+ESTIMATE = EXACT | {"gradient_cosine/trained": 0.1, "local_weight_error": 0.01, "residual_share_error": 0.01}
+#: Of one that is another divergence
+OTHER = {"effective_beta": None, "estimates_kl": False}
+
+
+def rules_of(
+    audit: dict[str, float] = EXACT,
+    options: dict[str, Any] | None = None,
+    *,
+    kl: float = 5.0,
+    regularizer: float = 5.0,
+    beta: float = 1.0,
+    **facts: Any,
+) -> list[str]:
+    """Return the rules that fire on a run of these measurements."""
     summary = {
-        "validation": {"kl": 5.0, "regularizer": 5.0},
-        "train": {"beta": 1.0, "regularizer": 5.0},
-        "effective_beta": 1.0,
+        "validation": {"kl": kl, "regularizer": regularizer},
+        "train": {"beta": beta, "regularizer": regularizer},
+        "effective_beta": beta,
+        "estimates_kl": True,
+        "audit": audit,
+        **facts,
     }
-    assert diagnose(json.loads(json.dumps(summary)), {"latent.size": 4}) == []
+    return [finding.rule for finding in diagnose(summary, {"latent.size": 16, **(options or {})})]
+
+
+@pytest.mark.parametrize("audit", [EXACT, ESTIMATE])
+def test_a_good_run_has_no_finding(audit: dict[str, float]) -> None:
+    assert rules_of(audit) == []
+
+
+def test_missing_measurements_are_not_problems() -> None:
+    assert rules_of({}) == []
+    assert rules_of({}, effective_beta=None, regularizer=-3.0) == []
+    summary = {"validation": {"kl": 5.0, "regularizer": 5.0}, "train": {"beta": 1.0, "regularizer": 5.0}}
+    assert diagnose(summary, {}) == []
+
+
+@pytest.mark.parametrize("latents", [1, 16, 600])
+def test_collapse_does_not_depend_on_the_number_of_latent_variables(latents: int) -> None:
+    """A fifth of a nat in total, whichever the size; 192 active units of 600 are no collapse, nor are 0 with a KL."""
+    options = {"latent.size": latents}
+    assert rules_of(options=options, kl=0.21) == []
+    assert rules_of(EXACT | {"active_units": 0.0}, options, kl=2.4) == []
+    assert rules_of(options=options, kl=0.19) == ["collapsed_by_itself"]
+    assert rules_of(options=options, kl=-0.1) == ["collapsed_by_itself"]  # an estimate under a learned prior
+
+
+@pytest.mark.parametrize(
+    ("facts", "audit", "rule"),
+    [
+        ({"effective_beta": 1.04}, EXACT, "collapsed_by_itself"),
+        ({"effective_beta": 1.06}, EXACT, "collapsed_by_weight"),
+        ({"effective_beta": 0.3}, EXACT, "collapsed_by_itself"),
+        ({"effective_beta": None}, EXACT | {"local_weight": 50.0}, "collapsed_by_weight"),
+        # a local weight within its error of 0 says nothing: beta does
+        ({"effective_beta": None}, ESTIMATE | {"local_weight": 3.0, "local_weight_error": 1.0}, "collapsed_by_itself"),
+    ],
+)
+def test_the_weight_in_a_collapse(facts: dict[str, Any], audit: dict[str, float], rule: str) -> None:
+    assert rules_of(audit, kl=0.01, **facts) == [rule]
+
+
+def test_the_cause_of_a_collapse_is_named() -> None:
+    def words(beta: float) -> str:
+        summary = {
+            "validation": {"kl": 0.01, "regularizer": 1.0},
+            "train": {"beta": beta, "regularizer": 1.0},
+            "effective_beta": 128.0,
+            "audit": EXACT,
+        }
+        return format_findings(diagnose(summary, {}))
+
+    assert "128 (beta.value); the ELBO's is 1. Try beta.value=1, or beta=linear" in words(128.0)
+    assert "128 (beta 1 times 128 of the regularizer); the ELBO's is 1. Try kl=analytic beta.value=1" in words(1.0)
+
+
+@pytest.mark.parametrize(("length", "found"), [(0.71, []), (0.69, ["hardly_weighed"])])
+def test_a_weight_of_an_exact_term(length: float, found: list[str]) -> None:
+    """Free bits and capacity are outside of the regularizer, whose own gradient counts."""
+    audit = EXACT | {"gradient_length_ratio/trained": length}
+    assert rules_of(audit) == found
+    assert rules_of(audit, {"objective.free_bits": 0.5}) == found
+    assert rules_of(EXACT | {"local_weight": 0.3}, {"objective.free_bits": 0.5}) == []
+    assert rules_of(EXACT | {"local_weight": -1.0}, {"objective.capacity": 10.0}) == []
+
+
+def test_a_weight_of_an_estimate() -> None:
+    """By the largest weight within four standard errors, and only if the direction is the KL's."""
+    assert rules_of(ESTIMATE | {"local_weight": 0.65}) == ["hardly_weighed"]
+    assert rules_of(ESTIMATE | {"local_weight": 0.67}) == []
+    assert rules_of(ESTIMATE | {"local_weight": 0.5, "residual_share": 0.8}) == []  # such as kl=tc
+    assert rules_of(ESTIMATE | {"local_weight": 0.3}, {"objective.free_bits": 0.5}) == []
+    assert rules_of(ESTIMATE | {"local_weight": 13.0}, beta=20.0) == ["hardly_weighed"]
+
+
+def test_another_divergence_is_no_mistake_unless_it_hardly_pulls() -> None:
+    """Figures of kl=jensen_shannon, of kl=mmd beta.value=1000 and of kl=mmd, 20 epochs on digits."""
+    jensen_shannon = EXACT | {"gradient_cosine/trained": 0.81, "gradient_length_ratio/trained": 0.15}
+    assert rules_of(jensen_shannon | {"local_weight": 0.12, "gradient_ratio": 0.32}, kl=20.7, **OTHER) == []
+    mmd = ESTIMATE | {"gradient_cosine/trained": -0.06, "local_weight": 0.12, "local_weight_error": 0.14}
+    assert rules_of(mmd | {"gradient_ratio": 6.8}, beta=1000.0, **OTHER) == []
+    weak = ESTIMATE | {"local_weight": 0.009, "local_weight_error": 1e-4, "gradient_ratio": 0.035}
+    assert rules_of(weak, kl=67.0, **OTHER) == ["hardly_weighed"]
+    assert rules_of(weak | {"gradient_ratio": 0.11}, kl=67.0, **OTHER) == []
+    assert rules_of(weak | {"local_weight": 0.031}, kl=67.0, **OTHER) == []
+    assert rules_of(weak, kl=67.0, beta=0.5, **OTHER) == []  # a weak beta was asked for
+
+
+def test_negative_is_a_mistake_only_of_a_term_that_draws_nothing() -> None:
+    assert rules_of(regularizer=-0.06) == ["negative"]
+    assert rules_of(regularizer=-0.04) == []
+    assert rules_of(ESTIMATE, regularizer=-2.0) == []
+    unknown = {name: value for name, value in EXACT.items() if name != "local_weight"}
+    assert rules_of(unknown, regularizer=-2.0) == []
+
+
+def test_a_histogram_is_judged_without_its_reduction() -> None:
+    """Sixteen latent variables: a mean over them that is 0.3 of 5 nats misses 4 %, and 0.25 misses 20 %."""
+    histogram = {"kl.support": "histogram"}
+    mean = histogram | {"kl.reduction": "sum_over_batch_size", "kl.calibrate": False}
+    length = {"gradient_length_ratio/trained": 1 / 16}
+
+    def audit(value: float) -> dict[str, float]:
+        return EXACT | {"value/trained": value, "gap/trained": value - 5.0}
+
+    assert rules_of(audit(4.51), histogram) == []
+    assert rules_of(audit(4.49), histogram) == ["saturated_histogram"]
+    assert rules_of(audit(4.49)) == []
+    assert rules_of(audit(0.3) | length, mean) == ["hardly_weighed"]
+    assert rules_of(audit(0.25) | length, mean) == ["hardly_weighed", "saturated_histogram"]
+    assert rules_of(audit(4.49), mean | {"kl.calibrate": True}) == ["saturated_histogram"]
+    assert rules_of(audit(4.0), histogram | {"kl.direction": "reverse"}) == []  # the gap is to D[q||p]
+
+
+def test_blind_above_half_of_the_entries() -> None:
+    assert rules_of(EXACT | {"dead_gradient_share/trained": 0.49}) == []
+    assert rules_of(EXACT | {"dead_gradient_share/trained": 0.51}) == ["blind"]
+
+
+def test_misdirected_with_nine_tenths_in_other_directions() -> None:
+    """The cosine is then 0.316. Other directions of the KL have gradients of their own; no push away is among them."""
+    assert rules_of(EXACT | {"gradient_cosine/trained": 0.32}) == []
+    assert rules_of(EXACT | {"gradient_cosine/trained": 0.31}) == ["misdirected"]
+    assert rules_of(EXACT | {"gradient_cosine/trained": 0.1}, {"kl.direction": "reverse"}) == []
+    assert rules_of(EXACT | {"gradient_cosine/trained": -0.1}, {"kl.direction": "reverse"}) == ["misdirected"]
+    assert rules_of(ESTIMATE | {"local_weight": -0.03}) == []
+    assert rules_of(ESTIMATE | {"local_weight": -0.05}) == ["misdirected"]
+    assert rules_of(ESTIMATE | {"local_weight": -1.0}, {"objective.capacity": 10.0}) == []
+    assert rules_of(EXACT | {"gradient_cosine/trained": -0.1}, **OTHER) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"beta.length": 10, "beta.value": 1.0}, ["never_warmed_up"]),
+        ({"beta.length": 10, "beta.value": 0.5}, []),
+        ({"beta.length": 10, "beta.value": 1.0, "beta.rising": 0.5}, []),  # cyclical
+    ],
+)
+def test_never_warmed_up(options: dict[str, Any], found: list[str]) -> None:
+    assert rules_of(options=options, beta=0.5) == found

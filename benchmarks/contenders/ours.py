@@ -29,7 +29,8 @@ def fit(task: Task, hand_in: HandIn, engine: Literal["compiled", "keras"]) -> No
     options = training.TrainingOptions(epochs=EPOCHS, batch_size=task.batch, engine=engine)
     audit = {"analytic": Analytic(), "backend": Backend(), "keras_loss": KerasLoss()}
     with training.RunRecord(Path(tempfile.mkdtemp(dir=task.directory)), seed=0, kl="analytic") as record:
-        recording = training.recording_callbacks(model, data, record, options, audit, training.Description({}, ""))
+        scale, description = model.regularizer_scale(task.batch), training.Description({}, "")
+        recording = training.recording_callbacks(model, data, record, options, audit, scale, description)
         handing_in = [HandingIn(task, hand_in)]
         steps = options.steps_per_epoch(data.size("train"))
         with training.Checkpoints(record, handing_in, steps, training.Progress()) as saver:

@@ -68,7 +68,7 @@ def recording_callbacks(
     ]
     if not record.writes:
         return measuring
-    record.update(engine=chosen_engine(options.engine, model))
+    record.update(engine=chosen_engine(options.engine, model), estimates_kl=model.kl.estimates_kl)
     labels = data.labels("validation", sum(map(len, batches)))
     board = TensorBoardLog(
         record.directory.tensorboard, batches, labels, description.hyperparameters, description.configuration
