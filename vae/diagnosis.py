@@ -8,23 +8,23 @@ from typing import Any
 from vae.runs.measurements import ERRORS, Measurements
 
 # The thresholds. Figures are of the runs called "tuning" in benchmarks/diagnosis.py
-#: Nats per image, in all latent variables. z tells at most KL nats about an image: here less than a third of a bit.
-#: Collapsed runs have up to 0.15, healthy ones 0.7 or more.
+# Nats per image, in all latent variables. z tells at most KL nats about an image: here less than a third of a bit.
+# Collapsed runs have up to 0.15, healthy ones 0.7 or more.
 COLLAPSED = 0.2
-#: Relative; up to it two weights count as one, as in the warning before training.
+# Relative; up to it two weights count as one, as in the warning before training.
 WEIGHT_TOLERANCE = 0.05
-#: The geometric mean of 1 and of 1/2, which is the largest weight that a mean over latent variables can hide.
+# The geometric mean of 1 and of 1/2, which is the largest weight that a mean over latent variables can hide.
 HARDLY_WEIGHED = 0.7
-#: For another divergence: local weight of the KL, and gradient ratio. jensen_shannon on grey images has 0.08 and 0.01,
-#: mmd at beta 1000 anything around 0 and 7, at beta 1 0.01 and 0.06. So both must be small.
+# For another divergence: local weight of the KL, and gradient ratio. jensen_shannon on grey images has 0.08 and 0.01,
+# mmd at beta 1000 anything around 0 and 7, at beta 1 0.01 and 0.06. So both must be small.
 NO_WEIGHT, NO_PULL = 0.03, 0.1
-#: Share of the squared gradient: nine times as much in other directions as in the KL's.
+# Share of the squared gradient: nine times as much in other directions as in the KL's.
 OTHER_DIRECTIONS = 0.9
-#: Share of the KL. The default histogram misses up to 2 %, saturated ones more than 60 %.
+# Share of the KL. The default histogram misses up to 2 %, saturated ones more than 60 %.
 MISSED = 0.1
-#: Nats; sums in float32 over hundreds of latent variables are off by less.
+# Nats; sums in float32 over hundreds of latent variables are off by less.
 NEGATIVE = -0.05
-#: Share of the gradient's entries: most.
+# Share of the gradient's entries: most.
 DEAD = 0.5
 
 
