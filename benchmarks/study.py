@@ -86,7 +86,7 @@ def table_of(rows: list[dict[str, Any]], title: str) -> Table:
             continue
         table.add_row(
             row["row"],
-            f"{row['elbo']:.2f} ± {row.get('elbo_sd', float('nan')):.2f}",
+            f"{row['elbo']:.2f}" + (f" ± {row['elbo_sd']:.2f}" if "elbo_sd" in row else ""),
             f"{row['reconstruction']:.2f}",
             f"{row['kl']:.2f}",
             f"{row['active_units']:.1f}",
@@ -111,7 +111,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     options = [*OPTIONS, *arguments.options]
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width of its own
     with tempfile.TemporaryDirectory() as temporary:
         directory = arguments.dir or Path(temporary)
         rows = [
