@@ -86,7 +86,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Noise:
-    """What the draws of one gradient say; the module's docstring defines each.
+    """Statistics of the draws of one gradient; the module's docstring defines each.
 
     `cosine` and `signal_to_noise` are None if the draws are too few to tell the mean from 0, or have no noise.
     """

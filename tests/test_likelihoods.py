@@ -212,7 +212,7 @@ def test_the_gradient_of_the_discretized_logistic(dtype: str) -> None:
 
 @pytest.mark.parametrize("far", [-1e6, 1e6])
 def test_a_location_far_off_is_drawn_back(far: float) -> None:
-    """Where both sigmoids are equal in float32, the slope is still one over the scale, towards the level."""
+    """Check the slope at which both sigmoids are equal in float32: one over the scale, towards the level."""
     locations = tf.fill([1, 1, 1, 1], np.float32(far))
     with tf.GradientTape() as tape:
         tape.watch(locations)

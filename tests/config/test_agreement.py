@@ -81,7 +81,7 @@ def test_colours_that_are_stored_black_and_white_go_with_bernoulli() -> None:
 
 
 def test_a_data_set_s_own_binarization_is_refused() -> None:
-    """Where no option tells of it, so that only the data do."""
+    """Check images whose kind no option gives away, so that only the data show it."""
     config = compose("train", f"data={__name__}.Colors", "trainer.batch_size=32", "likelihood=discretized_logistic")
     data = build_data(config)
     data.binarization = "threshold"

@@ -132,7 +132,9 @@ def test_the_warning_says_why(kl: KLRegularizer, options: Any, words: str, make_
 def test_the_exact_kl_and_its_estimate_warn_of_nothing(make_vae: Callable[..., VAE]) -> None:
     for kl in (Analytic(), MonteCarlo()):  # warnings are errors here
         vae = make_vae(kl)
-        warn_of_effective_beta(vae, vae.regularizer_scale(20), 20)
+        scale = vae.regularizer_scale(20)
+        assert scale.factor == 1.0
+        warn_of_effective_beta(vae, scale, 20)
 
 
 def test_an_epoch_that_is_not_finite_is_not_recorded(make_vae: Callable[..., VAE], tmp_path: Path) -> None:

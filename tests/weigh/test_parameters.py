@@ -1,4 +1,4 @@
-"""Which parameter of a loss takes what."""
+"""Recognition of a loss's parameters by their names."""
 
 from collections.abc import Callable
 from typing import Any

@@ -4,11 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from vae.runs.measurements import SAME_DIRECTION
 from vae.runs.quantities import QUANTITIES
-
-SAME_DIRECTION = (
-    0.1  # share of a squared gradient in other directions than the KL's, up to which only the weight counts
-)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whether a likelihood and the data go together. The first check needs no TensorFlow."""
+"""Checks that a likelihood and the data go together. The first needs no TensorFlow."""
 
 from typing import TYPE_CHECKING
 

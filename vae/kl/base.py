@@ -49,7 +49,7 @@ class KLRegularizer(Configurable, ABC):
     def scale(self, latent: LatentFamily, batch_size: int) -> Scale:
         """Return the factor between this regularizer and the canonical KL: 1 if the two are the same.
 
-        The factor is measured (`vae.kl.weight.scale_of`). It is None if the regularizer is no multiple of the KL.
+        The factor is measured (`vae.kl.weight.scale_of`). It is None if the regularizer is not a multiple of the KL.
 
         Args:
             latent: the family of latent variables.

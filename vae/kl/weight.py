@@ -1,6 +1,7 @@
 """The weight that a term gives the canonical KL, measured by its gradient."""
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -184,19 +185,19 @@ def scale_of(term: Term, latent: LatentFamily, batch_size: int) -> Scale:
         batch_size: the number of examples, on which a reduction may depend.
     """
     measure = _Probes(term, latent, batch_size)
-    first = measure(DISTANCES[0], STEPS[0], draws=measure.few)
+    start, *others = itertools.product(DISTANCES, STEPS)
+    first = measure(*start, draws=measure.few)
     found = Scale(None, float(first.weight), float(first.residual), measure.is_estimate)
     if not first.is_multiple():
         return found
-    decisive = measure(DISTANCES[0], STEPS[0], draws=measure.many)
+    decisive = measure(*start, draws=measure.many) if measure.is_estimate else first
     weight, error = float(decisive.weight), float(decisive.weight_error)
-    if not decisive.is_multiple() or weight == 0.0:
+    if not decisive.is_multiple() or weight == 0.0 or not first.agrees(weight, error):
         return found
-    for distance in DISTANCES:
-        for step in STEPS:
-            other = measure(distance, step, draws=measure.few)
-            if not (other.is_multiple() and other.agrees(weight, error)):
-                return found
+    for place in others:
+        other = measure(*place, draws=measure.few)
+        if not (other.is_multiple() and other.agrees(weight, error)):
+            return found
     return found._replace(factor=_rounded(weight, error), weight=weight, residual=float(decisive.residual))
 
 
