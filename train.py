@@ -35,7 +35,8 @@ def train(config: DictConfig) -> float | list[float] | None:
             build.import_classes(config)  # Keras must know a user's classes before it loads the model
             model, start = training.latest_checkpoint(checkpoints[0].parent, f"resume={config.resume or directory}")
         else:
-            model, start = build.build_model(config, data, cli.choices()), training.Progress()
+            new = build.build_model(config, data, cli.choices())
+            model, start = training.shared_model(new, cli.shared_programs(config)), training.Progress()
         audit, further = build.build_audit(config, data), build.build_callbacks(config)
         description = cli.description_of_run(config)
 
@@ -43,7 +44,7 @@ def train(config: DictConfig) -> float | list[float] | None:
             scale = model.regularizer_scale(options.batch_size)
             training.warn_of_effective_beta(model, scale, options.batch_size)
             recording = training.recording_callbacks(model, data, record, options, audit, scale, description)
-            with training.Checkpoints(record, further, options.steps_per_epoch(data.size("train")), start) as saver:
+            with training.Checkpoints(record, further, options, data.size("train"), start) as saver:
                 training.fit(model, data, [*recording, *further, saver], options, start=start, strategy=strategy)
             training.save_results(model, data, record, description)
         if record.writes:

@@ -86,7 +86,7 @@ def memory_of_a_run(setting: Setting, directory: Path) -> Memory:
     with (
         tempfile.TemporaryDirectory() as run,
         training.RunRecord(run, seed=0, kl="analytic") as record,
-        training.Checkpoints(record, (), options.steps_per_epoch(source.size("train")), training.Progress()) as saver,
+        training.Checkpoints(record, (), options, source.size("train"), training.Progress()) as saver,
     ):
         scale, description = model.regularizer_scale(options.batch_size), training.Description({}, "")
         recording = training.recording_callbacks(model, source, record, options, audit, scale, description)

@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from vae.errors import UserError
+from vae.program_cache import use_program_cache
 
 
 def load_tensorflow(threads: int | None = None) -> None:
@@ -28,6 +29,8 @@ def load_tensorflow(threads: int | None = None) -> None:
         UserError: if TensorFlow already computes in this process, on another number of threads.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" not in sys.modules:
+        use_program_cache(threads)
     stderr = os.dup(2)
     # A notebook's stdout claims to be a terminal, but would keep every frame of the status as an output
     console = Console(force_terminal=os.isatty(1), force_jupyter=False)

@@ -17,7 +17,7 @@ from vae.latents import LatentFamily, Prior, kl_per_example
 from vae.likelihoods import Likelihood
 from vae.objectives import ELBO, Objective
 from vae.options import NonNegativeFloat, Seed
-from vae.random import Key, Rows, Stream, key, row_keys
+from vae.random import Key, Rows, Stream, key, row_keys, seed_words
 from vae.saving import register
 
 for name in dir(vae.kl):
@@ -87,7 +87,7 @@ class VAE(keras.Model):
         kl: the regularizer.
         beta: the weight of the regularizer. It is a weight of the model, so that callbacks can change it while a
             compiled step runs.
-        seed: the seed of all noise.
+        seed: the seed of all noise. Programs read it from the variable `noise_seed`, so that they serve all seeds.
         schedule: a factor of beta as a function of the step (`vae.schedules` or any Keras schedule); None for 1.
         objective: the changes to the regularizer from outside; None for `ELBO()`, which changes nothing.
         prior: p(z); None for the latent family's own.
@@ -124,6 +124,8 @@ class VAE(keras.Model):
         self.beta = self._state("beta", beta, "float32")
         self.batches_seen = self._state("batches_seen", 0, "int64")
         self._images_evaluated = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.noise_seed = tf.Variable(seed_words(seed), dtype=tf.int64, trainable=False)
+        self._scales: dict[int, Scale] = {}  # by batch size
         self._mean_terms = MeanTerms()
         self.build(encoder.input_shape)
 
@@ -236,11 +238,12 @@ class VAE(keras.Model):
 
     def _training_key(self, stream: Stream, rows: Rows | None) -> Key:
         """Return the key of this training step's draws."""
-        return key(self.seed, stream, self._step, rows)
+        # A replica's program cannot read another device's variable
+        return key(self.noise_seed if rows is None else self.seed, stream, self._step, rows)
 
     def _evaluation_keys(self, stream: Stream, count: Any) -> Key:
         """Return a key for each of the next `count` images of an evaluation."""
-        return row_keys(self.seed, stream, self._images_evaluated, count)
+        return row_keys(self.noise_seed, stream, self._images_evaluated, count)
 
     def current_beta(self) -> tf.Tensor:
         """Return beta, times its schedule, at the next step: a float32 scalar."""
@@ -294,7 +297,22 @@ class VAE(keras.Model):
         def term(posterior: Any, prior: Any, z: tf.Tensor, *, key: Key, step: Any) -> tf.Tensor:
             return self.objective.term(self.kl, posterior, prior, z, key=key, step=step)
 
-        return scale_of(term, self.latent, batch_size)
+        if batch_size not in self._scales:
+            self._scales[batch_size] = scale_of(term, self.latent, batch_size)
+        return self._scales[batch_size]
+
+    def take_over(self, other: "VAE") -> None:
+        """Take over weights, optimizer state, beta and seed of a model whose configuration is the same otherwise.
+
+        Programs that were compiled for this model so serve the run of the other one.
+        """
+        mine, theirs = ((*model.variables, *model.optimizer.variables) for model in (self, other))
+        for variable, value in zip(mine, theirs, strict=True):
+            variable.assign(value)
+        self.seed = other.seed
+        self.noise_seed.assign(other.noise_seed)
+        self.reset_metrics()
+        self.stop_training = False
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, each part in Keras's serialized form."""

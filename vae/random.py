@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 
 class Stream(enum.IntEnum):
@@ -64,22 +65,30 @@ class Key:
     rows: Rows | None = None
 
 
-def key(seed: int, stream: Stream, counter: Any, rows: Rows | None = None) -> Key:
+def seed_words(seed: int) -> NDArray[np.int64]:
+    """Return what the generator takes of a seed: a word for each stream, `(streams,)`.
+
+    A program that gets them as an input, in the place of the seed, is the same for all seeds.
+    """
+    return np.array([_first_word(seed, stream) for stream in Stream])
+
+
+def key(seed: Any, stream: Stream, counter: Any, rows: Rows | None = None) -> Key:
     """Return the key of draw number `counter` of a stream.
 
     Args:
-        seed: the seed, 0 or more.
+        seed: the seed, 0 or more, or its `seed_words` as a tensor.
         stream: the purpose of the draw.
         counter: an integer or a scalar integer tensor.
         rows: the place of the batch in a larger one, or None.
     """
-    return Key(tf.stack([_first_word(seed, stream), tf.cast(counter, tf.int64)]), rows)
+    return Key(tf.stack([_word(seed, stream), tf.cast(counter, tf.int64)]), rows)
 
 
-def row_keys(seed: int, stream: Stream, first: Any, count: Any) -> Key:
+def row_keys(seed: Any, stream: Stream, first: Any, count: Any) -> Key:
     """Return a key for each of `count` rows, those of the draws `first`, `first + 1`, ... of a stream."""
     counters = tf.cast(first, tf.int64) + tf.range(tf.cast(count, tf.int64))
-    return Key(tf.stack([tf.fill(tf.shape(counters), _first_word(seed, stream)), counters], axis=1))
+    return Key(tf.stack([tf.fill(tf.shape(counters), _word(seed, stream)), counters], axis=1))
 
 
 def fold_in(key: Key, data: Any) -> Key:
@@ -115,10 +124,13 @@ def uniform_like(tensor: tf.Tensor, key: Key) -> tf.Tensor:
     return _like(_uniform, _uniform_rows, tensor, key)
 
 
-def _first_word(seed: int, stream: Stream) -> tf.Tensor:
+def _word(seed: Any, stream: Stream) -> tf.Tensor:
+    return tf.constant(_first_word(seed, stream), tf.int64) if isinstance(seed, int) else seed[int(stream)]
+
+
+def _first_word(seed: int, stream: Stream) -> int:
     # A seed has 31 bits and Threefry's word 32, so that seed and stream have to be mixed into one
-    word = np.random.SeedSequence(seed, spawn_key=(int(stream),)).generate_state(1)[0]
-    return tf.constant(int(word), tf.int64)
+    return int(np.random.SeedSequence(seed, spawn_key=(int(stream),)).generate_state(1)[0])
 
 
 def _like(draw: Callable[..., Any], draw_rows: Callable[..., Any], tensor: tf.Tensor, key: Key) -> tf.Tensor:

@@ -32,6 +32,5 @@ def fit(task: Task, hand_in: HandIn, engine: Literal["compiled", "keras"]) -> No
         scale, description = model.regularizer_scale(task.batch), training.Description({}, "")
         recording = training.recording_callbacks(model, data, record, options, audit, scale, description)
         handing_in = [HandingIn(task, hand_in)]
-        steps = options.steps_per_epoch(data.size("train"))
-        with training.Checkpoints(record, handing_in, steps, training.Progress()) as saver:
+        with training.Checkpoints(record, handing_in, options, data.size("train"), training.Progress()) as saver:
             training.fit(model, data, [*recording, *handing_in, saver], options)

@@ -41,12 +41,11 @@ def fit_and_record(
     callbacks: Any = (),
     **options: Any,
 ) -> training.RunRecord:
-    """Train on batches of twenty images as train.py does, and return the run's record."""
-    chosen = TrainingOptions(epochs=epochs, batch_size=20, **options)
+    """Train on batches of twenty images as train.py does, and return the run's record. Every chunk has a checkpoint."""
+    chosen = TrainingOptions(epochs=epochs, batch_size=20, **{"checkpoint_seconds": 1e-9, **options})
     with training.RunRecord(directory, seed=0, kl="analytic") as record:
         scale = vae.regularizer_scale(20)
         recording = training.recording_callbacks(vae, data, record, chosen, {}, scale, Description({}, ""))
-        steps = chosen.steps_per_epoch(data.size("train"))
-        with training.Checkpoints(record, callbacks, steps, start or Progress()) as saver:
+        with training.Checkpoints(record, callbacks, chosen, data.size("train"), start or Progress()) as saver:
             training.fit(vae, data, [*recording, *callbacks, saver], chosen, start=start)
     return record

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vae import VAE
-from vae.training import Checkpoints, Progress, RunRecord
+from vae.training import Checkpoints, Progress, RunRecord, TrainingOptions
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
@@ -19,7 +19,8 @@ def test_an_interrupted_epoch_gets_its_running_means_back(
     kept = [np.float32(60 * 30.0), np.float32(60), totals[1:] if version == "0.1.0" else totals, np.float32(60)]
     state = {f"metrics/values/{place:06d}": np.asarray(value) for place, value in enumerate(kept)}
     vae = make_vae()
-    checkpoints = Checkpoints(RunRecord(tmp_path), (), steps_per_epoch=10, start=Progress(steps=13, state=state))
+    options = TrainingOptions(epochs=2, batch_size=20)
+    checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress(steps=13, state=state))
     checkpoints.set_model(vae)
     checkpoints.on_epoch_begin(1)
     means = {name: float(value) for name, value in vae.get_metrics_result().items()}

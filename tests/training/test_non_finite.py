@@ -63,8 +63,7 @@ def test_the_step_and_the_quantity_are_named(engine: str, gradient_only: str, qu
     assert summary["diverged"]["step"] == 17
     assert all(math.isfinite(value) for value in summary["diverged"]["last"].values())
     assert set(summary["diverged"]["last"]) >= {"loss", "kl", "reconstruction", "regularizer", "elbo"}
-    kept = sorted((tmp_path / "run" / "checkpoints").glob("step-*.keras"))
-    assert [path.stem for path in kept] == ["step-00000010", "step-00000016"]
+    assert max((tmp_path / "run" / "checkpoints").glob("step-*.keras")).stem == "step-00000016"
 
 
 def test_what_is_kept_is_the_model_before_that_step(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from vae.cli.run import (
     is_finished_run_of_sweep,
     reported_errors,
     run_directory,
+    shared_programs,
 )
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "reported_errors",
     "run_directory",
     "shared_facts",
+    "shared_programs",
     "show_outcome",
 ]

@@ -6,7 +6,7 @@ Columns: `epoch` and `step`, counted from 1; `seconds` of training; then the qua
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,10 @@ def _number(text: str) -> float:
 
 
 class HistoryWriter:
-    """The writer of a history.
+    """The writer of a history. It holds no more than the names of the columns, however many epochs there are.
+
+    Attributes:
+        kept: the rows that the file had before and keeps.
 
     Args:
         path: the file.
@@ -48,35 +51,31 @@ class HistoryWriter:
 
     def __init__(self, path: Path, steps: int = 0) -> None:
         self._path = path
-        self.rows: list[dict[str, Any]] = []
-        for row in read_history(path) if steps else []:
-            if row.get("step", math.inf) <= steps:
-                self.rows.append({**row, "epoch": int(row["epoch"]), "step": int(row["step"])})
-        self._columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        if self.rows:
-            self._rewrite()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of training until the last row."""
-        return float(self.rows[-1]["seconds"]) if self.rows else 0.0
+        self.kept = [row for row in _rows(path) if row["step"] <= steps]
+        self._columns: list[str] = []
+        if self.kept:
+            self._rewrite(self.kept)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Append a row in one write. If it has new columns, the file is replaced as a whole."""
-        self.rows.append(dict(row))  # a number that does not exist is NaN there and an empty cell in the file
-        new_columns = [name for name in row if name not in self._columns]
-        if new_columns:
-            self._columns += new_columns
-            self._rewrite()
+        """Append a row in one write. A NaN becomes an empty cell. If there are new columns, the file is replaced."""
+        if not row.keys() <= set(self._columns):
+            self._rewrite([*(_rows(self._path) if self._columns else []), row])
         else:
             with self._path.open("a", newline="") as file:
                 csv.DictWriter(file, self._columns).writerow(_cells(row))
 
-    def _rewrite(self) -> None:
+    def _rewrite(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._columns = list(dict.fromkeys([*self._columns, *(name for row in rows for name in row)]))
         with atomic_path(self._path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
-            writer.writerows(map(_cells, self.rows))
+            writer.writerows(map(_cells, rows))
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Return the complete rows of a history, with whole numbers of epochs and steps."""
+    rows = (row for row in read_history(path) if {"epoch", "step"} <= row.keys())
+    return [{**row, "epoch": int(row["epoch"]), "step": int(row["step"])} for row in rows]
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, Any]:

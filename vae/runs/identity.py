@@ -9,7 +9,9 @@ DATA_PLACES = frozenset({"data.dir", "data.manual_dir", "data.unpacked_dir", "da
 #: Options that name a file. Another file makes another run, but the file may move: only its name identifies the run.
 FILES = frozenset({"data.weights"})
 #: Options of how a run is computed or reported, but not of what it computes
-_COMPUTATION = frozenset({"metric", "resume", "trainer.threads", "trust"})
+_COMPUTATION = frozenset(
+    {"metric", "resume", "trainer.audit_interval", "trainer.checkpoint_seconds", "trainer.threads", "trust"}
+)
 #: Options that may change when a run resumes. `trainer.epochs` may, too, but two runs that differ in it are different.
 CHANGEABLE_ON_RESUME = (DATA_PLACES - FILES) | _COMPUTATION
 #: Options in which runs of one configuration differ. A comparison averages over them.

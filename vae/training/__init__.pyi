@@ -10,4 +10,5 @@ from .checkpoints import save_model as save_model
 from .checkpoints import trained_model as trained_model
 from .loop import fit as fit
 from .options import TrainingOptions as TrainingOptions
+from .programs import shared_model as shared_model
 from .record import RunRecord as RunRecord

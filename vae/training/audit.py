@@ -13,13 +13,14 @@ from vae.kl.weight import Gradients, LocalWeight, gradients, local_weight, refer
 from vae.latents import active_units
 from vae.random import Key, Stream, key
 from vae.runs.quantities import AUDIT, QuantityName
+from vae.training.programs import program
 
 CLIP = 1e-7  # Keras clips both arguments of its function to [CLIP, 1]
 TERM_DRAWS = 16  # of a trained term that draws samples
 
 
 class Audit(keras.callbacks.Callback):
-    """A comparison of regularizers with the KL after every epoch, on one validation batch and its posteriors.
+    """A comparison of regularizers with the KL after an epoch, on one validation batch and its posteriors.
 
     The KL is exact. Under a learned prior, which has no closed form, it is an estimate from 64 draws for each image,
     independent of all others: its value is then logged as `audit/reference`, with its standard error.
@@ -35,7 +36,7 @@ class Audit(keras.callbacks.Callback):
     An implementation that cannot be computed for the model's latent variables is left out. For the term that training
     adds, with beta and the objective, it adds `audit/local_weight` and `audit/residual_share` (`vae.kl.weight`), of its
     expected gradient; if it draws samples, also their standard errors, `..._error`. If the two contradict the effective
-    beta in the logs, that becomes NaN.
+    beta in the logs, that becomes NaN. After an epoch that is not audited, the logs have no effective beta.
 
     For the model itself the audit adds, for each latent variable, `audit/kl_per_latent/<number>` in nats (against the
     family's own prior) and `audit/active/<number>`, 1 or 0, their sum `audit/active_units`, and `audit/gradient_ratio`:
@@ -45,20 +46,34 @@ class Audit(keras.callbacks.Callback):
         regularizers: the regularizers by the name of the implementation; empty for no audit.
         images: the batch, `(batch, height, width, channels)`.
         is_estimate: whether the trained term draws samples, so that its gradient is averaged over several draws.
+        interval: epochs between two audits. The first and the last epoch are audited, too.
+        compiled: whether the audit is an XLA program.
     """
 
-    def __init__(self, regularizers: Mapping[str, KLRegularizer], images: tf.Tensor, is_estimate: bool = True) -> None:
+    def __init__(
+        self,
+        regularizers: Mapping[str, KLRegularizer],
+        images: tf.Tensor,
+        is_estimate: bool = True,
+        interval: int = 1,
+        compiled: bool = False,
+    ) -> None:
         super().__init__()
         self._regularizers = dict(regularizers)
         self._images = images
+        self._compiled = compiled
         self._draws = TERM_DRAWS if is_estimate else 1
-        self._measure = tf.function(self._compare, autograph=False)  # nothing to convert, which would take seconds
+        self._interval = interval
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the audit to the epoch's logs."""
         if logs is None or not self._regularizers:
             return
-        quantities, weight, kl_per_latent, mean = self._measure()
+        number = epoch + 1
+        if number % self._interval and number not in (1, self.params["epochs"]):
+            logs.pop("effective_beta", None)
+            return
+        quantities, weight, kl_per_latent, mean = self._program()(self._images)
         logs |= {name: value.numpy().item() for name, value in quantities.items()}
         active = active_units(mean.numpy(), self.model.latent.size)
         for quantity, values in (("kl_per_latent", kl_per_latent.numpy()), ("active", active)):
@@ -73,14 +88,20 @@ class Audit(keras.callbacks.Callback):
         if "effective_beta" in logs and not (weight.is_multiple() and weight.agrees(logs["effective_beta"])):
             logs["effective_beta"] = math.nan
 
-    def _compare(self) -> tuple[dict[str, tf.Tensor], LocalWeight, tf.Tensor, tf.Tensor]:
+    def _program(self) -> Callable[[tf.Tensor], Any]:
+        # Without autograph, which has nothing to convert here and would take seconds
+        return program(
+            self.model, "audit", lambda: tf.function(self._compare, autograph=False, jit_compile=self._compiled)
+        )
+
+    def _compare(self, images: tf.Tensor) -> tuple[dict[str, tf.Tensor], LocalWeight, tf.Tensor, tf.Tensor]:
         """Return the quantities by name, the trained term's weight, the KL per latent variable, and the means."""
         model = self.model
-        posterior, prior = model.encode(self._images), model.prior_distribution()
+        posterior, prior = model.encode(images), model.prior_distribution()
         step = tf.convert_to_tensor(model.batches_seen)
 
         def keyed(stream: Stream) -> Key:
-            return key(model.seed, stream, step)
+            return key(model.noise_seed, stream, step)
 
         def draw(posterior: Any, key: Key) -> tf.Tensor:
             return model.latent.training_sample(posterior, key, step)
@@ -112,7 +133,7 @@ class Audit(keras.callbacks.Callback):
             return model.current_beta() * term
 
         def reconstruction(posterior: Any, prior: Any, z: tf.Tensor, *, key: Key) -> tf.Tensor:
-            return -tf.reduce_mean(model.likelihood.log_prob(self._images, model.decoder(z, training=False)))
+            return -tf.reduce_mean(model.likelihood.log_prob(images, model.decoder(z, training=False)))
 
         term = measured(trained_term, self._draws)
         length = tf.norm(measured(reconstruction).mean)

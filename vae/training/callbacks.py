@@ -62,13 +62,26 @@ def recording_callbacks(
         data.validation, batch_size, data.binarization, model.seed, Stream.VALIDATION_BINARIZATION
     )
     batches = list(batches.take(max(1, POINTS // batch_size)))
+    engine = chosen_engine(options.engine, model)
+    if audit and options.audit_interval > options.epochs:
+        warnings.warn(
+            f"trainer.audit_interval={options.audit_interval}: the run has {options.epochs} epochs, of which only the "
+            "first and the last are audited",
+            stacklevel=2,
+        )
     measuring = [
         OptimizationQuantities(scale.factor),
-        Audit({**audit, TRAINED: model.kl} if audit else {}, batches[0], scale.is_estimate),
+        Audit(
+            {**audit, TRAINED: model.kl} if audit else {},
+            batches[0],
+            scale.is_estimate,
+            options.audit_interval,
+            compiled=engine == "compiled",
+        ),
     ]
     if not record.writes:
         return measuring
-    record.update(engine=chosen_engine(options.engine, model), estimates_kl=model.kl.estimates_kl)
+    record.update(engine=engine, estimates_kl=model.kl.estimates_kl)
     labels = data.labels("validation", sum(map(len, batches)))
     board = TensorBoardLog(
         record.directory.tensorboard, batches, labels, description.hyperparameters, description.configuration

@@ -19,11 +19,11 @@ from vae.errors import UserError
 from vae.runs.files import atomic_path
 from vae.runs.paths import RunDirectory
 from vae.training.non_finite import NonFiniteError
+from vae.training.options import TrainingOptions
 from vae.training.record import RunRecord
 from vae.training.signals import stop_requests
 
 RETAINED = 2
-SECONDS_BETWEEN = 300.0
 _PROGRESS = "progress.npz"
 
 State = dict[str, NDArray[Any]]
@@ -47,9 +47,10 @@ class Progress:
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the model and its progress after every epoch and, in long ones, every five minutes.
+    """Saves the model and its progress after the first epoch, then from time to time, and after the last epoch.
 
-    The last two checkpoints stay. The callback comes after all others, so that it sees what they did; in a resumed run
+    A process that is killed loses the training since the last checkpoint, which a resume repeats to the bit. The last
+    two checkpoints stay. The callback comes after all others, so that it sees what they did; in a resumed run
     it restores their state once training has begun. As a context manager around `fit` it takes Ctrl-C and SIGTERM
     as requests to stop after the running chunk, and saves the model as it was before a step that made a quantity NaN.
 
@@ -57,7 +58,8 @@ class Checkpoints(keras.callbacks.Callback):
         record: the record of the run, into whose directory `checkpoints/step-00000010.keras` and so on are written if
             it writes.
         callbacks: the callbacks whose state is saved.
-        steps_per_epoch: training steps in an epoch.
+        options: the options of the training, with the seconds between two checkpoints.
+        images: number of training images.
         start: the point at which a resumed run goes on.
 
     Raises:
@@ -68,16 +70,19 @@ class Checkpoints(keras.callbacks.Callback):
         self,
         record: RunRecord,
         callbacks: Sequence[keras.callbacks.Callback],
-        steps_per_epoch: int,
+        options: TrainingOptions,
+        images: int,
         start: Progress,
     ) -> None:
         super().__init__()
         self._directory = record.directory.checkpoints if record.writes else None
         self._callbacks = callbacks
-        self._steps = steps_per_epoch
+        self._steps = options.steps_per_epoch(images)
         self._start = start
         self._stop_requested: Callable[[], bool] = lambda: False
-        self._saved = time.monotonic()
+        self._seconds = options.checkpoint_seconds
+        self._due = time.monotonic() + self._seconds
+        self._is_first = True
         if self._directory:
             self._directory.mkdir(parents=True, exist_ok=True)
             for unfinished in self._directory.glob(".step-*"):
@@ -107,12 +112,17 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save within an epoch if a stop was requested or the last checkpoint is old."""
-        if self._stop_requested() or time.monotonic() - self._saved > SECONDS_BETWEEN:
+        if self._stop_requested() or self._is_due():
             self._save_within_epoch()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save after an epoch."""
-        self._save({})
+        """Save after the first and the last epoch, on a request to stop, and if the last checkpoint is old."""
+        is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        if self._is_first or is_last or self._stop_requested() or self._is_due():
+            self._save({})
+
+    def _is_due(self) -> bool:
+        return time.monotonic() >= self._due
 
     def _save_within_epoch(self) -> None:
         if int(self.model.batches_seen.numpy()) % self._steps:
@@ -133,7 +143,7 @@ class Checkpoints(keras.callbacks.Callback):
             save_model(self.model, self._directory / f"step-{steps:08d}.keras", progress)
             for old in checkpoints_in(self._directory)[RETAINED:]:
                 old.unlink()
-        self._saved = time.monotonic()
+        self._is_first, self._due = False, time.monotonic() + self._seconds
         if self._stop_requested():
             raise KeyboardInterrupt
 

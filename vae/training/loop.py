@@ -20,6 +20,7 @@ from vae.random import Stream
 from vae.training.checkpoints import Progress
 from vae.training.non_finite import NonFiniteWatch
 from vae.training.options import TrainingOptions
+from vae.training.programs import program
 
 Means = dict[str, tf.Tensor]
 Step = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], None]
@@ -117,9 +118,10 @@ def train_function(
         return detecting_lost_workers()(NonFiniteWatch(model, _over_steps(model, step, compiled=False)))
 
     def train_step(images: tf.Tensor, number: tf.Tensor, weights: tf.Tensor | None) -> None:
-        model.train_step((training_images(images, binarization, model.seed, number), None, weights))
+        model.train_step((training_images(images, binarization, model.noise_seed, number), None, weights))
 
-    return NonFiniteWatch(model, _over_steps(model, train_step, compiled=compiled))
+    run = program(model, "training", lambda: _over_steps(model, train_step, compiled=compiled))
+    return NonFiniteWatch(model, run)
 
 
 def test_function(model: VAE, *, compiled: bool) -> Callable[[Iterator[Chunk]], Means]:
@@ -128,7 +130,7 @@ def test_function(model: VAE, *, compiled: bool) -> Callable[[Iterator[Chunk]], 
     def test_step(images: tf.Tensor, *_: tf.Tensor | None) -> None:
         model.test_step((scaled_images(images),))
 
-    run = _over_steps(model, test_step, compiled=compiled)
+    run = program(model, "validation", lambda: _over_steps(model, test_step, compiled=compiled))
     return lambda chunks: run(next(chunks))
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_type_hints
 
-from vae.options import PositiveInt, check_option
+from vae.options import PositiveFloat, PositiveInt, check_option
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,9 @@ class TrainingOptions:
             calls.
         precision: precision of the networks' hidden layers; KL, likelihood and metrics stay in float32.
         strategy: "mirrored" trains on all GPUs of this machine, "multi_worker" on several machines (TF_CONFIG, Slurm).
+        checkpoint_seconds: seconds of training between two checkpoints, at least; one more follows the first and the
+            last epoch, a signal and a NaN.
+        audit_interval: epochs between two audits. The first and the last epoch are always audited.
         threads: CPU threads; null for all of them, or for a run's share if a launcher runs several at a time.
 
     Raises:
@@ -32,6 +35,8 @@ class TrainingOptions:
     chunk: PositiveInt = 200
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     strategy: Literal["single", "mirrored", "multi_worker"] = "single"
+    checkpoint_seconds: PositiveFloat = 5.0
+    audit_interval: PositiveInt = 1
     threads: PositiveInt | None = None
 
     def __post_init__(self) -> None:

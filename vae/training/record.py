@@ -1,14 +1,16 @@
 """The record of a run: its summary, its history, and the callbacks that keep them up to date."""
 
+import bisect
 import contextlib
 import errno
 import math
 import os
 import platform
 import shlex
+import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -155,8 +157,13 @@ class EpochRecorder(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Start the clock. The history of a resumed run is kept up to the step at which it resumes."""
         self._history = HistoryWriter(self._record.directory.history, int(self.model.batches_seen.numpy()))
-        self._start = time.perf_counter() - self._history.seconds
-        if self._history.rows:
+        self._first: dict[str, Any] = {}
+        self._latest: dict[str, Any] = {}
+        self._speeds: list[float] = []
+        for row in self._history.kept:
+            self._add(row)
+        self._start = time.perf_counter() - self._latest.get("seconds", 0.0)
+        if self._latest:
             self._summarize()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -168,20 +175,29 @@ class EpochRecorder(keras.callbacks.Callback):
                 raise NonFiniteError(f"{VALIDATION}/{name} became {value} in epoch {epoch + 1}; {advice}")
         seconds = round(time.perf_counter() - self._start, 3)
         step = int(self.model.batches_seen.numpy())
-        self._history.append({"epoch": epoch + 1, "step": step, "seconds": seconds, **columns})
+        row = {"epoch": epoch + 1, "step": step, "seconds": seconds, **columns}
+        self._history.append(row)
+        self._add(row)
         self._summarize()
 
+    def _add(self, row: Mapping[str, Any]) -> None:
+        """Remember what the summary needs of a row: the first one, each quantity's latest value, and the speed."""
+        self._first = self._first or dict(row)
+        if QuantityName(AUDIT, "local_weight").column in row:  # then an empty cell says that there is none
+            self._latest[QuantityName(TRAIN, "effective_beta").column] = math.nan
+        self._latest |= row
+        bisect.insort(self._speeds, row[QuantityName(TRAIN, "steps_per_second").column])
+
     def _summarize(self) -> None:
-        first, last = self._history.rows[0], self._history.rows[-1]
+        first, latest = self._first, self._latest
         profile = [QuantityName(AUDIT, name) for name in ("local_weight", "residual_share")]
-        speed = QuantityName(TRAIN, "steps_per_second").column
         self._record.update(
-            effective_beta=last.get(QuantityName(TRAIN, "effective_beta").column, math.nan),
-            epochs=last["epoch"],
-            steps=last["step"],
-            steps_per_second=float(np.median([row[speed] for row in self._history.rows])),
+            effective_beta=latest.get(QuantityName(TRAIN, "effective_beta").column, math.nan),
+            epochs=latest["epoch"],
+            steps=latest["step"],
+            steps_per_second=statistics.median(self._speeds),
             early={"epoch": first["epoch"], **{name.within_split: first.get(name.column) for name in profile}},
-            **by_split(last),
+            **by_split(latest),
         )
 
 

@@ -10,11 +10,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorboard.compat.proto import types_pb2
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.plugins import projector
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.scalar import metadata as scalar_metadata
 
 from vae.data.tiling import tile
 from vae.runs.files import atomic_path
@@ -28,13 +33,14 @@ LARGEST_SPRITE = 8192  # pixels a side, the largest texture of common browsers
 class TensorBoardLog(keras.callbacks.Callback):
     """Writes scalars, histograms, pictures, the configuration, HParams and the projector's points.
 
-    Steps are epochs, counted from 1. Quantities of the training split go to the run `train`, all else to `validation`.
+    Steps are epochs, counted from 1. An epoch's scalars are one event for each run, and the audit's KL of each latent
+    variable is a histogram, too. Quantities of the training split go to the run `train`, all else to `validation`.
     It comes after the callbacks that add to the logs.
 
     Args:
         directory: folder of the event files.
         batches: validation images to encode for the projector, batches of `(batch, height, width, channels)` in
-            float32. The first batch is also reconstructed, and its KL of each latent variable becomes a histogram.
+            float32. The first batch is also reconstructed.
         labels: a label for each image; None if the data set has none.
         options: the configuration's options by name, for HParams.
         configuration: the composed configuration as YAML.
@@ -73,17 +79,12 @@ class TensorBoardLog(keras.callbacks.Callback):
             self._write_configuration()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the epoch."""
+        """Write the epoch: an event for each run, and pictures from time to time."""
         step, epochs = epoch + 1, self.params["epochs"]
-        for log, value in (logs or {}).items():
-            if math.isnan(value):
-                continue  # an effective beta that does not exist
-            name = QuantityName.from_log(log)
-            with self._writers[name.run].as_default(step=step):
-                tf.summary.scalar(name.tag, value)
+        for run, summary in _summaries(logs or {}).items():
+            with self._writers[run].as_default():
+                tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step)
         with self._writers[VALIDATION].as_default(step=step):
-            kl = self.model.encode(self._batches[0]).kl_divergence(self.model.latent.prior())
-            tf.summary.histogram("units/kl_per_latent", tf.reduce_mean(kl, axis=0))
             if step == 1 or step % math.ceil(epochs / PICTURE_EPOCHS) == 0 or step == epochs:
                 self._write_pictures()
                 self._write_points()
@@ -110,6 +111,24 @@ class TensorBoardLog(keras.callbacks.Callback):
         means = np.concatenate([self.model.encode(images).mean for images in self._batches])
         with atomic_path(self._points) as temporary:
             np.savetxt(temporary, means.reshape(len(means), -1), fmt="%.5g", delimiter="\t")
+
+
+def _summaries(logs: Mapping[str, float]) -> dict[str, Summary]:
+    """Return the scalars of an epoch and the histogram of the KL per latent variable, a summary for each run."""
+    summaries = {TRAIN: Summary(), VALIDATION: Summary()}
+    metadata = scalar_metadata.create_summary_metadata(display_name="", description="")
+    kl_per_latent = []
+    for log, value in logs.items():
+        if math.isnan(value):
+            continue  # an effective beta that does not exist
+        name = QuantityName.from_log(log)
+        tensor = TensorProto(dtype=types_pb2.DT_FLOAT, float_val=[value])
+        summaries[name.run].value.add(tag=name.tag, metadata=metadata, tensor=tensor)
+        if (name.split, name.quantity) == (AUDIT, "kl_per_latent"):
+            kl_per_latent.append(value)
+    if kl_per_latent:
+        summaries[VALIDATION].MergeFrom(histogram_pb("units/kl_per_latent", np.asarray(kl_per_latent)))
+    return summaries
 
 
 def charts() -> layout_pb2.Layout:
