@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "vae"
 #: From the ground up. A module may import from its own place and from any floor below.
 FLOORS = [
     {"errors", ""},
-    {"options", "compat", "parsing"},
+    {"options", "compat", "parsing", "threefry"},
     {"runs", "random", "saving", "weigh"},
     {"diagnosis", "schedules"},
     {"latents", "likelihoods", "data"},

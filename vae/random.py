@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from vae.threefry import normal_rows, uniform_rows
+
 
 class Stream(enum.IntEnum):
     """The purpose of a random number. Two streams of one seed are independent.
@@ -161,12 +163,12 @@ def _fold(key: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
 
 @tf.function(jit_compile=True)
 def _normal_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    return tf.map_fn(lambda key: _normal(tensor[0], key), keys, fn_output_signature=tf.float32)
+    return normal_rows(tensor, keys)
 
 
 @tf.function(jit_compile=True)
 def _uniform_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    return tf.map_fn(lambda key: _uniform(tensor[0], key), keys, fn_output_signature=tf.float32)
+    return uniform_rows(tensor, keys)
 
 
 @tf.function(jit_compile=True)
