@@ -310,14 +310,15 @@ def test_several_samples_of_an_image_have_the_log_prob_of_each(
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-4, 1.0, 30.0, 200.0])
-def test_bernoulli_samples_against_float64(size: float) -> None:
+@pytest.mark.parametrize("side", [16, 28])
+def test_bernoulli_samples_against_float64(side: int, size: float) -> None:
     """Near 0 the product of 64 factors is at its largest, 2^64; at 200 every factor is 1."""
     generator = np.random.default_rng(5)
-    x = (generator.random((2, 28, 28, 1)) < 0.4).astype(np.float32)
-    logits = generator.normal(0, 1, (2, 3, 28, 28, 1)).astype(np.float32) * np.float32(size)
+    x = (generator.random((2, side, side, 1)) < 0.4).astype(np.float32)
+    logits = generator.normal(0, 1, (2, 3, side, side, 1)).astype(np.float32) * np.float32(size)
     exact = np.sum(x[:, np.newaxis] * logits.astype(np.float64) - np.logaddexp(0, logits.astype(np.float64)), (2, 3, 4))
     measured = BernoulliLikelihood().log_prob_of_samples(tf.constant(x), tf.constant(logits)).numpy()
-    # float32 sums of 784 terms, each with an error of at most 6e-8 of itself or of 1
+    # float32 sums of up to 784 terms, each with an error of at most 6e-8 of itself or of 1
     assert measured == pytest.approx(exact, rel=2e-6, abs=784 * 6e-8)
 
 
