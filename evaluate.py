@@ -32,9 +32,8 @@ def evaluate(config: DictConfig) -> None:
         stream = Stream[f"{config.split.upper()}_BINARIZATION"]
         batches = data.evaluation_batches(images, config.batch_size, source.binarization, seed, stream)
 
-        measured = evaluation.measure_model(
-            model, evaluation.with_progress_bar(batches, len(batches)), config.nll_samples, seed
-        )
+        with evaluation.progress_bar(len(images)) as advance:
+            measured = evaluation.measure_model(model, batches, config.nll_samples, seed, advance)
         quantities = {"split": config.split, **measured}
         pictures = evaluation.save_pictures(model, next(iter(batches)), directory.path, seed)
         write_json(directory.evaluation, quantities)

@@ -292,3 +292,41 @@ def test_what_the_value_is_the_logarithm_of(likelihood: Likelihood, pixel: float
 def test_refuses_other_numbers_of_levels(levels: object) -> None:
     with pytest.raises(UserError, match=f"levels={levels}: .*(2|256|integer)"):
         DiscretizedLogisticLikelihood(levels)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("shape", [(28, 28, 1), (3, 3, 1), (5, 4, 2)], ids=str)
+def test_several_samples_of_an_image_have_the_log_prob_of_each(
+    likelihood: Likelihood, shape: tuple[int, int, int]
+) -> None:
+    generator = np.random.default_rng(4)
+    images = (generator.random((3, *shape)) < 0.4).astype(np.float32)
+    parameters = generator.normal(0, 6, (3, 4, *shape)).astype(np.float32)
+    measured = likelihood.log_prob_of_samples(tf.constant(images), tf.constant(parameters)).numpy()
+    assert measured.shape == (3, 4)
+    for sample in range(4):
+        one = likelihood.log_prob(tf.constant(images), tf.constant(parameters[:, sample])).numpy()
+        assert measured[:, sample] == pytest.approx(one, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-4, 1.0, 30.0, 200.0])
+@pytest.mark.parametrize("side", [16, 28])
+def test_bernoulli_samples_against_float64(side: int, size: float) -> None:
+    """Near 0 the product of 64 factors is at its largest, 2^64; at 200 every factor is 1."""
+    generator = np.random.default_rng(5)
+    x = (generator.random((2, side, side, 1)) < 0.4).astype(np.float32)
+    logits = generator.normal(0, 1, (2, 3, side, side, 1)).astype(np.float32) * np.float32(size)
+    exact = np.sum(x[:, np.newaxis] * logits.astype(np.float64) - np.logaddexp(0, logits.astype(np.float64)), (2, 3, 4))
+    measured = BernoulliLikelihood().log_prob_of_samples(tf.constant(x), tf.constant(logits)).numpy()
+    # float32 sums of up to 784 terms, each with an error of at most 6e-8 of itself or of 1
+    assert measured == pytest.approx(exact, rel=2e-6, abs=784 * 6e-8)
+
+
+def test_a_subclass_with_its_own_log_prob_does_not_inherit_the_fast_form() -> None:
+    class Tempered(BernoulliLikelihood):
+        def log_prob(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+            return 0.5 * super().log_prob(images, parameters)
+
+    images, parameters = tf.ones([1, 2, 2, 1]), tf.zeros([1, 3, 2, 2, 1])
+    measured = Tempered().log_prob_of_samples(images, parameters).numpy()
+    assert measured == pytest.approx(np.full((1, 3), -2 * np.log(2)))

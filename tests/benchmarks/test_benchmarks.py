@@ -123,3 +123,14 @@ def test_memory(tmp_path: Path) -> None:
     assert [figures["source"] for figures in runs] == ["resident", "streamed"]
     for figures in runs:
         assert 100 < figures["imported_mebibytes"] < figures["peak_mebibytes"] < 8000
+
+
+@pytest.mark.thorough
+def test_evaluation(tmp_path: Path) -> None:
+    arguments = ["--images", "20", "--samples", "100", "--batches", "20", "10", "--rounds", "2", "--json", "times.json"]
+    ended = run_script("benchmarks/evaluation.py", *arguments, cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    figures = json.loads((tmp_path / "times.json").read_text())
+    assert [row["batch"] for row in figures["evaluations"]] == [20, 10]
+    assert all(100 < row["peak_mebibytes"] < 2048 for row in figures["evaluations"])
+    assert all(seconds > 0 for seconds in figures["parts_seconds"].values())

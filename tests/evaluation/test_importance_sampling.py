@@ -1,5 +1,6 @@
 """The marginal likelihood against independent computations."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,8 +11,10 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from vae import VAE
-from vae.evaluation import importance_weighted_nll
+from vae.evaluation import ImportanceSampler, importance_sampling, importance_weighted_nll
+from vae.evaluation.importance_sampling import SAMPLES_A_PASS
 from vae.likelihoods import GaussianLikelihood
+from vae.random import Stream, normal_like, row_keys
 
 MakeVAE = Callable[..., VAE]
 
@@ -49,7 +52,7 @@ def test_nll_of_a_model_with_a_known_marginal(
     """With the exact posterior every importance weight is p(x), so that one sample would do."""
     vae, variance = linear_gaussian(make_vae, posterior_scale)
     x = np.linspace(-2, 2, 9).astype(np.float32).reshape(-1, 1, 1, 1)
-    measured = importance_weighted_nll(vae, tf.constant(x), samples, seed=0).numpy()
+    measured = importance_weighted_nll(vae, tf.constant(x), samples, seed=0)
     assert measured == pytest.approx(-norm.logpdf(x.ravel(), 0, np.sqrt(variance)), abs=tolerance)
 
 
@@ -68,3 +71,36 @@ def test_nll_is_the_log_mean_of_the_importance_weights(make_vae: MakeVAE, images
     error = weights.std() / weights.mean() / np.sqrt(samples)
     measured = float(importance_weighted_nll(vae, tf.constant(image), samples, seed=0)[0])
     assert abs(measured - expected) < 5 * np.sqrt(2) * error
+
+
+def test_nll_is_that_of_all_weights_at_once_in_float64(make_vae: MakeVAE, images: NDArray[np.float32]) -> None:
+    """The running sums against one logsumexp over the same draws; 1,030 samples end within a pass of the third call."""
+    vae, samples, first = make_vae(), 1030, 7
+    passes = math.ceil(samples / SAMPLES_A_PASS)
+    posterior = vae.encode(images)
+    mu, log_var = (value.numpy().astype(np.float64) for value in (posterior.mu, posterior.log_var))
+    keys = row_keys(5, Stream.IMPORTANCE_SAMPLES, first * passes, len(images) * passes)
+    noise = normal_like(tf.zeros([len(images) * passes, SAMPLES_A_PASS, 4]), keys).numpy().astype(np.float64)
+    z = mu[:, np.newaxis] + np.exp(log_var / 2)[:, np.newaxis] * noise.reshape(len(images), -1, 4)[:, :samples]
+    logits = vae.decode(z.reshape(-1, 4).astype(np.float32)).numpy().astype(np.float64).reshape(*z.shape[:2], -1)
+    x = images.reshape(len(images), 1, -1)
+    log_likelihood = np.sum(x * logits - np.logaddexp(0, logits), axis=-1)
+    log_ratio = norm.logpdf(z) - norm.logpdf(z, mu[:, np.newaxis], np.exp(log_var / 2)[:, np.newaxis])
+    expected = -(logsumexp(log_likelihood + log_ratio.sum(axis=-1), axis=1) - np.log(samples))
+    measured = importance_weighted_nll(vae, images, samples, 5, first)
+    assert measured == pytest.approx(expected, rel=2e-6)  # float32 has 6e-8; 64 pixels and two densities are summed
+
+
+def test_the_parts_of_a_batch_do_not_change_the_result(
+    make_vae: MakeVAE, images: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts of images and of samples; and the steps of the progress bar add up to the images, in equal steps."""
+    vae, steps = make_vae(), []
+    whole = ImportanceSampler(vae, 700, 0).nll(images)
+    monkeypatch.setattr(importance_sampling, "_PIXELS_A_PASS", 50 * 64 * 20)  # twenty images
+    monkeypatch.setattr(importance_sampling, "PASSES_A_CALL", 4)
+    parts = ImportanceSampler(vae, 700, 0).nll(images, advance=steps.append)
+    assert parts == pytest.approx(whole, rel=1e-6)
+    assert len(steps) == 3 * 4  # parts of images, and calls of 4, 4, 4 and 2 passes
+    assert sum(steps) == pytest.approx(50)
+    assert steps[:4] == pytest.approx([17 * passes / 14 for passes in (4, 4, 4, 2)])

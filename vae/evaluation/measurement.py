@@ -6,14 +6,14 @@ batches, while the mutual information and the active units need the posteriors o
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from vae.evaluation.importance_sampling import importance_weighted_nll
+from vae.evaluation.importance_sampling import ImportanceSampler
 from vae.evaluation.information import mutual_information
 from vae.latents import active_units
 from vae.likelihoods import LogProbKind
@@ -21,8 +21,16 @@ from vae.model import VAE
 from vae.networks import are_faster_compiled
 from vae.random import Stream, row_keys
 
+IMAGES_AT_A_TIME = 250
 
-def measure_model(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, seed: int) -> dict[str, Any]:
+
+def measure_model(
+    model: VAE,
+    batches: Iterable[tf.Tensor],
+    nll_samples: int,
+    seed: int,
+    advance: Callable[[float], Any] = lambda _: None,
+) -> dict[str, Any]:
     """Return the quantities of a model on a data set, by name.
 
     All are means over the images in nats, except `nll_kind`, `bits_per_dim`, `active_units`, `nll_samples`, `images`
@@ -33,10 +41,13 @@ def measure_model(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, se
 
     Args:
         model: a VAE.
-        batches: images `(batch, height, width, channels)` in [0, 1].
+        batches: images `(batch, height, width, channels)` in [0, 1]. At most 250 are computed at a time, whatever their
+            number, so that a large batch takes no more memory.
         nll_samples: number of importance samples per image (`importance_weighted_nll`).
         seed: seed of all noise.
+        advance: called with the images that have been measured since the last call, whole or in parts.
     """
+    sampler = ImportanceSampler(model, nll_samples, seed)
 
     @tf.function(jit_compile=are_faster_compiled(model.encoder, model.decoder))
     def measure_batch(images: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -48,18 +59,20 @@ def measure_model(model: VAE, batches: Iterable[tf.Tensor], nll_samples: int, se
             "parameters": parameters,
             "z": z,
             "kl_per_latent": posterior.kl_divergence(model.latent.prior()),
-            "nll": importance_weighted_nll(model, images, nll_samples, seed, first),
         }
 
     parts: dict[str, list[NDArray[np.float32]]] = {}
     count = 0
     kind: LogProbKind = "probability"
-    for images in batches:
-        if kind == "probability":
-            kind = model.likelihood.kind_of(images)
-        for name, value in measure_batch(images, tf.constant(count, tf.int64)).items():
-            parts.setdefault(name, []).append(value.numpy())
-        count += len(images)
+    for batch in batches:
+        for start in range(0, len(batch), IMAGES_AT_A_TIME):
+            images = batch[start : start + IMAGES_AT_A_TIME]
+            if kind == "probability":
+                kind = model.likelihood.kind_of(images)
+            for name, value in measure_batch(images, tf.constant(count, tf.int64)).items():
+                parts.setdefault(name, []).append(value.numpy())
+            parts.setdefault("nll", []).append(sampler.nll(images, count, advance))
+            count += len(images)
     values = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     kl, reconstruction, nll = (values[name].mean(dtype=np.float64) for name in ("kl", "reconstruction", "nll"))
     posterior = model.latent.posterior(tf.constant(values["parameters"]))

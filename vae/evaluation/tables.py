@@ -1,12 +1,13 @@
 """Terminal output of an evaluation."""
 
+import contextlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 #: What the NLL is called if it is not -log p(x) of the images as they are stored
@@ -68,12 +69,24 @@ def _marginal_kl(quantities: Mapping[str, Any]) -> str:
     return f"{quantities['marginal_kl']:.3f} ± {quantities['marginal_kl_error']:.3f}"
 
 
-def with_progress_bar(batches: Iterable[Any], count: int) -> Iterable[Any]:
-    """Return an iterable over the batches that shows a progress bar if the output is a terminal.
+@contextlib.contextmanager
+def progress_bar(images: int) -> Iterator[Callable[[float], None]]:
+    """Show a progress bar with the time left if the output is a terminal.
 
     Args:
-        batches: the batches.
-        count: their number.
+        images: the number of images to measure.
+
+    Yields:
+        A function to call with the images that have been measured since its last call, whole or in parts.
     """
     console = Console()
-    return track(batches, "measuring", count, console=console, disable=not console.is_terminal)
+    with Progress(
+        TextColumn("measuring"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("measuring", total=images)
+        yield lambda measured: progress.advance(task, measured)

@@ -26,6 +26,9 @@ class Likelihood(keras.layers.Layer, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "log_prob" in vars(cls) and "log_prob_of_samples" not in vars(cls):
+            # An inherited fast form is one of another log_prob
+            cls.log_prob_of_samples = Likelihood.log_prob_of_samples  # type: ignore[method-assign]
         register(cls)
 
     @abstractmethod
