@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,14 @@ Run = Callable[..., "Outcome"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option by which tests/documentation/test_browser.py takes pictures."""
     parser.addoption("--screenshots", metavar="DIR", help="write the pictures of docs/ there, from runs of 100 epochs")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the processes of a session a cache of compiled programs of their own."""
+    if not hasattr(config, "workerinput"):
+        cache = tempfile.TemporaryDirectory()
+        config.add_cleanup(cache.cleanup)
+        os.environ["XDG_CACHE_HOME"] = cache.name  # which pytest-xdist's workers inherit
 
 
 @dataclass

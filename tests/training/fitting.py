@@ -39,13 +39,14 @@ def fit_and_record(
     epochs: int = 20,
     start: Progress | None = None,
     callbacks: Any = (),
+    audit: Any = (),
     **options: Any,
 ) -> training.RunRecord:
     """Train on batches of twenty images as train.py does, and return the run's record. Every chunk has a checkpoint."""
     chosen = TrainingOptions(epochs=epochs, batch_size=20, **{"checkpoint_seconds": 1e-9, **options})
     with training.RunRecord(directory, seed=0, kl="analytic") as record:
         scale = vae.regularizer_scale(20)
-        recording = training.recording_callbacks(vae, data, record, chosen, {}, scale, Description({}, ""))
+        recording = training.recording_callbacks(vae, data, record, chosen, dict(audit), scale, Description({}, ""))
         with training.Checkpoints(record, callbacks, chosen, data.size("train"), start or Progress()) as saver:
             training.fit(vae, data, [*recording, *callbacks, saver], chosen, start=start)
     return record

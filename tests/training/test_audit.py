@@ -156,3 +156,23 @@ def test_an_effective_beta_that_the_posteriors_contradict_is_none(
         logs = {"effective_beta": 1.0}
         audit.on_epoch_end(0, logs)
         assert logs["effective_beta"] == pytest.approx(expected, nan_ok=True)
+
+
+def test_between_two_audits_cells_are_empty(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    """Ten epochs, audited every fourth: also the first and the last. The summary has the latest of each quantity."""
+    data = Arrays(grey_images(60), grey_images(20))
+    fit_and_record(make_vae(), tmp_path, data, epochs=10, audit={"analytic": Analytic()}, audit_interval=4)
+    rows = history_of(tmp_path)
+    audited = [row["epoch"] for row in rows if row["audit/local_weight"]]
+    assert audited == ["1", "4", "8", "10"]
+    assert [row["epoch"] for row in rows if row["train/effective_beta"]] == audited
+    assert all(row["validation/elbo"] for row in rows)
+    assert summary_of(tmp_path)["effective_beta"] == 1.0
+
+
+def test_an_interval_beyond_the_run_is_said_once(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    data = Arrays(grey_images(60), grey_images(20))
+    with pytest.warns(UserWarning, match="trainer.audit_interval=9: the run has 3 epochs") as caught:
+        fit_and_record(make_vae(), tmp_path, data, epochs=3, audit={"analytic": Analytic()}, audit_interval=9)
+    assert len(caught) == 1
+    assert [bool(row["audit/local_weight"]) for row in history_of(tmp_path)] == [True, False, True]

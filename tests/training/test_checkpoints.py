@@ -1,13 +1,18 @@
 """The part of a checkpoint that Keras does not save."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from vae import VAE
-from vae.training import Checkpoints, Progress, RunRecord, TrainingOptions
+from tests.reading import history_of, summary_of
+from tests.training.fitting import Arrays, fit_and_record, grey_images
+from vae.errors import UserError
+from vae.training import Checkpoints, Progress, RunRecord, TrainingOptions, checkpoints_in, latest_checkpoint
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
@@ -25,3 +30,36 @@ def test_an_interrupted_epoch_gets_its_running_means_back(
     checkpoints.on_epoch_begin(1)
     means = {name: float(value) for name, value in vae.get_metrics_result().items()}
     assert means == pytest.approx({"loss": 30, "regularizer": 4, "elbo": -31, "reconstruction": 26, "kl": 5})
+
+
+def test_checkpoints_follow_the_first_and_the_last_epoch(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    """Three steps an epoch; ten epochs take less than the thousand seconds between two others."""
+    data = Arrays(grey_images(60), grey_images(20))
+    fit_and_record(make_vae(), tmp_path, data, epochs=10, checkpoint_seconds=1000.0)
+    assert [path.stem for path in checkpoints_in(tmp_path / "checkpoints")] == ["step-00000030", "step-00000003"]
+
+
+def test_a_disk_that_fills_between_two_checkpoints_loses_none(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    """A resume from the first one trains the later epochs again, whose rows the history then has once."""
+    data, vae = Arrays(grey_images(60), grey_images(20)), make_vae()
+    save, saved = vae.save, []
+
+    def fill(path: Path) -> None:
+        save(path)
+        saved.append(path)
+        if len(saved) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with mock.patch.object(vae, "save", fill), pytest.raises(UserError, match="No space left on device"):
+        fit_and_record(vae, tmp_path, data, epochs=5, checkpoint_seconds=1000.0)
+    assert summary_of(tmp_path)["status"] == "failed"
+    assert [path.stem for path in checkpoints_in(tmp_path / "checkpoints")] == ["step-00000003"]
+    assert not list((tmp_path / "checkpoints").glob(".*"))
+    model, start = latest_checkpoint(tmp_path / "checkpoints", "resume")
+    assert start.steps == 3
+    fit_and_record(model, tmp_path, data, epochs=5, start=start, checkpoint_seconds=1000.0)
+    whole = make_vae()
+    fit_and_record(whole, tmp_path / "whole", data, epochs=5)
+    assert [row["epoch"] for row in history_of(tmp_path)] == ["1", "2", "3", "4", "5"]
+    for resumed, expected in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(resumed, expected)

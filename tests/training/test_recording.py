@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.typing import NDArray
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.util import tensor_util
 
-from tests.reading import history_of, scalars_of
+from tests.reading import events_of, history_of, scalars_of
 from vae import VAE
 from vae.distributed.strategies import WorkerLostError
 from vae.errors import UserError
 from vae.kl import Analytic, KerasLoss, KLRegularizer, MonteCarlo
 from vae.objectives import ELBO
+from vae.training.audit import Audit
 from vae.training.callbacks import warn_of_effective_beta
 from vae.training.checkpoints import checkpoints_in
 from vae.training.non_finite import NonFiniteError
@@ -110,6 +114,27 @@ def test_an_effective_beta_that_does_not_exist_is_null_and_empty(
     tags = scalars_of(tmp_path / "tensorboard" / "train")
     assert "optimization/beta" in tags
     assert "optimization/effective_beta" not in tags
+
+
+def test_an_epoch_is_one_event_of_each_run(
+    make_vae: Callable[..., VAE], images: NDArray[np.float32], tmp_path: Path
+) -> None:
+    """However many quantities there are: those of the audit's ten latent variables, too."""
+    vae = make_vae(latents=10)
+    board = TensorBoardLog(tmp_path, [tf.constant(images[:20])], None, {"kl": "analytic"}, "a: 1")
+    callbacks = [OptimizationQuantities(1.0), Audit({"trained": vae.kl}, images[:20], False), board]
+    vae.fit(images, batch_size=25, epochs=40, validation_data=images[:10], verbose=0, callbacks=callbacks)
+    for run, epochs_with_pictures in (("train", 0), ("validation", 9)):
+        (file,) = (path for path in (tmp_path / run).glob("events*") if not path.name.endswith("-start"))
+        events = [Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(file))]
+        scalars = [event for event in events if any("/elbo" in value.tag for value in event.summary.value)]
+        assert [event.step for event in scalars] == list(range(1, 41))
+        of_epochs = [event for event in events if event.step and event.summary.value]
+        assert len(of_epochs) == 40 + 2 * epochs_with_pictures
+    histograms = events_of(tmp_path / "validation").Tensors("units/kl_per_latent")
+    assert len(histograms) == 40
+    counts = tensor_util.make_ndarray(histograms[-1].tensor_proto)[:, 2]
+    assert counts.sum() == 10
 
 
 @pytest.mark.parametrize(
