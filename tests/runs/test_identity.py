@@ -64,7 +64,8 @@ def test_a_caller_may_ignore_other_options() -> None:
 
 def test_seeds_and_places_do_not_make_a_configuration() -> None:
     assert NOT_COMPARED - {"metric", "resume", "trust"} == {
-        *("data.dir", "data.manual_dir", "data.unpacked_dir", "seed", "trainer.threads", "trainer.chunk")
+        *("data.dir", "data.manual_dir", "data.unpacked_dir", "seed"),
+        *("trainer.audit_interval", "trainer.checkpoint_seconds", "trainer.chunk", "trainer.threads"),
     }
     assert {"data.weights"} == DATA_PLACES - NOT_COMPARED
 

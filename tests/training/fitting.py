@@ -43,6 +43,7 @@ def fit_and_record(
     **options: Any,
 ) -> training.RunRecord:
     """Train on batches of twenty images as train.py does, and return the run's record. Every chunk has a checkpoint."""
+    directory.mkdir(exist_ok=True)
     chosen = TrainingOptions(epochs=epochs, batch_size=20, **{"checkpoint_seconds": 1e-9, **options})
     with training.RunRecord(directory, seed=0, kl="analytic") as record:
         scale = vae.regularizer_scale(20)

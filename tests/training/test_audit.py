@@ -1,12 +1,15 @@
 """The audit against numerical derivatives in NumPy, and the independence of its draws."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tests.reading import history_of, summary_of
+from tests.training.fitting import Arrays, fit_and_record, grey_images
 from vae import VAE
 from vae.kl import Analytic, Backend, KerasLoss, KLRegularizer, MaximumMeanDiscrepancy, MonteCarlo
 from vae.latents import MixturePrior
@@ -174,5 +177,5 @@ def test_an_interval_beyond_the_run_is_said_once(make_vae: Callable[..., VAE], t
     data = Arrays(grey_images(60), grey_images(20))
     with pytest.warns(UserWarning, match="trainer.audit_interval=9: the run has 3 epochs") as caught:
         fit_and_record(make_vae(), tmp_path, data, epochs=3, audit={"analytic": Analytic()}, audit_interval=9)
-    assert len(caught) == 1
+    assert len([warning for warning in caught if "audit_interval" in str(warning.message)]) == 1
     assert [bool(row["audit/local_weight"]) for row in history_of(tmp_path)] == [True, False, True]

@@ -8,9 +8,9 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from vae import VAE
 from tests.reading import history_of, summary_of
 from tests.training.fitting import Arrays, fit_and_record, grey_images
+from vae import VAE
 from vae.errors import UserError
 from vae.training import Checkpoints, Progress, RunRecord, TrainingOptions, checkpoints_in, latest_checkpoint
 
