@@ -72,7 +72,7 @@ def measure(latents: int, steps: int, batch: int, epochs: int) -> list[dict[str,
     from vae.kl import Analytic, Backend, KerasLoss, MonteCarlo, Raw
     from vae.training import loop
 
-    audit = {"analytic": Analytic(), "backend": Backend(), "histogram": Backend(support="histogram")}
+    audit: dict[str, Any] = {"analytic": Analytic(), "backend": Backend(), "histogram": Backend(support="histogram")}
     audit |= {"keras_loss": KerasLoss(), "monte_carlo": MonteCarlo(), "raw": Raw()}
     clock, model = Clock(), new_model("mlp", latents=latents)
 
