@@ -33,7 +33,7 @@ class TestTrain:
         expected = {".hydra/config.yaml", ".hydra/overrides.yaml", "history.csv", "summary.json", "model.keras"}
         assert expected <= files
         assert {path.name for path in (trained_run / "checkpoints").iterdir()} == {
-            "step-00000020.keras",
+            "step-00000010.keras",
             "step-00000030.keras",
         }
         assert not [name for name in files if Path(name).name.startswith(".history") or ".model" in name]
