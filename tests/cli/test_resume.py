@@ -87,8 +87,9 @@ def test_interrupted_in_the_midst_of_an_epoch(tmp_path: Path) -> None:
 
 def test_killed_ten_times(tmp_path: Path) -> None:
     """Killed as no signal handler hears it: while it loads, trains and writes checkpoints. Seeds 0 to 9 say when."""
-    epochs = 30
+    epochs = 40
     common = [f"trainer.epochs={epochs}", "trainer.batch_size=32", "model.hidden=[16]", "audit=none", QUICK]
+    common += ["trainer.checkpoint_seconds=0.05"]
     common += REMEMBERING
     ended = run_here("train.py", *common, "hydra.run.dir=whole", cwd=tmp_path)
     assert ended.status == 0, ended.stderr

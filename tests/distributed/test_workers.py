@@ -18,7 +18,14 @@ from tests.reading import QUICK, history_of, scalars_of, summary_of
 
 pytestmark = pytest.mark.thorough  # processes that are killed
 
-COMMON = ["trainer.epochs=8", "trainer.batch_size=100", "model.hidden=[16]", "data.take=520", QUICK]
+COMMON = [
+    "trainer.epochs=8",
+    "trainer.checkpoint_seconds=0.001",
+    "trainer.batch_size=100",
+    "model.hidden=[16]",
+    "data.take=520",
+    QUICK,
+]
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ class BernoulliLikelihood(Likelihood):
     def log_prob_of_samples(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Return log p(x|z) in nats for several z of each image, `(batch, samples)` float32.
 
-        With logits l it is the sum over pixels of x l - max(l, 0) - log(1 + exp(-|l|)). The logarithms of up to 64
+        With logits l it is the sum over pixels of `x l - max(l, 0) - log(1 + exp(-|l|))`. The logarithms of up to 64
         pixels are one logarithm of a product, at most 2^64: it takes a third of the time of `log_prob`, and its error
         is no larger.
         """
