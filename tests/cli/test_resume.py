@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, run_here, run_script
+from tests.conftest import REPOSITORY, inherited_environment, run_here, run_script
 from tests.reading import QUICK, history_of, scalars_of, summary_of, untimed_history_of, weights_are_equal
 from vae.training.checkpoints import checkpoints_in, steps_of
 
@@ -31,7 +31,10 @@ REMEMBERING = [
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     command = [sys.executable, str(REPOSITORY / "train.py"), *arguments]
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = inherited_environment()
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> bool:

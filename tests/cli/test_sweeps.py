@@ -18,7 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from tests.conftest import REPOSITORY, Outcome, run_script
+from tests.conftest import REPOSITORY, Outcome, inherited_environment, run_script
 from tests.reading import summary_of, weights_are_equal
 from vae.cli import config_source
 from vae.cli.launchers import share_cores
@@ -270,7 +270,13 @@ def test_after_ctrl_c_it_goes_on_with_another_launcher_too(tmp_path: Path) -> No
     options = [*QUICK, "trainer.epochs=12", "seed=0,1", "hydra.sweep.dir=sweep"]
     command = [sys.executable, str(REPOSITORY / "train.py"), "-m", *options, "hydra/launcher=joblib"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=tmp_path,
+        env=inherited_environment(),  # or TensorFlow's log fills the pipe, which nobody reads before the end
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     folders = [tmp_path / "sweep" / run / "checkpoints" for run in ("0-analytic-0", "1-analytic-1")]
     while not any(list(folder.glob("step-*.keras")) for folder in folders):
