@@ -4,6 +4,7 @@ Each gives its reason, and has a test in `tests/test_compat.py` that fails once 
 """
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -29,8 +30,25 @@ def load_tensorflow(threads: int | None = None) -> None:
         UserError: if TensorFlow already computes in this process, on another number of threads.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "tensorflow" not in sys.modules:
+    if "tensorflow" in sys.modules:
+        _import_tensorflow()
+    else:
         use_program_cache(threads)
+        with _without_garbage_collection():
+            _import_tensorflow()
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads or 0)
+        tf.config.threading.set_inter_op_parallelism_threads(threads or 0)
+    except RuntimeError:
+        raise UserError(
+            f"trainer.threads={threads or 'null'}: this process already computes on another number of threads; "
+            "hydra/launcher=submitit_local starts a process for every run"
+        ) from None
+
+
+def _import_tensorflow() -> None:
     stderr = os.dup(2)
     # A notebook's stdout claims to be a terminal, but would keep every frame of the status as an output
     console = Console(force_terminal=os.isatty(1), force_jupyter=False)
@@ -49,14 +67,17 @@ def load_tensorflow(threads: int | None = None) -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Keep Python's collector from searching what an import makes, none of which is garbage, then and later."""
+    gc.disable()
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads or 0)
-        tf.config.threading.set_inter_op_parallelism_threads(threads or 0)
-    except RuntimeError:
-        raise UserError(
-            f"trainer.threads={threads or 'null'}: this process already computes on another number of threads; "
-            "hydra/launcher=submitit_local starts a process for every run"
-        ) from None
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A script as a command: it can be called from a shell or, as a function, from another program."""
 
 import contextlib
+import gc
 import inspect
 import os
 import signal
@@ -17,9 +18,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae import compat
-from vae.cli import config_source, help
+from vae.cli import config_source
 from vae.cli.arguments import prepared
 from vae.cli.errors import one_line_errors
+from vae.cli.help import asks_for_help, help_text
 from vae.cli.sweeps import failures, runs_of_search
 
 
@@ -28,6 +30,7 @@ def main(task: Callable[[], Any]) -> None:
 
     With `HYDRA_FULL_ERROR=1` in the environment, errors keep their tracebacks.
     """
+    gc.disable()  # what a start makes is no garbage; TensorFlow's import ends it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, or a launcher's processes would stay
     sys.path.append(str(Path.cwd()))  # for modules of the user's
     shorten_warnings()
@@ -84,12 +87,14 @@ def shorten_warnings() -> None:
 
 def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None:
     config_source.register()
-    help.register()
     compat.keep_stderr_open()
     shows_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, in several lines
     with contextlib.nullcontext() if shows_tracebacks else one_line_errors(Path(script).name, arguments):
         sys.argv = [script, *prepared(arguments)]
+        if asks_for_help(arguments):
+            print(help_text(Path(script).stem, sys.argv[1:]))
+            return
         try:
             task()
         except ValueError as error:

@@ -4,6 +4,8 @@ A class states its defaults once, in its constructor. A YAML file needs only `_t
 `kl=my_module.MyKL` chooses a class without any file.
 """
 
+import copy
+import functools
 import re
 from pathlib import Path
 from typing import ClassVar
@@ -34,22 +36,8 @@ class CompletedFiles(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         """Return the content of a file, or of a class that stands in place of one, with its defaults."""
         file = self._file(config_path)
-        if file.is_file():
-            text = file.read_text(encoding="utf-8")
-            config, header = DictConfig(OmegaConf.create(text)), self._get_header_dict(text)
-        elif target := self._target(config_path):
-            config, header = DictConfig({"_target_": target}), {"package": None}
-        else:
-            raise ConfigLoadError(f"Config not found: {file}")
-        name = config_path.partition("/")[0]
-        if (group := GROUPS.get(name)) and not group.many:
-            target = config.get("_target_", group.target)
-            if target or self._target(config_path):
-                try:
-                    defaults = {"_target_": target} if "_target_" in config else {}
-                    config = DictConfig(OmegaConf.merge(defaults | group.defaults(target), config))
-                except UserError as error:
-                    raise UserError(f"{name}={error}") from None
+        written = file.stat().st_mtime_ns if file.is_file() else None
+        config, header = copy.deepcopy(_completed(file, config_path, written))  # Hydra changes what it gets
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
 
     def available(self) -> bool:
@@ -62,7 +50,7 @@ class CompletedFiles(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         """Return True if the path is a file, or a group with a class in place of an option's name."""
-        return self._file(config_path).is_file() or self._target(config_path) is not None
+        return self._file(config_path).is_file() or _target(config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Return the options and the groups of a folder."""
@@ -75,11 +63,40 @@ class CompletedFiles(ConfigSource):
     def _file(self, config_path: str) -> Path:
         return Path(self.path) / self._normalize_file_name(config_path)
 
-    @staticmethod
-    def _target(config_path: str) -> str | None:
-        match = _CLASS.fullmatch(config_path)
-        is_class = match and match["group"] in GROUPS and not match["target"].endswith(".yaml")
-        return match["target"] if match and is_class else None
+
+def _target(config_path: str) -> str | None:
+    """Return the class that stands in place of an option's name."""
+    match = _CLASS.fullmatch(config_path)
+    is_class = match and match["group"] in GROUPS and not match["target"].endswith(".yaml")
+    return match["target"] if match and is_class else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _completed(file: Path, config_path: str, written: int | None) -> tuple[DictConfig, dict[str, str | None]]:
+    """Return the content and the header of an option. Hydra asks for each several times in every composition.
+
+    Args:
+        file: the file that may hold it.
+        config_path: the option with its group.
+        written: when the file was last written; None if there is none.
+    """
+    if written is not None:
+        text = file.read_text(encoding="utf-8")
+        config, header = DictConfig(OmegaConf.create(text)), ConfigSource._get_header_dict(text)
+    elif target := _target(config_path):
+        config, header = DictConfig({"_target_": target}), {"package": None}
+    else:
+        raise ConfigLoadError(f"Config not found: {file}")
+    name = config_path.partition("/")[0]
+    if (group := GROUPS.get(name)) and not group.many:
+        target = config.get("_target_", group.target)
+        if target or _target(config_path):
+            try:
+                defaults = {"_target_": target} if "_target_" in config else {}
+                config = DictConfig(OmegaConf.merge(defaults | group.defaults(target), config))
+            except UserError as error:
+                raise UserError(f"{name}={error}") from None
+    return config, header
 
 
 class CompletedSearchPath(SearchPathPlugin):

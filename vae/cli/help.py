@@ -1,46 +1,121 @@
-"""The list of options in `--help`, made from the classes that have them."""
+"""`--help`, whose list of options is made from the classes that have them.
 
-import sys
+Hydra's own help would compose the configuration and copy all of it for every group, which takes a second.
+"""
+
+import os
 import textwrap
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from string import Template
 from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
-from vae.cli.config_source import CONFIGS
+from vae.cli.config_source import CONFIGS, CompletedSearchPath
 from vae.config.groups import DATA_OF_EVALUATE, EVALUATE, GROUPS, TRAIN, Group
 from vae.config.signatures import REQUIRED, Option, summary_of
 from vae.options import shown
 
 _NAME_WIDTH = 46
 _WIDTH = 118
+_INTERNAL = {"images_of"}  # groups that other groups choose
+_TRAIN_HELP = Template("""\
+Train a variational autoencoder (VAE) on real images. One word chooses the KL regularizer, and every run is measured
+on the same scale.
+
+To begin with:
+  python train.py                          handwritten digits, no download, the exact KL: a quarter of a minute
+  python train.py kl=keras_loss            the same VAE under the Keras loss class
+  python train.py data=mnist model=conv    MNIST (downloaded once), convolutional networks
+  python train.py -m experiment=kl_study   which KL? four of them over three seeds, compared at the end
+  python train.py resume=RUN_DIR           go on where that run stopped
+
+== Groups: choose with GROUP=OPTION ==
+
+$groups
+
+== Options: change with NAME=VALUE ==
+
+$options
+
+== More commands ==
+
+  python train.py kl=backend kl.direction=reverse    Keras's functional op, D[p||q]
+  python train.py latent=categorical kl=backend      discrete latent variables, for which Keras's function is exact
+  python train.py prior=vamp kl=monte_carlo          a learned prior
+  python train.py kl=my_module.MyKL kl.alpha=2       a class of your own, in any group
+  python train.py experiment=recipe/old_keras_blog   what a well-known recipe really trains
+  python train.py -m kl=analytic,backend seed=0,1,2  a sweep: every combination, a run directory each
+  python train.py -m hydra/launcher=joblib seed=0,1  several at a time; also submitit_local, ray, submitit_slurm
+  python train.py -m experiment=search               a search with Optuna over beta and the number of latent variables
+Another regularizer in the audit: +kl@audit.NAME=OPTION
+A run's directory: hydra.run.dir=DIR (default runs/DATE/TIME-KL-SEED). A sweep's: hydra.sweep.dir=DIR; an existing one continues.
+Tab completion in bash: eval "$$(python train.py --shell-completion install=bash)"
+
+Measure a run: python evaluate.py run=RUN_DIR.   Watch its curves: tensorboard --logdir runs
+Compare runs: python -m vae.compare DIR --out DIR
+Show the composed configuration without training: add --cfg job.   Hydra's own options: --hydra-help""")
+_EVALUATE_HELP = Template("""\
+Measure a trained VAE: ELBO, importance-sampled NLL, KL per latent variable, active units.
+
+python evaluate.py run=runs/DATE/TIME-analytic-0
+python evaluate.py run=RUN_DIR nll_samples=5000
+
+== Options: change with NAME=VALUE ==
+
+$options
+
+Writes evaluation.json, reconstructions.png and samples.png into the run's directory.""")
 
 
-def register() -> None:
-    """Let the help of a script refer to its options by `${options_of:train}`."""
-    OmegaConf.register_new_resolver("options_of", lambda script: options_help(script), replace=True)
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Return True if a command line asks for help."""
+    return not {"--help", "-h"}.isdisjoint(arguments)
 
 
-def options_help(script: str) -> str:
-    """Return every option of a script with its type, its default and its description.
+def help_text(script: str, arguments: Sequence[str]) -> str:
+    """Return the help of a script.
 
     Args:
         script: "train" or "evaluate".
+        arguments: the arguments beside `--help`, which may name classes of the user's.
+
+    Raises:
+        UserError: if an argument names a class that does not exist.
     """
     if script == "evaluate":
-        data = {
-            name: Option(name, str | None, None, "of a data set that has moved; null for the run's own")
-            for name in DATA_OF_EVALUATE
-        }
-        return "\n".join([*_lines("", EVALUATE), *_lines("data.", data)])
+        return _EVALUATE_HELP.substitute(options=_options_of_evaluate())
+    return _TRAIN_HELP.substitute(groups=_groups(), options=_options_of_train(arguments))
+
+
+def _groups() -> str:
+    """Return every group with its options, those of `--config-dir` included."""
+    options: dict[str, set[str]] = {}
+    for root in CompletedSearchPath.folders:
+        for folder, _, files in os.walk(root):
+            name = Path(folder).relative_to(root).as_posix()
+            if name != "." and name not in _INTERNAL:
+                options.setdefault(name, set()).update(Path(file).stem for file in files if file.endswith(".yaml"))
+    return "\n".join(f"{name}: {', '.join(sorted(options[name]))}" for name in sorted(options))
+
+
+def _options_of_evaluate() -> str:
+    data = {
+        name: Option(name, str | None, None, "of a data set that has moved; null for the run's own")
+        for name in DATA_OF_EVALUATE
+    }
+    return "\n".join([*_lines("", EVALUATE), *_lines("data.", data)])
+
+
+def _options_of_train(arguments: Sequence[str]) -> str:
     lines = [*_lines("", TRAIN)]
     for name, group in GROUPS.items():
         listed: dict[str, Any] = {}
-        for title, target, values in _choices(name, group) if not group.many else ():
+        for title, target, values in _choices(name, group, arguments) if not group.many else ():
             lines += ["", f"{title}: {summary_of(target)}" if target else title]
             options = _shown_options(group, target, values)
             repeated = [key for key, option in options.items() if listed.get(key) == option.kind]
@@ -58,10 +133,10 @@ def _shown_options(group: Group, target: str | None, values: Mapping[str, Any]) 
     return {name: replace(option, default=values.get(name, option.default)) for name, option in options.items()}
 
 
-def _choices(name: str, group: Group) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+def _choices(name: str, group: Group, arguments: Sequence[str]) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
     """Yield a title, the class and the values of every option of a group, each class once."""
     found: set[str | None] = set()
-    for argument in sys.argv[1:]:  # a user's class, such as `kl=my_module.MyKL`
+    for argument in arguments:  # a user's class, such as `kl=my_module.MyKL`
         if argument.startswith(f"{name}=") and "." in argument:
             yield argument, argument.partition("=")[2], {}
     for path in sorted((Path(CONFIGS) / name).glob("*.yaml")):

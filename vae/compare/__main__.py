@@ -6,15 +6,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from vae.compare.columns import cells
-from vae.compare.configurations import load_runs
-from vae.compare.report import write_report
-from vae.compare.table import compare
-from vae.compare.terminal import show_comparison
 from vae.errors import UserError
+from vae.runs.paths import runs_below
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +45,13 @@ def _compare(options: argparse.Namespace) -> None:
     Raises:
         UserError: naming the argument that is wrong.
     """
+    runs_below(*options.directories)
+    if options.out and options.out.is_file():
+        raise UserError(f"--out={options.out}: is a file; name a folder")
+    # These take a second to load: whatever can fail earlier has been checked
+    from vae.compare.table import compare
+    from vae.runs.loading import load_runs
+
     runs = load_runs(*options.directories)
     table = compare(runs, options.elbo)
     names = table["configuration"].tolist()
@@ -60,25 +65,29 @@ def _compare(options: argparse.Namespace) -> None:
         print(f"wrote {page}", file=sys.stderr)
 
 
-def _write_report(runs: pd.DataFrame, options: argparse.Namespace) -> Path:
-    if options.out.is_file():
-        raise UserError(f"--out={options.out}: is a file; name a folder")
+def _write_report(runs: "pd.DataFrame", options: argparse.Namespace) -> Path:
+    from vae.compare.report import write_report
+
     try:
         return write_report(runs, options.out, options.baseline, options.elbo)
     except OSError as error:
         raise UserError(f"--out={options.out}: {error.strerror}; name another folder") from error
 
 
-def _print(runs: pd.DataFrame, table: pd.DataFrame, style: str, baseline: str | None) -> None:
+def _print(runs: "pd.DataFrame", table: "pd.DataFrame", style: str, baseline: str | None) -> None:
     if style == "csv":
         table.to_csv(sys.stdout, index=False)
     elif style == "json":
         print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
     elif style == "markdown":
+        from vae.compare.columns import cells
+
         columns, rows = cells(table)
         for row in ([column.heading for column in columns], ["---"] * len(columns), *rows):
             print(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |")
     else:
+        from vae.compare.terminal import show_comparison
+
         show_comparison(runs, table, baseline)
 
 

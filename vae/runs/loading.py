@@ -7,11 +7,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from vae.errors import UserError
 from vae.runs.files import read_json
 from vae.runs.history import read_history
 from vae.runs.identity import NOT_COMPARED, flatten, with_current_names
-from vae.runs.paths import RunDirectory, find_runs
+from vae.runs.paths import RunDirectory, runs_below
 from vae.runs.summary import Status, read_summary
 
 _SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_per_second", "engine", "error")
@@ -36,14 +35,7 @@ def load_runs(*paths: str | Path) -> pd.DataFrame:
     Raises:
         UserError: if a folder does not exist, or none has a run.
     """
-    for path in map(Path, paths):
-        if not path.is_dir():
-            raise UserError(f"{path}: no such folder")
-    found = {run.path.resolve(): run for path in paths for run in find_runs(path)}
-    directories = sorted(found.values(), key=lambda run: run.path)
-    if not directories:
-        raise UserError(f"{' '.join(map(str, paths))}: no run in this folder or below it; a run has a summary.json")
-    return pd.DataFrame([row for directory in directories for row in _rows(directory)])
+    return pd.DataFrame([row for directory in runs_below(*paths) for row in _rows(directory)])
 
 
 def _rows(directory: RunDirectory) -> Iterable[dict[str, Any]]:

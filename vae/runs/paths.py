@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from vae.errors import UserError
+
 
 class RunDirectory:
     """The directory of a run, and the paths of the files in it.
@@ -87,3 +89,18 @@ def find_runs(path: str | Path) -> Iterator[RunDirectory]:
         if directory.summary.name in files or directory.history.name in files:
             children.clear()  # runs do not nest
             yield directory
+
+
+def runs_below(*paths: str | Path) -> list[RunDirectory]:
+    """Return the runs in and below several folders, each once, in the order of their paths.
+
+    Raises:
+        UserError: if a folder does not exist, or none has a run.
+    """
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise UserError(f"{path}: no such folder")
+    found = {run.path.resolve(): run for path in paths for run in find_runs(path)}
+    if not found:
+        raise UserError(f"{' '.join(map(str, paths))}: no run in this folder or below it; a run has a summary.json")
+    return sorted(found.values(), key=lambda run: run.path)
