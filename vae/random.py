@@ -146,31 +146,31 @@ def _like(draw: Callable[..., Any], draw_rows: Callable[..., Any], tensor: tf.Te
     return tf.ensure_shape(drawn, tensor.shape)
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _normal(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_normal(tf.shape(tensor), key, alg="threefry")
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _uniform(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_uniform(tf.shape(tensor), key, alg="threefry")
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _fold(key: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(key, data, alg="threefry")
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _normal_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     return normal_rows(tensor, keys)
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _uniform_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     return uniform_rows(tensor, keys)
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _fold_rows(keys: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     return tf.map_fn(lambda key: _fold(key, data), keys, fn_output_signature=tf.int64)

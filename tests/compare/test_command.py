@@ -133,6 +133,6 @@ def test_the_report_is_complete_before_anything_is_printed(
 ) -> None:
     page = runs.parent / "report" / "report.html"
     found = []
-    monkeypatch.setattr("vae.compare.__main__.show_comparison", lambda *_: found.append(page.is_file()))
+    monkeypatch.setattr("vae.compare.terminal.show_comparison", lambda *_: found.append(page.is_file()))
     assert command("runs", "--out=report").status == 0
     assert found == [True]

@@ -53,7 +53,8 @@ $options
   python train.py -m hydra/launcher=joblib seed=0,1  several at a time; also submitit_local, ray, submitit_slurm
   python train.py -m experiment=search               a search with Optuna over beta and the number of latent variables
 Another regularizer in the audit: +kl@audit.NAME=OPTION
-A run's directory: hydra.run.dir=DIR (default runs/DATE/TIME-KL-SEED). A sweep's: hydra.sweep.dir=DIR; an existing one continues.
+A run's directory: hydra.run.dir=DIR (default runs/DATE/TIME-KL-SEED). A sweep's: hydra.sweep.dir=DIR; an existing one
+continues.
 Tab completion in bash: eval "$$(python train.py --shell-completion install=bash)"
 
 Measure a run: python evaluate.py run=RUN_DIR.   Watch its curves: tensorboard --logdir runs

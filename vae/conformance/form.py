@@ -36,7 +36,7 @@ def is_repeatable(subject: Subject) -> Verdict:
 
 def runs_in_a_graph(subject: Subject) -> Verdict:
     """Check that the value is the same inside a tf.function, in which training calls it."""
-    eager, traced = float(subject.first()), Estimate(float(tf.function(subject.first)()))
+    eager, traced = float(subject.first()), Estimate(float(tf.function(subject.first, autograph=False)()))
     advice = "inside a tf.function, as in training, it is another value: does it depend on state of Python or NumPy?"
     return Verdict(traced.near(eager, SAME), str(traced), f"{eager:.4g}", advice)
 

@@ -58,8 +58,8 @@ class Subject:
         direction = getattr(regularizer, "direction", "forward")
         self.direction = direction if direction in get_args(Direction) else "forward"
         self._variants: dict[tuple[str, Any], Subject] = {}
-        self._in_graph = tf.function(self._values)
-        self._gradients_in_graph = tf.function(self._gradients)
+        self._in_graph = tf.function(self._values, autograph=False)
+        self._gradients_in_graph = tf.function(self._gradients, autograph=False)
 
     def __call__(
         self,

@@ -58,6 +58,7 @@ def evaluation_batches(
     """
     read = image_reader(images)
 
+    @tf.autograph.experimental.do_not_convert
     def batch(first: tf.Tensor) -> tf.Tensor:
         indices = tf.range(first, tf.minimum(first + batch_size, len(images)))
         return evaluation_images(read(indices), first, binarization, seed, stream)

@@ -1,5 +1,6 @@
 """Chunks of batches: the work of one call of a compiled program."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -71,6 +72,7 @@ def training_chunks(
     select = _selector(images)
     resident_weights = None if weights is None else tf.constant(weights, tf.float32)
 
+    @tf.autograph.experimental.do_not_convert
     def chunks_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = epoch_order(count, seed, epoch)
 
@@ -176,6 +178,8 @@ def _chunks(
         steps = int(lengths.max())
         parts = tf.data.Dataset.from_tensor_slices((firsts, lengths))
         datasets.append(
-            parts.map(lambda first, length, steps=steps, batch_size=batch_size: chunk(first, length, steps, batch_size))
+            parts.map(
+                tf.autograph.experimental.do_not_convert(functools.partial(chunk, steps=steps, batch_size=batch_size))
+            )
         )
     return datasets[0] if len(datasets) == 1 else datasets[0].concatenate(datasets[1])

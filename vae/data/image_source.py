@@ -1,7 +1,7 @@
 """Any image set of TensorFlow Datasets (TFDS) as three disjoint splits, in memory or on disk."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -193,7 +193,7 @@ class ImageSource(DataSource):
     def _portions(self, split: Split) -> Iterator[NDArray[np.uint8]]:
         """Yield the images of a split in order, some at a time."""
         dataset = self._builder.as_dataset(split=self.ranges()[split].instruction, shuffle_files=False)
-        dataset = dataset.map(lambda example: self._resized(example["image"]), num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = dataset.map(self._resized, num_parallel_calls=tf.data.AUTOTUNE)
         scale = None
         try:
             for portion in dataset.batch(READ_AT_A_TIME).prefetch(1).as_numpy_iterator():
@@ -204,7 +204,9 @@ class ImageSource(DataSource):
             folder = self._builder.data_dir
             raise UserError(f"data.name={self.name}: {folder} is damaged; remove it, to prepare it again") from error
 
-    def _resized(self, image: tf.Tensor) -> tf.Tensor:
+    @tf.autograph.experimental.do_not_convert
+    def _resized(self, example: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        image = example["image"]
         if self._shape:
             height, width, channels = self._shape
             if channels == 1 and image.shape[-1] == 3:

@@ -144,7 +144,7 @@ def distributed_step(
         sums = strategy.run(whole_batch, arguments)
         apply(strategy.experimental_local_results(sums)[0])  # the same on all replicas
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def apply(sums: tf.Tensor) -> None:
         """Take the optimizer's step on each worker, outside the strategy, so that clipping sees the whole gradient."""
         shapes = [variable.shape for variable in (*model.trainable_variables, *model.metrics_variables)]
@@ -183,7 +183,7 @@ def _replica_step(model: VAE, binarization: str, count: int, replica: int, repli
     share = len(rows) / count
     rows = rows or range(1)  # more replicas than images: some row, whose share is 0
 
-    @tf.function(jit_compile=compiled)
+    @tf.function(autograph=False, jit_compile=compiled)
     def part(state: Any, images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         trainable, others, scale = state
         variables = [*model.trainable_variables, *model.non_trainable_variables, *model.metrics_variables]

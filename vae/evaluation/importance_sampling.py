@@ -40,7 +40,9 @@ class ImportanceSampler:
         pixels = math.prod(model.decoder.output_shape[1:])
         self._images_a_pass = max(1, min(_IMAGES_A_PASS, _PIXELS_A_PASS // (SAMPLES_A_PASS * pixels)))
         compiled = are_faster_compiled(model.encoder, model.decoder)
-        self._add_passes = tf.function(self._traced_passes, jit_compile=compiled, reduce_retracing=True)
+        self._add_passes = tf.function(
+            self._traced_passes, autograph=False, jit_compile=compiled, reduce_retracing=True
+        )
 
     def nll(self, images: Any, first: int = 0, advance: Callable[[float], Any] = lambda _: None) -> NDArray[np.float32]:
         """Return the estimate for each image, `(batch,)` float32.

@@ -49,7 +49,7 @@ def measure_model(
     """
     sampler = ImportanceSampler(model, nll_samples, seed)
 
-    @tf.function(jit_compile=are_faster_compiled(model.encoder, model.decoder))
+    @tf.function(autograph=False, jit_compile=are_faster_compiled(model.encoder, model.decoder))
     def measure_batch(images: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
         parameters = model.encoder(images, training=False)
         posterior, prior = model.latent.posterior(parameters), model.prior_distribution()

@@ -137,11 +137,14 @@ def test_function(model: VAE, *, compiled: bool) -> Callable[[Iterator[Chunk]], 
 def _over_steps(model: VAE, step: Step, *, compiled: bool) -> Callable[[Chunk], Means]:
     """Return a function that runs a step on every batch of a chunk: the loop over steps."""
 
-    @tf.function(jit_compile=compiled)
+    @tf.function(autograph=False, jit_compile=compiled)
     def run(chunk: Chunk) -> Means:
-        for place in tf.range(chunk.length):
+        def one(place: tf.Tensor) -> tuple[tf.Tensor]:
             batch = tf.gather(chunk.images, chunk.indices[place])
             step(batch, chunk.first_step + place, None if chunk.weights is None else chunk.weights[place])
+            return (place + 1,)
+
+        tf.while_loop(lambda place: place < chunk.length, one, (tf.zeros_like(chunk.length),))
         return model.get_metrics_result()
 
     return run
