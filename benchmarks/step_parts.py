@@ -1,0 +1,258 @@
+"""Time the parts of a compiled training step, in microseconds, and each of its matrix products alone.
+
+    python benchmarks/step_parts.py [--batches 20 128 512] [--rounds 7] [--json FILE]
+
+The model is that of `benchmarks/train_step.py`, 784-200-200-50 with tanh, a Bernoulli likelihood and Adam. The first
+table shows what the step saves without a part: parts of one program overlap, so that their own times would not add up.
+A part is replaced by the cheapest thing that trains: dynamic binarization by a threshold, the draw of z by its mean,
+the cross-entropy by the square of the logits, Adam by plain gradient descent. "the loop alone" is the loop with the
+batch's images read and nothing else.
+
+The second table shows each matrix product of the step in a loop of its own, with the time of the same loop without the
+product subtracted, its rate, and that of NumPy's library for the same shapes, whose sum is a floor: a step cannot be
+faster than its products. The products' rate is compared with that of a large product in the same rounds.
+
+All programs are compiled and warmed up. Then they take turns, round by round. The tables show medians.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from arithmetic import FLOPS_OF_MATRIX_PRODUCT
+from contenders import HIDDEN, LATENTS, LEARNING_RATE, MATRIX_SIZE, SIDE
+from images import digit_images
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from vae import VAE
+from vae.data.chunks import Chunk
+from vae.kl import Analytic
+from vae.latents import GaussianLatent
+from vae.likelihoods import BernoulliLikelihood
+from vae.networks import MLP
+from vae.training.loop import train_function
+
+IMAGES, STEPS, PRODUCTS, REPETITIONS = 10_000, 100, 200, 20
+SPINNING = 0.5  # seconds for which NumPy's threads may go on waiting for work, which would slow what comes next
+WHOLE, LOOP, LARGE = "the whole step", "the loop alone", "large product"
+
+Timed = Callable[[], float]
+
+
+class Product(NamedTuple):
+    """A matrix product, `(rows, depth)` by `(depth, columns)`, and which of its operands are stored transposed."""
+
+    rows: int
+    depth: int
+    columns: int
+    left: bool = False
+    right: bool = False
+
+    @property
+    def flops(self) -> float:
+        """The floating-point operations."""
+        return 2.0 * self.rows * self.depth * self.columns
+
+    def operands(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return two random operands as they are stored."""
+        generator = np.random.default_rng(0)
+        left, right = (self.rows, self.depth), (self.depth, self.columns)
+        shapes = left[::-1] if self.left else left, right[::-1] if self.right else right
+        first, second = (generator.normal(size=shape).astype(np.float32) for shape in shapes)
+        return first, second
+
+
+class SquaredLogits(BernoulliLikelihood):
+    """A likelihood without logarithms and exponentials."""
+
+    def log_prob(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+        """Return minus half the squared distance of images and parameters, `(batch,)`."""
+        return -0.5 * tf.reduce_sum(tf.square(images - parameters), axis=[1, 2, 3])
+
+
+class Means(GaussianLatent):
+    """A latent family without noise."""
+
+    def training_sample(self, posterior: Any, key: Any, step: Any) -> tf.Tensor:
+        """Return the posterior's mean, `(batch, latents)`."""
+        return posterior.mean
+
+
+def step_of(
+    images: tf.Tensor,
+    batch: int,
+    binarization: str = "dynamic",
+    latent: type[GaussianLatent] = GaussianLatent,
+    likelihood: type[BernoulliLikelihood] = BernoulliLikelihood,
+    optimizer: type[keras.optimizers.Optimizer] = keras.optimizers.Adam,
+) -> Timed:
+    """Return a function that trains on a chunk and returns the microseconds of a step.
+
+    Args:
+        images: the training split, uint8.
+        batch: images in a step.
+        binarization: as in `vae.data.training_images`.
+        latent: the family of latent variables.
+        likelihood: p(x|z).
+        optimizer: the class of the optimizer.
+    """
+    networks, family, shape = MLP(HIDDEN), latent(LATENTS), (SIDE, SIDE, 1)
+    encoder, decoder = networks.encoder(shape, family.parameter_count), networks.decoder(LATENTS, shape)
+    model = VAE(encoder, decoder, family, likelihood(), Analytic())
+    model.compile(optimizer(LEARNING_RATE))
+    model.optimizer.build(model.trainable_variables)
+    run = train_function(model, binarization, compiled=True)
+    indices = tf.constant(np.random.default_rng(0).integers(0, len(images), (STEPS, batch)))
+    chunk = Chunk(images, indices, tf.constant(0, tf.int64), tf.constant(STEPS, tf.int64))
+    return lambda: _seconds(lambda: float(run(iter([chunk]))["loss"])) / STEPS * 1e6
+
+
+def loop_of(images: tf.Tensor, batch: int) -> Timed:
+    """Return a function that reads the images of a chunk and returns the microseconds of a step."""
+
+    @tf.function(autograph=False, jit_compile=True)
+    def run(indices: tf.Tensor) -> tf.Tensor:
+        def one(place: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            batch_sum = tf.reduce_sum(tf.cast(tf.gather(images, indices[place]), tf.float32))
+            return place + 1, total + batch_sum
+
+        return tf.while_loop(lambda place, _: place < STEPS, one, (tf.constant(0), tf.constant(0.0)))[1]
+
+    indices = tf.constant(np.random.default_rng(0).integers(0, len(images), (STEPS, batch)))
+    return lambda: _seconds(lambda: float(run(indices))) / STEPS * 1e6
+
+
+def products_of(batch: int) -> list[tuple[str, Product, int]]:
+    """Return the matrix products of a step, each with a name and the number of times that it occurs."""
+    pixels, (wide, narrow) = SIDE**2, HIDDEN
+    sizes = [pixels, wide, narrow, 2 * LATENTS], [LATENTS, narrow, wide, pixels]
+    layers = [layer for network in sizes for layer in itertools.pairwise(network)]
+    found = Counter(("forward", Product(batch, inputs, outputs)) for inputs, outputs in layers)
+    found.update(("weights", Product(inputs, batch, outputs, left=True)) for inputs, outputs in layers)
+    found.update(("inputs", Product(batch, outputs, inputs, right=True)) for inputs, outputs in layers[1:])
+    return [
+        (f"{purpose}: {product.rows}x{product.depth} by {product.depth}x{product.columns}", product, count)
+        for (purpose, product), count in found.items()
+    ]
+
+
+def product_of(product: Product, multiplies: bool) -> Timed:
+    """Return a function that times a product in a loop in XLA, or the same loop without the product."""
+    a, b = map(tf.constant, product.operands())
+    start = tf.zeros((product.rows, product.columns))
+
+    @tf.function(autograph=False, jit_compile=True)
+    def run(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+        def one(number: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            changed = a + 1e-30 * total[0, 0]  # or the product would be moved out of the loop
+            if not multiplies:
+                return number + 1, 0.5 * total + changed[0, 0]
+            return number + 1, 0.5 * total + tf.matmul(changed, b, transpose_a=product.left, transpose_b=product.right)
+
+        return tf.while_loop(lambda number, _: number < PRODUCTS, one, (tf.constant(0), start))[1]
+
+    return lambda: _seconds(lambda: float(run(a, b)[0, 0])) / PRODUCTS * 1e6
+
+
+def numpy_product_of(product: Product) -> Timed:
+    """Return a function that times a product in NumPy."""
+    a, b = product.operands()
+    a, b = (a.T if product.left else a), (b.T if product.right else b)
+    out = np.empty((product.rows, product.columns), np.float32)
+
+    def run() -> None:
+        for _ in range(REPETITIONS):
+            np.matmul(a, b, out=out)
+
+    return lambda: _seconds(run) / REPETITIONS * 1e6
+
+
+def measure(batch: int, rounds: int) -> dict[str, float]:
+    """Return the median microseconds of every part and product."""
+    images = tf.constant(digit_images(IMAGES))
+    programs: dict[str, Timed] = {
+        WHOLE: step_of(images, batch),
+        "without binarization": step_of(images, batch, binarization="threshold"),
+        "without noise": step_of(images, batch, latent=Means),
+        "without cross-entropy": step_of(images, batch, likelihood=SquaredLogits),
+        "without Adam": step_of(images, batch, optimizer=keras.optimizers.SGD),
+        LOOP: loop_of(images, batch),
+    }
+    for name, product, _ in products_of(batch):
+        programs[name] = product_of(product, multiplies=True)
+        programs[f"{name}, loop"] = product_of(product, multiplies=False)
+    programs[LARGE] = numpy_product_of(Product(MATRIX_SIZE, MATRIX_SIZE, MATRIX_SIZE))
+    programs |= {f"{name}, NumPy": numpy_product_of(product) for name, product, _ in products_of(batch)}
+    for program in track(programs.values(), f"batch {batch}: compiling"):
+        program()
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in track(range(rounds), f"batch {batch}: rounds"):
+        for name, program in programs.items():
+            times[name].append(program())
+        time.sleep(SPINNING)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def show(console: Console, batch: int, measured: dict[str, float]) -> None:
+    """Print the two tables of a batch size."""
+    large = FLOPS_OF_MATRIX_PRODUCT / measured[LARGE] / 1e3
+    parts = Table("", "µs", "saves, µs", "share", title=f"batch {batch}, {os.cpu_count()} cores")
+    whole = measured[WHOLE]
+    for name in [name for name in measured if name == WHOLE or name.startswith("without")]:
+        saved = whole - measured[name]
+        parts.add_row(name, f"{measured[name]:.0f}", *((f"{saved:.0f}", f"{saved / whole:.0%}") if saved else ("", "")))
+    parts.add_row(LOOP, f"{measured[LOOP]:.0f}", "", f"{measured[LOOP] / whole:.0%}")
+    console.print(parts)
+    table = Table(
+        "product", "times", "µs", "GFLOP/s", "NumPy, µs", "GFLOP/s", title=f"large product {large:.0f} GFLOP/s"
+    )
+    sums = [0.0, 0.0, 0.0]
+    for name, product, count in products_of(batch):
+        flops = product.flops
+        ours, numpys = measured[name] - measured[f"{name}, loop"], measured[f"{name}, NumPy"]
+        sums = [total + count * value for total, value in zip(sums, (ours, numpys, flops), strict=True)]
+        cells = [cell for each in (ours, numpys) for cell in (f"{each:.0f}", f"{flops / each / 1e3:.0f}")]
+        table.add_row(name, str(count), *cells)
+    table.add_section()
+    cells = [cell for each in sums[:2] for cell in (f"{each:.0f}", f"{sums[2] / each / 1e3:.0f}")]
+    table.add_row("all", "", *cells)
+    table.add_row("all, at the rate of the large product", "", f"{sums[2] / large / 1e3:.0f}", f"{large:.0f}", "", "")
+    console.print(table)
+
+
+def main() -> None:
+    """Measure, print the tables and write the figures if `--json` is given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, nargs="+", default=[20, 128, 512])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    console = Console()
+    found = {batch: measure(batch, arguments.rounds) for batch in arguments.batches}
+    for batch, measured in found.items():
+        show(console, batch, measured)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"cores": os.cpu_count(), "microseconds": found}, indent=2) + "\n")
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
