@@ -89,3 +89,23 @@ def test_help_lists_the_options_of_the_classes_with_their_values(
         "data.binarization=none|threshold|dynamic",
     ):
         assert words in text
+
+
+def test_help_lists_the_groups_of_the_folder_and_of_config_dir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "kl").mkdir(parents=True)
+    (tmp_path / "mine" / "kl" / "half.yaml").write_text("_target_: vae.kl.Analytic\n")
+    assert cli.call(train.train, ["--config-dir", "mine", "--help"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("kl: ")]
+    files = Path(cli.CONFIGS, "kl").glob("*.yaml")
+    assert line == f"kl: {', '.join(sorted([*(path.stem for path in files), 'half']))}"
+
+
+def test_help_needs_no_valid_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.call(train.train, ["nonsense=1", "-h"]) == 0
+    assert "images_of" not in capsys.readouterr().out.partition("== Options")[0]

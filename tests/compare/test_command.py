@@ -1,6 +1,7 @@
 """The command `python -m vae.compare`: formats, bad input, narrow terminals, closed pipes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -136,3 +137,21 @@ def test_the_report_is_complete_before_anything_is_printed(
     monkeypatch.setattr("vae.compare.terminal.show_comparison", lambda *_: found.append(page.is_file()))
     assert command("runs", "--out=report").status == 0
     assert found == [True]
+
+
+@pytest.mark.parametrize(("arguments", "line"), [("nowhere", "no such folder"), (". --out=file", "is a file")])
+def test_early_mistakes_are_found_without_pandas(arguments: str, line: str, runs: Path) -> None:
+    (runs / "file").write_text("")
+    (runs / "no").mkdir()
+    (runs / "no" / "pandas.py").write_text("raise ImportError('pandas was loaded')")
+    ended = subprocess.run(
+        [sys.executable, "-m", "vae.compare", *arguments.split()],
+        cwd=runs,
+        env={**os.environ, "PYTHONPATH": str(runs / "no")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert line in ended.stderr
+    assert "pandas" not in ended.stderr
