@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from arithmetic import FLOPS_OF_MATRIX_PRODUCT
+from arithmetic import FLOPS_OF_MATRIX_PRODUCT, flops_of_a_step
 from contenders import HIDDEN, LATENTS, LEARNING_RATE, MATRIX_SIZE, SIDE
 from images import digit_images
 from numpy.typing import NDArray
@@ -171,9 +171,9 @@ def measure(batch: int, rounds: int) -> dict[str, float]:
         "without cross-entropy": step_of(images, batch, likelihood=SquaredLogits),
         "without Adam": step_of(images, batch, optimizer=keras.optimizers.SGD),
         LOOP: loop_of(images, batch),
+        LARGE: product_of(Product(MATRIX_SIZE, MATRIX_SIZE, MATRIX_SIZE)),
+        **{name: product_of(product) for name, product, _ in products_of(batch)},
     }
-    programs[LARGE] = product_of(Product(MATRIX_SIZE, MATRIX_SIZE, MATRIX_SIZE))
-    programs |= {name: product_of(product) for name, product, _ in products_of(batch)}
     for program in track(programs.values(), f"batch {batch}: compiling"):
         program()
     times: dict[str, list[float]] = {name: [] for name in programs}
@@ -195,9 +195,9 @@ def show(console: Console, batch: int, measured: dict[str, float]) -> None:
     parts.add_row(LOOP, f"{measured[LOOP]:.0f}", "", f"{measured[LOOP] / whole:.0%}")
     console.print(parts)
     table = Table("product", "times", "µs", "GFLOP/s", title=f"large product {large:.0f} GFLOP/s")
-    total, flops = 0.0, 0.0
+    total, flops = 0.0, flops_of_a_step("mlp", batch)
     for name, product, count in products_of(batch):
-        total, flops = total + count * measured[name], flops + count * product.flops
+        total += count * measured[name]
         table.add_row(name, str(count), f"{measured[name]:.0f}", f"{product.flops / measured[name] / 1e3:.0f}")
     table.add_section()
     table.add_row("all", "", f"{total:.0f}", f"{flops / total / 1e3:.0f}")

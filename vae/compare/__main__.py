@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae.errors import UserError
-from vae.runs.paths import runs_below
+from vae.runs.loading import load_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,14 +45,11 @@ def _compare(options: argparse.Namespace) -> None:
     Raises:
         UserError: naming the argument that is wrong.
     """
-    runs_below(*options.directories)
     if options.out and options.out.is_file():
         raise UserError(f"--out={options.out}: is a file; name a folder")
-    # These take a second to load: whatever can fail earlier has been checked
-    from vae.compare.table import compare
-    from vae.runs.loading import load_runs
-
     runs = load_runs(*options.directories)
+    from vae.compare.table import compare  # takes a second to load: whatever can fail earlier has been checked
+
     table = compare(runs, options.elbo)
     names = table["configuration"].tolist()
     if options.baseline is not None and options.baseline not in names:

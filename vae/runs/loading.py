@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 
 from vae.runs.files import read_json
@@ -13,11 +12,14 @@ from vae.runs.identity import NOT_COMPARED, flatten, with_current_names
 from vae.runs.paths import RunDirectory, runs_below
 from vae.runs.summary import Status, read_summary
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_per_second", "engine", "error")
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load_runs(*paths: str | Path) -> pd.DataFrame:
+def load_runs(*paths: str | Path) -> "pd.DataFrame":
     """Return all runs in and below the folders as one tidy table, a row for each run and epoch.
 
     A run that is damaged or has not completed an epoch has one row without an epoch. Its `status` is that of
@@ -35,7 +37,10 @@ def load_runs(*paths: str | Path) -> pd.DataFrame:
     Raises:
         UserError: if a folder does not exist, or none has a run.
     """
-    return pd.DataFrame([row for directory in runs_below(*paths) for row in _rows(directory)])
+    directories = runs_below(*paths)
+    import pandas as pd  # takes half a second: a mistake in a path has been reported
+
+    return pd.DataFrame([row for directory in directories for row in _rows(directory)])
 
 
 def _rows(directory: RunDirectory) -> Iterable[dict[str, Any]]:
