@@ -111,7 +111,8 @@ class Conv(Networks):
         for filters in reversed(self.filters):
             x = layers.Conv2DTranspose(filters, 3, strides=2, padding="same", activation=self.activation)(x)
         surplus = (small[0] * halvings - height, small[1] * halvings - width)
-        x = layers.Cropping2D([(extra // 2, extra - extra // 2) for extra in surplus])(x)
+        if any(surplus):
+            x = layers.Cropping2D([(extra // 2, extra - extra // 2) for extra in surplus])(x)
         parameters = layers.Conv2D(channels, 3, padding="same", dtype="float32", name="likelihood")(x)
         return keras.Model(z, parameters, name="decoder")
 

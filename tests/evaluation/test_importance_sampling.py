@@ -14,6 +14,7 @@ from vae import VAE
 from vae.evaluation import ImportanceSampler, importance_sampling, importance_weighted_nll
 from vae.evaluation.importance_sampling import SAMPLES_A_PASS
 from vae.likelihoods import GaussianLikelihood
+from vae.networks import Conv
 from vae.random import Stream, normal_like, row_keys
 
 MakeVAE = Callable[..., VAE]
@@ -97,10 +98,21 @@ def test_the_parts_of_a_batch_do_not_change_the_result(
     """Parts of images and of samples; and the steps of the progress bar add up to the images, in equal steps."""
     vae, steps = make_vae(), []
     whole = ImportanceSampler(vae, 700, 0).nll(images)
-    monkeypatch.setattr(importance_sampling, "_PIXELS_A_PASS", 50 * 64 * 20)  # twenty images
+    monkeypatch.setattr(importance_sampling, "_UNITS_A_PASS", 50 * 64 * 20)  # twenty images
     monkeypatch.setattr(importance_sampling, "PASSES_A_CALL", 4)
     parts = ImportanceSampler(vae, 700, 0).nll(images, advance=steps.append)
     assert parts == pytest.approx(whole, rel=1e-6)
     assert len(steps) == 3 * 4  # parts of images, and calls of 4, 4, 4 and 2 passes
     assert sum(steps) == pytest.approx(50)
-    assert steps[:4] == pytest.approx([17 * passes / 14 for passes in (4, 4, 4, 2)])
+    expected = [size * passes / 14 for size in (17, 17, 16) for passes in (4, 4, 4, 2)]
+    assert sorted(steps) == pytest.approx(sorted(expected))  # two parts are measured at a time
+
+
+def test_the_largest_layer_limits_the_images_of_a_pass(
+    make_vae: MakeVAE, images: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In convolutions that is a hidden layer: here of 8x8 pixels and 3 channels, three times the output."""
+    steps: list[float] = []
+    monkeypatch.setattr(importance_sampling, "_UNITS_A_PASS", 50 * 3 * 64 * 10)
+    ImportanceSampler(make_vae(network=Conv((3,), 4)), 50, 0).nll(images, advance=steps.append)
+    assert steps == [10.0] * 5

@@ -80,7 +80,7 @@ EVALUATE = {
         Option("run", str, REQUIRED, "the directory of a finished or interrupted run"),
         Option("split", Literal["train", "validation", "test"], "test", "the split to measure"),
         Option("seed", Seed | None, None, "seed of binarization and all noise; null for the run's own"),
-        Option("batch_size", PositiveInt, 250, "images at a time"),
+        Option("batch_size", PositiveInt, 400, "images at a time"),
         Option("nll_samples", PositiveInt, 500, "importance samples an image; papers print 5000"),
         Option("take", PositiveInt | None, None, "largest number of images to measure; null for all"),
         _TRUST,

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -14,9 +16,10 @@ from vae.random import Key, Stream, row_keys
 
 SAMPLES_A_PASS = 50
 PASSES_A_CALL = 10  # between two steps of the progress bar
-#: Pixels that the decoder writes in a pass: 8 MB, few enough for a processor's cache, enough for a fast matrix product
-_PIXELS_A_PASS = 2_000_000
+#: Numbers in the decoder's largest layer in a pass: 8 MB, which fit a processor's cache and make a fast matrix product
+_UNITS_A_PASS = 2_000_000
 _IMAGES_A_PASS = 250
+_PARTS_AT_A_TIME = 2  # one computes while the other's small operations keep a single core busy
 
 
 class ImportanceSampler:
@@ -37,8 +40,9 @@ class ImportanceSampler:
     def __init__(self, model: VAE, samples: int, seed: int) -> None:
         self._model, self._samples, self._seed = model, samples, seed
         self._passes = math.ceil(samples / SAMPLES_A_PASS)
-        pixels = math.prod(model.decoder.output_shape[1:])
-        self._images_a_pass = max(1, min(_IMAGES_A_PASS, _PIXELS_A_PASS // (SAMPLES_A_PASS * pixels)))
+        outputs = keras.tree.flatten([layer.output for layer in model.decoder.layers])
+        units = max(math.prod(output.shape[1:]) for output in outputs)
+        self._images_a_pass = max(1, min(_IMAGES_A_PASS, _UNITS_A_PASS // (SAMPLES_A_PASS * units)))
         compiled = are_faster_compiled(model.encoder, model.decoder)
         self._add_passes = tf.function(
             self._traced_passes, autograph=False, jit_compile=compiled, reduce_retracing=True
@@ -50,12 +54,16 @@ class ImportanceSampler:
         Args:
             images: `(batch, height, width, channels)` in [0, 1].
             first: index of the first image in its data set. The samples of an image depend only on seed and index.
-            advance: called with the images that have been measured since the last call, whole or in parts.
+            advance: called with the images that have been measured since the last call, whole or in parts; from
+                several threads.
         """
         parts = math.ceil(len(images) / self._images_a_pass)
         size = math.ceil(len(images) / parts)  # equal sizes, since each is compiled
         starts = range(0, len(images), size)
-        return np.concatenate([self._nll(images[at : at + size], first + at, advance) for at in starts])
+        with ThreadPoolExecutor(_PARTS_AT_A_TIME) as threads:
+            return np.concatenate(
+                list(threads.map(lambda at: self._nll(images[at : at + size], first + at, advance), starts))
+            )
 
     def _nll(self, images: Any, first: int, advance: Callable[[float], Any]) -> NDArray[np.float32]:
         log_sum = tf.fill([len(images)], tf.constant(-np.inf, tf.float64))

@@ -21,7 +21,7 @@ from vae.model import VAE
 from vae.networks import are_faster_compiled
 from vae.random import Stream, row_keys
 
-IMAGES_AT_A_TIME = 250
+IMAGES_AT_A_TIME = 400
 
 
 def measure_model(
@@ -41,7 +41,7 @@ def measure_model(
 
     Args:
         model: a VAE.
-        batches: images `(batch, height, width, channels)` in [0, 1]. At most 250 are computed at a time, whatever their
+        batches: images `(batch, height, width, channels)` in [0, 1]. At most 400 are computed at a time, whatever their
             number, so that a large batch takes no more memory.
         nll_samples: number of importance samples per image (`importance_weighted_nll`).
         seed: seed of all noise.

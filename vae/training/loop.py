@@ -22,6 +22,8 @@ from vae.training.non_finite import NonFiniteWatch
 from vae.training.options import TrainingOptions
 from vae.training.programs import program
 
+KERAS_CHUNK = 10  # steps in a call of TensorFlow's kernels: the call's own cost is hidden, and a signal soon heard
+
 Means = dict[str, tf.Tensor]
 Step = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], None]
 
@@ -57,9 +59,8 @@ def fit(
     compiled = chosen_engine(options.engine, model) == "compiled"
     batch_size = min(options.batch_size, data.size("train"))
     first_epoch = start.steps // options.steps_per_epoch(data.size("train"))
-    chunks, chunks_per_epoch = training_chunks(
-        data.train, batch_size, model.seed, options.chunk if compiled else 1, start.steps, data.weights
-    )
+    chunk = options.chunk if compiled else min(options.chunk, KERAS_CHUNK)
+    chunks, chunks_per_epoch = training_chunks(data.train, batch_size, model.seed, chunk, start.steps, data.weights)
     validation = evaluation_chunks(
         data.validation, batch_size, data.binarization, model.seed, Stream.VALIDATION_BINARIZATION, options.chunk
     )
@@ -88,8 +89,8 @@ def fit(
 def chosen_engine(engine: str, model: VAE) -> str:
     """Return "compiled" or "keras": for "auto", the one that is faster for this model on this machine.
 
-    "compiled" runs a chunk as one XLA program. "keras" runs a step a call with TensorFlow's kernels, as Keras does by
-    default.
+    "compiled" runs a chunk as one XLA program. "keras" runs a few steps a call with TensorFlow's kernels, which Keras
+    uses by default.
     """
     if engine != "auto":
         return engine

@@ -11,7 +11,7 @@ from vae.data import Chunk
 from vae.errors import UserError
 from vae.model import VAE
 
-STEPS_BETWEEN_SNAPSHOTS = 50  # if a call is one step
+STEPS_BETWEEN_SNAPSHOTS = 50  # if a call has fewer steps
 
 
 class NonFiniteError(UserError):
