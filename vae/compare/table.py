@@ -44,8 +44,22 @@ def summarize(last: pd.DataFrame, others: Sequence[str] = ()) -> pd.DataFrame:
         others: columns of it to average in addition to the quantities.
     """
     columns = comparison_columns() | {name: name for name in others}
-    rows = [_row(str(name), group, columns) for name, group in last.groupby("configuration", sort=False)]
-    return pd.DataFrame(rows).sort_values("elbo", ascending=False, na_position="last", ignore_index=True)
+    is_finished = last["status"] == Status.FINISHED
+    by_configuration = is_finished.groupby(last["configuration"], sort=False)
+    counted = one_run_per_seed(last[is_finished | ~by_configuration.transform("any")])
+    found = counted.reindex(columns=columns.values()).set_axis(columns, axis=1).apply(pd.to_numeric, errors="coerce")
+    values = found.where(np.isfinite(found)).groupby(counted["configuration"], sort=False)
+    means, intervals = values.mean(), _interval(values.std(), values.count())
+    unfinished = last[~is_finished].groupby("configuration", sort=False)["status"]
+    table = by_configuration.agg(runs="size", finished="sum")
+    for quantity in columns:
+        table[quantity] = means[quantity]
+        if quantity in QUANTITIES and QUANTITIES[quantity].is_criterion:
+            table[f"{quantity}_interval"] = intervals[quantity]
+    table["status"] = unfinished.agg(_counts).reindex(table.index, fill_value="")
+    return table.reset_index().sort_values(
+        "elbo", ascending=False, na_position="last", kind="stable", ignore_index=True
+    )
 
 
 def one_run_per_seed(last: pd.DataFrame) -> pd.DataFrame:
@@ -67,22 +81,16 @@ def mean_and_interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[fl
         return float("nan"), float("nan")
     if count == 1:
         return float(values[0]), float("nan")
-    error = float(np.std(values, ddof=1)) / np.sqrt(count)
-    return float(np.mean(values)), float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1) * error)
+    return float(np.mean(values)), float(_interval(np.std(values, ddof=1), count))
 
 
-def _row(name: str, group: pd.DataFrame, columns: dict[str, str]) -> dict[str, Any]:
-    is_finished = group["status"] == Status.FINISHED
-    row: dict[str, Any] = {"configuration": name, "runs": len(group), "finished": int(is_finished.sum())}
-    counted = one_run_per_seed(group[is_finished] if is_finished.any() else group)
-    for quantity, column in columns.items():
-        values = pd.to_numeric(counted[column], errors="coerce") if column in counted else pd.Series(dtype=float)
-        row[quantity], interval = mean_and_interval(values[np.isfinite(values)].to_numpy(float))
-        if quantity in QUANTITIES and QUANTITIES[quantity].is_criterion:
-            row[f"{quantity}_interval"] = interval
-    unfinished = group["status"][~is_finished].value_counts()
-    row["status"] = ", ".join(f"{count} {status}" for status, count in unfinished.items())
-    return row
+def _interval(deviation: Any, count: Any) -> Any:
+    """Return half the width of the mean's confidence interval for a standard deviation and a number of values."""
+    return stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1) * deviation / np.sqrt(count)
+
+
+def _counts(statuses: pd.Series) -> str:
+    return ", ".join(f"{count} {status}" for status, count in statuses.value_counts().items())
 
 
 def _reached(runs: pd.DataFrame, elbo: float) -> pd.DataFrame:

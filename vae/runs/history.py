@@ -19,15 +19,28 @@ def read_history(path: Path) -> list[dict[str, float]]:
     A cell that is empty is left out, and text that is not a number becomes NaN. A last row that is only partly
     written is left out. A file that is missing or damaged has no rows.
     """
+    columns, rows = _read(path)
+    return [{name: _number(text) for name, text in zip(columns, row, strict=True) if name and text} for row in rows]
+
+
+def read_history_columns(path: Path) -> tuple[list[str], list[list[float]]]:
+    """Return the names of a history's columns, and its rows as in `read_history`, with NaN for an empty cell."""
+    columns, rows = _read(path)
+    try:
+        return columns, [[float(text) if text else math.nan for text in row] for row in rows]
+    except ValueError:
+        return columns, [[_number(text) for text in row] for row in rows]
+
+
+def _read(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns, and the cells of the complete rows."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return [
-                {name: _number(text) for name, text in row.items() if name and text}
-                for row in csv.DictReader(file)
-                if None not in row.values()
-            ]
+            reader = csv.reader(file)
+            columns = next(reader, [])
+            return columns, [row[: len(columns)] for row in reader if row and len(row) >= len(columns)]
     except (OSError, csv.Error, UnicodeDecodeError):
-        return []
+        return [], []
 
 
 def _number(text: str) -> float:

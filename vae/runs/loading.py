@@ -1,19 +1,21 @@
 """Runs, finished or still running, complete or damaged, as one table."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from vae.runs.files import read_json
-from vae.runs.history import read_history
+from vae.runs.history import read_history_columns
 from vae.runs.identity import NOT_COMPARED, flatten, with_current_names
 from vae.runs.paths import RunDirectory, runs_below
 from vae.runs.summary import Status, read_summary
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 _SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_per_second", "engine", "error")
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -38,20 +40,44 @@ def load_runs(*paths: str | Path) -> "pd.DataFrame":
         UserError: if a folder does not exist, or none has a run.
     """
     directories = runs_below(*paths)
+    import numpy as np
     import pandas as pd  # takes half a second: a mistake in a path has been reported
 
-    return pd.DataFrame([row for directory in directories for row in _rows(directory)])
+    facts = pd.DataFrame([_facts(directory) for directory in directories])
+    histories = []
+    for directory in directories:
+        columns, rows = read_history_columns(directory.history)
+        histories.append((columns, np.array(rows)))  # a quarter of the memory of the rows
+    epochs = [max(len(rows), 1) for _, rows in histories]
+    repeated = facts.take(np.repeat(np.arange(len(directories)), epochs)).reset_index(drop=True)
+    joined = _joined(histories, epochs).drop(columns=["", *facts], errors="ignore")  # names only of a damaged file
+    return pd.concat([repeated, joined], axis=1)
 
 
-def _rows(directory: RunDirectory) -> Iterable[dict[str, Any]]:
+def _joined(histories: Sequence[tuple[list[str], "NDArray[np.float64]"]], epochs: Sequence[int]) -> "pd.DataFrame":
+    """Return the histories below each other, each in so many rows; a history without an epoch is a row of NaN."""
+    import numpy as np
+    import pandas as pd
+
+    names = list(dict.fromkeys(name for columns, rows in histories if len(rows) for name in columns))
+    places = {name: place for place, name in enumerate(names)}
+    values = np.full((len(names), sum(epochs)), np.nan)
+    start = 0
+    for (columns, rows), count in zip(histories, epochs, strict=True):
+        if len(rows):
+            values[[places[name] for name in columns], start : start + count] = rows.T
+        start += count
+    return pd.DataFrame(values.T, columns=names, copy=False)
+
+
+def _facts(directory: RunDirectory) -> dict[str, Any]:
     summary = read_summary(directory)
     facts: dict[str, Any] = {"run": str(directory), "status": str(Status.DAMAGED)}
     facts |= {name: summary[name] for name in _SUMMARY if isinstance(summary.get(name), str | int | float)}
     facts["overrides"] = _overrides(directory)
     facts |= {f"option/{name}": value for name, value in _options(directory).items()}
     evaluation = read_json(directory.evaluation)
-    facts |= {f"evaluation/{name}": value for name, value in evaluation.items() if not isinstance(value, list)}
-    return [{**facts, **epoch} for epoch in read_history(directory.history)] or [facts]
+    return facts | {f"evaluation/{name}": value for name, value in evaluation.items() if not isinstance(value, list)}
 
 
 def _overrides(directory: RunDirectory) -> tuple[str, ...]:
