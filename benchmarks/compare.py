@@ -1,9 +1,9 @@
 """Time that `vae.compare` takes for many runs.
 
-    python benchmarks/compare.py [--runs 2000] [--epochs 10] [--rounds 3] [--json FILE]
+    python benchmarks/compare.py [--runs 2000] [--epochs 10] [--configurations 4] [--rounds 3] [--json FILE]
 
-One real run of `train.py` is trained, and the files that a comparison reads are copied, under four configurations and
-a new seed for each copy of one. Each round is a process of its own; the table has the medians. The disk is warm.
+One real run of `train.py` is trained, and the files that a comparison reads are copied, under so many configurations
+and a new seed for each copy of one. Each round is a process of its own; the table has the medians. The disk is warm.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGURATIONS = 4
 
 TIMED = """
 import json, sys, time
@@ -42,18 +41,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--configurations", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        copies = many_runs(Path(directory), arguments.runs, arguments.epochs)
+        copies = many_runs(Path(directory), arguments.runs, arguments.epochs, arguments.configurations)
         rounds = [timed(copies) for _ in range(arguments.rounds + 1)][1:]
     medians = {stage: statistics.median(seconds[stage] for seconds in rounds) for stage in rounds[0]}
 
     from rich.console import Console
     from rich.table import Table
 
-    title = f"{arguments.runs:,} runs of {arguments.epochs} epochs, {os.cpu_count()} cores"
+    title = (
+        f"{arguments.runs:,} runs of {arguments.epochs} epochs in {arguments.configurations:,} configurations, "
+        f"{os.cpu_count()} cores"
+    )
     table = Table("stage", "seconds", title=title)
     for stage, seconds in medians.items():
         table.add_row(stage, f"{seconds:.2f}")
@@ -62,15 +65,16 @@ def main() -> None:
         arguments.json.write_text(json.dumps({"cores": os.cpu_count(), "seconds": medians}, indent=2))
 
 
-def many_runs(directory: Path, count: int, epochs: int) -> Path:
+def many_runs(directory: Path, count: int, epochs: int, configurations: int) -> Path:
     """Return a folder with `count` copies of one real run."""
     run, copies = directory / "run", directory / "runs"
+    directory.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, str(ROOT / "train.py"), f"trainer.epochs={epochs}", "trainer.engine=keras"]
     subprocess.run([*command, f"hydra.run.dir={run}"], cwd=directory, check=True, stdout=subprocess.DEVNULL)
     summary = json.loads((run / "summary.json").read_text())
     config = (run / ".hydra" / "config.yaml").read_text()
     for number in range(count):
-        copy, beta, seed = copies / str(number), number % CONFIGURATIONS + 1, number // CONFIGURATIONS
+        copy, beta, seed = copies / str(number), number % configurations + 1, number // configurations
         (copy / ".hydra").mkdir(parents=True)
         shutil.copy(run / "history.csv", copy)
         (copy / "summary.json").write_text(json.dumps({**summary, "seed": seed}))

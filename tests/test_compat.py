@@ -44,6 +44,30 @@ def test_tensorflow_alone_prints_at_every_log_level() -> None:
     assert run_program("import tensorflow", TF_CPP_MIN_LOG_LEVEL="3").stderr != ""
 
 
+COLLECTIONS_AFTER_IMPORT = """
+import gc, time
+collections = []
+gc.callbacks.append(lambda phase, _: collections.append(phase))
+if LOADED:
+    from vae.compat import load_tensorflow
+    collections.clear()
+    load_tensorflow()
+else:
+    import tensorflow
+print(len(collections), gc.isenabled(), gc.get_freeze_count() > 100_000)
+"""
+
+
+@pytest.mark.thorough
+def test_tensorflow_is_loaded_without_garbage_collection() -> None:
+    """By itself its import has the collector search hundreds of times: if not, there is nothing to work around."""
+    loaded, alone = (
+        run_program(COLLECTIONS_AFTER_IMPORT.replace("LOADED", loaded)).stdout.split()[-3:] for loaded in ("1", "0")
+    )
+    assert loaded == ["0", "True", "True"], "the collector is on again, and passes over what the import made"
+    assert int(alone[0]) > 100
+
+
 def test_the_reason_of_a_failing_import_is_shown(no_tensorflow: str) -> None:
     ended = run_program("from vae.compat import load_tensorflow; load_tensorflow()", PYTHONPATH=no_tensorflow)
     assert ended.returncode == 1

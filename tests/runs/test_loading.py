@@ -79,6 +79,34 @@ def test_runs_do_not_nest_and_count_once(tmp_path: Path) -> None:
     assert len(table) == 1
 
 
+def test_runs_of_different_columns_share_a_table(tmp_path: Path) -> None:
+    """One without an epoch, one with an empty cell and one with text, and a damaged one whose columns are options."""
+    histories = {
+        "a": "epoch,step,audit/x\n1,10,0.5\n2,20,\n",
+        "b": None,
+        "c": "epoch,validation/elbo,step\n1,-0.1,word\n",
+        "d": "run,status,,epoch\n7,8,9,1\n",
+    }
+    for name, text in histories.items():
+        run = write_run(tmp_path / name, [])
+        if text is not None:
+            run.history.write_text(text)
+    table = load_runs(tmp_path)
+    assert table["run"].map(lambda run: Path(run).name).tolist() == ["a", "a", "b", "c", "d"]
+    assert set(table["status"]) == {"running"}
+    assert table.columns.is_unique
+    nan = np.nan
+    expected = {
+        "epoch": [1, 2, nan, 1, 1],
+        "step": [10, 20, nan, nan, nan],
+        "audit/x": [0.5, nan, nan, nan, nan],
+        "validation/elbo": [nan, nan, nan, -0.1, nan],
+    }
+    assert set(table) == {"run", "status", "overrides", *expected}
+    for column, values in expected.items():
+        np.testing.assert_array_equal(table[column], values)
+
+
 def test_an_alias_to_its_own_mapping_does_not_stop_loading(tmp_path: Path) -> None:
     write_run(tmp_path / "run", []).config.write_text("a: &a {b: *a}")
     assert load_runs(tmp_path)["status"].tolist() == ["running"]
