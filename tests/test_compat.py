@@ -64,8 +64,8 @@ def test_tensorflow_is_loaded_without_garbage_collection() -> None:
     loaded, alone = (
         run_program(COLLECTIONS_AFTER_IMPORT.replace("LOADED", loaded)).stdout.split()[-3:] for loaded in ("1", "0")
     )
-    assert loaded == ["0", "True", "True"], "the collector is on again, and passes over what the import made"
-    assert int(alone[0]) > 100
+    assert loaded[1:] == ["True", "True"], "the collector is on again, and passes over what the import made"
+    assert int(loaded[0]) < int(alone[0]) / 10, "a few follow the import, in the setting of threads"
 
 
 def test_the_reason_of_a_failing_import_is_shown(no_tensorflow: str) -> None:
