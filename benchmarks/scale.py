@@ -1,4 +1,4 @@
-"""What each part of the work costs at three sizes, and so what it costs at sizes that nobody can try here.
+"""How time, memory and bytes grow with epochs, weights, images, runs and workers.
 
     python benchmarks/scale.py [--parts NAME ...] [--small] [--json FILE]
 

@@ -45,7 +45,7 @@ def test_tensorflow_alone_prints_at_every_log_level() -> None:
 
 
 COLLECTIONS_AFTER_IMPORT = """
-import gc, time
+import gc
 collections = []
 gc.callbacks.append(lambda phase, _: collections.append(phase))
 if LOADED:

@@ -26,10 +26,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
 def read_history_columns(path: Path) -> tuple[list[str], list[list[float]]]:
     """Return the names of a history's columns, and its rows as in `read_history`, with NaN for an empty cell."""
     columns, rows = _read(path)
-    try:
-        return columns, [[float(text) if text else math.nan for text in row] for row in rows]
-    except ValueError:
-        return columns, [[_number(text) for text in row] for row in rows]
+    return columns, [[_number(text) for text in row] for row in rows]
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -45,7 +42,7 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float(text or math.nan)
     except ValueError:
         return math.nan
 

@@ -14,10 +14,9 @@ class TrainingOptions:
     Args:
         epochs: number of epochs in all, those before a resume included.
         batch_size: images in a training step.
-        engine: "compiled" runs many steps as one XLA program, "keras" one step a call; "auto" takes the faster one for
-            the model.
-        chunk: largest number of steps in one call of the compiled program; callbacks and signals are heard between
-            calls.
+        engine: "compiled" runs many steps as one XLA program, "keras" up to ten steps a call; "auto" takes the faster
+            one for the model.
+        chunk: largest number of steps in one call; callbacks and signals are heard between calls.
         precision: precision of the networks' hidden layers; KL, likelihood and metrics stay in float32.
         strategy: "mirrored" trains on all GPUs of this machine, "multi_worker" on several machines (TF_CONFIG, Slurm).
         checkpoint_seconds: seconds of training between two checkpoints, at least; one more follows the first and the
