@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="the configuration to compare the others with; by default the best with kl=analytic, or else of all",
     )
     parser.add_argument("--elbo", type=float, help="also report how long it took to reach this validation ELBO")
+    parser.add_argument(
+        "--margin", type=float, default=0.5, help="nats within which two configurations are equivalent (default: 0.5)"
+    )
     parser.add_argument("--out", type=Path, help="write report.html and the plots to this folder")
     options = parser.parse_args(arguments)
     try:
@@ -47,6 +51,10 @@ def _compare(options: argparse.Namespace) -> None:
     """
     if options.out and options.out.is_file():
         raise UserError(f"--out={options.out}: is a file; name a folder")
+    if not (options.margin > 0 and math.isfinite(options.margin)):
+        raise UserError(f"--margin={options.margin:g}: must be greater than 0, in nats")
+    if options.elbo is not None and not math.isfinite(options.elbo):
+        raise UserError(f"--elbo={options.elbo:g}: must be a number of nats, such as -100")
     runs = load_runs(*options.directories)
     from vae.compare.table import compare  # takes a second to load: whatever can fail earlier has been checked
 
@@ -55,8 +63,8 @@ def _compare(options: argparse.Namespace) -> None:
     if options.baseline is not None and options.baseline not in names:
         raise UserError(f"--baseline={options.baseline}: must be one of {'; '.join(names)}")
     page = _write_report(runs, options) if options.out else None
-    _print(runs, table, options.format, options.baseline)
-    if options.elbo is not None and table["steps_to_elbo"].isna().all():
+    _print(runs, table, options)
+    if options.elbo is not None and not table["reached"].any():
         _say(f"no run reached an ELBO of {options.elbo:g}")
     if page:
         print(f"wrote {page}", file=sys.stderr)
@@ -66,17 +74,17 @@ def _write_report(runs: "pd.DataFrame", options: argparse.Namespace) -> Path:
     from vae.compare.report import write_report
 
     try:
-        return write_report(runs, options.out, options.baseline, options.elbo)
+        return write_report(runs, options.out, options.baseline, options.elbo, options.margin)
     except OSError as error:
         raise UserError(f"--out={options.out}: {error.strerror}; name another folder") from error
 
 
-def _print(runs: "pd.DataFrame", table: "pd.DataFrame", style: str, baseline: str | None) -> None:
-    if style == "csv":
+def _print(runs: "pd.DataFrame", table: "pd.DataFrame", options: argparse.Namespace) -> None:
+    if options.format == "csv":
         table.to_csv(sys.stdout, index=False)
-    elif style == "json":
+    elif options.format == "json":
         print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
-    elif style == "markdown":
+    elif options.format == "markdown":
         from vae.compare.columns import cells
 
         columns, rows = cells(table)
@@ -85,7 +93,7 @@ def _print(runs: "pd.DataFrame", table: "pd.DataFrame", style: str, baseline: st
     else:
         from vae.compare.terminal import show_comparison
 
-        show_comparison(runs, table, baseline)
+        show_comparison(runs, table, options.baseline, options.margin)
 
 
 def _say(message: object) -> None:

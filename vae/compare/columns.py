@@ -34,8 +34,20 @@ COLUMNS = {
         for name, quantity in QUANTITIES.items()
         if name in comparison_columns()
     },
-    "steps_to_elbo": Column("steps to ELBO", "training steps to the requested ELBO, if reached", ".0f", priority=5),
-    "seconds_to_elbo": Column("seconds to ELBO", "seconds to the requested ELBO, if reached", priority=4),
+    "best_elbo": Column("best ELBO", "the highest validation ELBO of any epoch, in nats per image", priority=3),
+    "best_epoch": Column("best epoch", "the epoch of the best ELBO", ".1f", priority=1),
+    "rise": Column("rise", "what the ELBO rises by over the last fifth of the epochs, in nats an epoch", "+.3f", 1),
+    "reached": Column("reached", "the number of runs that reached the requested ELBO", ".0f", priority=7),
+    **{
+        f"{unit}_to_elbo{suffix}": Column(
+            f"{unit} to ELBO{note}", f"{meaning} {unit} to the requested ELBO", form, order
+        )
+        for suffix, note, meaning, order in (
+            ("", "", "median, by Kaplan-Meier, of the", 5),
+            ("_mean", " (mean)", "mean, up to the end of the shortest configuration, of the", 1),
+        )
+        for unit, form in (("epochs", ".1f"), ("steps", ".0f"), ("seconds", ".2f"))
+    },
     "status": Column("status", "the runs that have not finished"),
 }
 

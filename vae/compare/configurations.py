@@ -6,6 +6,8 @@ import pandas as pd
 
 from vae.runs.identity import NOT_COMPARED, identifying_value
 from vae.runs.loading import load_runs
+from vae.runs.quantities import VALIDATION
+from vae.runs.summary import Status
 
 __all__ = ["identifying_options", "last_epochs", "load_runs", "reasons_not_to_compare", "shared_conditions"]
 
@@ -24,10 +26,12 @@ CONDITIONS = {
 def last_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each run: its last epoch, and `configuration`, the name of its configuration.
 
+    An epoch without validation has the figures of the last one with it.
+
     Args:
         runs: the table of `load_runs`.
     """
-    last = runs.groupby("run", sort=False).tail(1).set_index("run", drop=False)
+    last = _validated(runs).groupby("run", sort=False).tail(1).set_index("run", drop=False)
     return last.assign(configuration=_names(last))
 
 
@@ -70,6 +74,19 @@ def identifying_options(last: pd.DataFrame) -> dict[str, list[str]]:
         for column, name in names.items()
         if name not in NOT_COMPARED
     }
+
+
+def _validated(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs, with an epoch that was not validated filled from the last one before it that was.
+
+    In a run that diverged, a missing figure is NaN, which stays.
+    """
+    columns = [column for column in runs if column.startswith(f"{VALIDATION}/")]
+    is_blank = runs[columns].isna().all(axis=1) & (runs["status"] != Status.DIVERGED)
+    if not columns or not is_blank.any():
+        return runs
+    filled = runs[columns].where(~is_blank).groupby(runs["run"], sort=False).ffill()
+    return runs.assign(**runs[columns].where(~is_blank, filled))
 
 
 def _names(last: pd.DataFrame) -> list[str]:

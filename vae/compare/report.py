@@ -8,12 +8,18 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from vae.compare.columns import cells
 from vae.compare.configurations import reasons_not_to_compare
-from vae.compare.pairing import conclusions, default_baseline
 from vae.compare.plotting import draw_plots
 from vae.compare.table import compare
+from vae.compare.verdicts import MARGIN, conclusions, default_baseline
 
 
-def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = None, elbo: float | None = None) -> Path:
+def write_report(
+    runs: pd.DataFrame,
+    directory: Path,
+    baseline: str | None = None,
+    elbo: float | None = None,
+    margin: float = MARGIN,
+) -> Path:
     """Write report.html, which needs neither a network nor another file, and each plot as PNG and SVG.
 
     Args:
@@ -21,6 +27,7 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
         directory: the folder to write to.
         baseline: the configuration to compare the others with; None for `default_baseline`.
         elbo: as for `compare`.
+        margin: as for `differences`.
 
     Returns:
         The path of the page.
@@ -42,7 +49,7 @@ def write_report(runs: pd.DataFrame, directory: Path, baseline: str | None = Non
         table_data=_csv(table),
         is_ranking=not reasons_not_to_compare(runs),
         baseline=baseline,
-        sentences=conclusions(runs, baseline),
+        sentences=conclusions(runs, baseline, margin),
         plots=[
             {
                 "name": plot.name,

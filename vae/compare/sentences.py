@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from vae.compare.inference import MOST_SEEDS, Verdict
 from vae.runs.measurements import SAME_DIRECTION
 from vae.runs.quantities import QUANTITIES
 
@@ -17,6 +18,9 @@ class Difference:
         mean: the mean of the differences over the shared seeds.
         interval: half the width of its confidence interval.
         seeds: the number of shared seeds.
+        verdict: what the seeds say about it.
+        more_seeds: about how many further seeds would close an open verdict; None if it is not known, or too many.
+        margin: nats within which configurations are equivalent.
         only_weight_differs: True if the configurations differ only in options that change the weight of the KL.
     """
 
@@ -24,6 +28,9 @@ class Difference:
     mean: float
     interval: float
     seeds: int
+    verdict: Verdict
+    more_seeds: int | None
+    margin: float
     only_weight_differs: bool
 
 
@@ -35,20 +42,68 @@ def sentence(row: pd.Series, baseline: pd.Series, difference: Difference) -> str
         baseline: the baseline's row.
         difference: the difference between them.
     """
-    name, other = row.name, baseline.name
-    mean, interval, seeds = difference.mean, difference.interval, difference.seeds
+    name, other, seeds = row.name, baseline.name, difference.seeds
     if seeds < 2:
         return f"{name}: not enough shared seeds to compare with {other} ({seeds}; at least 2 needed)."
-    if abs(mean) <= interval:
-        return f"{name}: no difference from {other} beyond noise ({mean:+.3g} ± {interval:.2g}, {seeds} seeds)."
+    mean, interval = difference.mean, difference.interval
+    is_unfinished = any(is_rising(pd.DataFrame([row, baseline]), difference.margin))
+    in_brackets = f"{seeds} seeds, so far" if is_unfinished else f"{seeds} seeds"
+    if difference.verdict is Verdict.EQUIVALENT:
+        within = f"within {difference.margin:g} nats"
+        return f"{name}: equivalent to {other} {within} ({mean:+.3g} ± {interval:.2g}, {in_brackets})."
+    if difference.verdict is Verdict.OPEN:
+        number = f"more than {MOST_SEEDS}" if difference.more_seeds is None else f"about {difference.more_seeds}"
+        further = f"{number} more {'seed' if difference.more_seeds == 1 else 'seeds'} would tell"
+        return f"{name}: cannot tell yet from {other} ({mean:+.3g} ± {interval:.2g}, {in_brackets}); {further}."
     quantity = QUANTITIES[difference.quantity]
     direction = "higher" if mean > 0 else "lower"
-    verdict = {None: direction, direction: "better"}.get(quantity.better, "worse")
+    judgement = {None: direction, direction: "better"}.get(quantity.better, "worse")
     unit = "nats " if quantity.in_nats else ""
-    is_cause = difference.only_weight_differs and verdict == "worse"
+    is_cause = difference.only_weight_differs and judgement == "worse"
     reason = _reason(row, baseline, is_cause) if quantity.is_criterion else ""
     amount = f"{abs(mean):.3g} ± {interval:.2g}" if abs(mean) < 1000 else f"{abs(mean):.0f} ± {interval:.0f}"
-    return f"{name}: {amount} {unit}{verdict} than {other}{reason} ({seeds} seeds)."
+    return f"{name}: {amount} {unit}{judgement} than {other}{reason} ({in_brackets})."
+
+
+def family_note(differences: pd.DataFrame, margin: float) -> str:
+    """Return what the verdicts of a table of `differences` mean.
+
+    Args:
+        differences: the table.
+        margin: nats within which configurations are equivalent.
+    """
+    claims = int(differences[["p_value", "equivalence_p_value"]].count().sum())
+    comparisons = int((differences["seeds"] > 1).sum())
+    of = f"{comparisons} comparisons" if comparisons > 1 else "one comparison"
+    return (
+        "± is half of a 95 % interval, for each figure alone. Verdicts hold together: "
+        f"{claims} possible claims of {of} (difference; equivalence within {margin:g} nats) at 5 %, corrected by "
+        "Holm's method."
+    )
+
+
+def is_rising(table: pd.DataFrame, margin: float) -> pd.Series:
+    """Return, for each configuration, whether its ELBO rose by more than the margin over the last fifth of its epochs.
+
+    Args:
+        table: the table of `compare`.
+        margin: nats.
+    """
+    return table["late_rise"] > margin
+
+
+def unfinished_note(table: pd.DataFrame, margin: float) -> list[str]:
+    """Return a sentence that names the configurations whose ELBO still rises; none if there are none.
+
+    Args:
+        table: the table of `compare`, indexed by `configuration`.
+        margin: as for `is_rising`.
+    """
+    rises = table["rise"][is_rising(table, margin)]
+    if rises.empty:
+        return []
+    named = ", ".join(f"{name} ({rise:+.2g})" for name, rise in rises.items())
+    return [f"So far: the ELBO still rises, in nats an epoch, of {named}. More epochs may change these verdicts."]
 
 
 def _reason(row: pd.Series, baseline: pd.Series, may_be_cause: bool) -> str:

@@ -1,18 +1,17 @@
 """The comparison table: one row for each configuration, over its seeds."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import stats
 
 from vae.compare.configurations import last_epochs
+from vae.compare.convergence import best_and_rise, times_to_elbo
+from vae.compare.inference import half_width
 from vae.runs.quantities import QUANTITIES, comparison_columns
 from vae.runs.summary import Status
 
-CONFIDENCE = 0.95
+_OF_CONVERGENCE = ("best_elbo", "best_epoch", "rise", "late_rise")
 
 
 def compare(runs: pd.DataFrame, elbo: float | None = None) -> pd.DataFrame:
@@ -24,16 +23,17 @@ def compare(runs: pd.DataFrame, elbo: float | None = None) -> pd.DataFrame:
 
     Returns:
         A table with the columns `configuration`; `runs` and `finished`, the numbers of runs and of finished runs; the
-        mean of each quantity over the seeds that have it, from the last epoch of one run for each seed; for the ELBO
-        and the NLL, in `..._interval`, half the width of the 95 % confidence interval of the mean by Student's t (NaN
-        for a single seed); and `status`, the runs that have not finished. If some runs of a configuration have
-        finished, the means are over those alone. With `elbo`, also `steps_to_elbo` and `seconds_to_elbo`, the means
-        over the runs that reached it.
+        mean of each quantity over the seeds that have it, from the last epoch of one run for each seed; of
+        `best_elbo`, `best_epoch`, `rise` and `late_rise` (see `best_and_rise`); for the ELBO, the best one and the NLL,
+        in `..._interval`, half the width of the 95 % confidence interval of the mean by Student's t (NaN for a single
+        seed); and `status`, the runs that have not finished. If some runs of a configuration have finished, the means
+        are over those alone. With `elbo`, also the columns of `times_to_elbo`, over all runs.
     """
     last = last_epochs(runs)
+    table = summarize(last.join(best_and_rise(runs)), _OF_CONVERGENCE)
     if elbo is None:
-        return summarize(last)
-    return summarize(last.join(_reached(runs, elbo)), ("steps_to_elbo", "seconds_to_elbo"))
+        return table
+    return table.join(times_to_elbo(runs, one_run_per_seed(last), elbo), on="configuration")
 
 
 def summarize(last: pd.DataFrame, others: Sequence[str] = ()) -> pd.DataFrame:
@@ -49,12 +49,12 @@ def summarize(last: pd.DataFrame, others: Sequence[str] = ()) -> pd.DataFrame:
     counted = one_run_per_seed(last[is_finished | ~by_configuration.transform("any")])
     found = counted.reindex(columns=columns.values()).set_axis(columns, axis=1).apply(pd.to_numeric, errors="coerce")
     values = found.where(np.isfinite(found)).groupby(counted["configuration"], sort=False)
-    means, intervals = values.mean(), _interval(values.std(), values.count())
+    means, intervals = values.mean(), half_width(values.std(), values.count())
     unfinished = last[~is_finished].groupby("configuration", sort=False)["status"]
     table = by_configuration.agg(runs="size", finished="sum")
     for quantity in columns:
         table[quantity] = means[quantity]
-        if quantity in QUANTITIES and QUANTITIES[quantity].is_criterion:
+        if quantity == "best_elbo" or (quantity in QUANTITIES and QUANTITIES[quantity].is_criterion):
             table[f"{quantity}_interval"] = intervals[quantity]
     table["status"] = unfinished.agg(_counts).reindex(table.index, fill_value="")
     return table.reset_index().sort_values(
@@ -74,28 +74,5 @@ def one_run_per_seed(last: pd.DataFrame) -> pd.DataFrame:
     return ranked.groupby(["configuration", "seed"], sort=False).tail(1)
 
 
-def mean_and_interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean and half the width of its 95 % confidence interval by Student's t; NaN if there are too few."""
-    count = len(values)
-    if count == 0:
-        return float("nan"), float("nan")
-    if count == 1:
-        return float(values[0]), float("nan")
-    return float(np.mean(values)), float(_interval(np.std(values, ddof=1), count))
-
-
-def _interval(deviation: Any, count: Any) -> Any:
-    """Return half the width of the mean's confidence interval for a standard deviation and a number of values."""
-    return stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1) * deviation / np.sqrt(count)
-
-
 def _counts(statuses: pd.Series) -> str:
     return ", ".join(f"{count} {status}" for status, count in statuses.value_counts().items())
-
-
-def _reached(runs: pd.DataFrame, elbo: float) -> pd.DataFrame:
-    """Return for each run that reached the ELBO the steps and seconds that it took."""
-    column = comparison_columns()["elbo"]
-    history = runs.reindex(columns=["run", "step", "seconds", column])
-    first = history[history[column] >= elbo].groupby("run").head(1).set_index("run")
-    return first[["step", "seconds"]].rename(columns={"step": "steps_to_elbo", "seconds": "seconds_to_elbo"})

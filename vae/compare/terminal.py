@@ -8,13 +8,15 @@ from rich.console import Console
 
 from vae.compare.columns import Column, cells
 from vae.compare.configurations import reasons_not_to_compare
-from vae.compare.pairing import conclusions
+from vae.compare.verdicts import MARGIN, conclusions
 
 NAME_WIDTH = 24  # of the configurations, at least
 PADDING = 3  # of a column: two spaces and a line
 
 
-def show_comparison(runs: pd.DataFrame, table: pd.DataFrame, baseline: str | None = None) -> None:
+def show_comparison(
+    runs: pd.DataFrame, table: pd.DataFrame, baseline: str | None = None, margin: float = MARGIN
+) -> None:
     """Print the table, the best configuration first, and a sentence for each difference.
 
     If the terminal is too narrow for all columns, the least important are left out, and a line names them.
@@ -23,6 +25,7 @@ def show_comparison(runs: pd.DataFrame, table: pd.DataFrame, baseline: str | Non
         runs: the table of `load_runs`.
         table: the table of `compare`.
         baseline: as for `differences`.
+        margin: as for `differences`.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     columns, rows = cells(table)
@@ -41,7 +44,7 @@ def show_comparison(runs: pd.DataFrame, table: pd.DataFrame, baseline: str | Non
     if hidden:
         names = ", ".join(column.heading for column in hidden)
         console.print(f"Hidden in this narrow terminal: {names}. --format=csv prints all columns.", style="dim")
-    for sentence in conclusions(runs, baseline):
+    for sentence in conclusions(runs, baseline, margin):
         console.print(sentence, style="yellow" if " nats worse than " in sentence else None)
 
 

@@ -27,7 +27,8 @@ def test_differences_are_paired_by_seed(runs: Path) -> None:
         interval = stats.ttest_1samp(gaps, 0).confidence_interval(0.95)
         assert found.loc[name, "difference"] == pytest.approx(gaps.mean())
         assert found.loc[name, "interval"] == pytest.approx((interval.high - interval.low) / 2)
-    assert "no difference from kl=analytic beyond noise" in found.loc["kl=backend", "sentence"]
+    assert found.loc["kl=backend", "verdict"] == "equivalent"
+    assert "equivalent to kl=analytic within 0.5 nats (+0 ± 0.25, 3 seeds)" in found.loc["kl=backend", "sentence"]
     worse = found.loc["kl=keras_loss", "sentence"]
     cause = "because it trained at an effective beta of 0.0625"
     assert f"5.1 ± 0.9 nats worse than kl=analytic, {cause} (3 seeds)." in worse
@@ -73,7 +74,7 @@ def test_the_weight_is_not_the_cause_if_other_options_differ(make_run: MakeRun, 
         make_run(
             f"b{seed}", ["kl=keras_loss"], [-30.0 - seed], seed, effective_beta=0.5, options={"latent": {"size": 2}}
         )
-    (sentence,) = conclusions(load_runs(tmp_path / "runs"))
+    sentence, _ = conclusions(load_runs(tmp_path / "runs"))
     assert "worse than kl=analytic, trained at an effective beta of 0.5" in sentence
 
 
@@ -108,11 +109,13 @@ def test_different_data_are_not_compared(make_run: MakeRun, tmp_path: Path, comm
     said = [
         "The runs differ in data set (digits, mnist): ELBOs are compared only between runs that share it.",
         "data=digits kl=tc: 2 ± 0 nats worse than data=digits kl=analytic (2 seeds).",
+        "± is half of a 95 % interval, for each figure alone. Verdicts hold together: 2 possible claims of one "
+        "comparison (difference; equivalence within 0.5 nats) at 5 %, corrected by Holm's method.",
         "data=mnist kl=analytic: no other configuration to compare with.",
     ]
     assert reasons_not_to_compare(runs) == said[:1]
     assert conclusions(runs) == said
     assert differences(runs, "data=mnist kl=analytic").empty
     ended = command("runs")
-    assert ended.stdout.splitlines()[-3:] == said
+    assert ended.stdout.splitlines()[-4:] == said
     assert 'class="best"' not in write_report(runs, tmp_path / "report").read_text()

@@ -1,0 +1,126 @@
+"""Differences between configurations, paired by seed, with a verdict on each, and the conclusions in words."""
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from vae.compare.configurations import identifying_options, last_epochs, reasons_not_to_compare, shared_conditions
+from vae.compare.inference import Verdict, corrected_p_values, mean_and_interval, more_seeds, verdict_of
+from vae.compare.pairs import best_exact, paired
+from vae.compare.sentences import Difference, family_note, sentence, unfinished_note
+from vae.compare.table import compare, summarize
+from vae.runs.quantities import QUANTITIES
+
+#: Nats within which two configurations are equivalent, unless the user names others
+MARGIN = 0.5
+#: Options that change only the weight of the KL. If no other differs, the effective beta is the cause of a difference.
+WEIGHT_OPTIONS = ("kl.", "beta.", "objective.")
+
+
+def differences(
+    runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elbo", margin: float = MARGIN
+) -> pd.DataFrame:
+    """Return the difference of each configuration from a baseline, paired by seed, and the verdict on it.
+
+    Two finished runs are compared at their ends, and otherwise at the last epoch that both have. If a configuration
+    has several runs of one seed, the one counts that has finished, or else has come furthest.
+
+    Each comparison can lead to two claims: that there is a difference (paired t-test), and that the difference is
+    smaller than the margin (two one-sided t-tests, Schuirmann 1987). The p-values of all claims of the table are
+    corrected together by Holm's method, so that with 95 % none of its claims is false. Where both claims hold, the
+    verdict is that the two are equivalent.
+
+    Args:
+        runs: the table of `load_runs`.
+        baseline: the name of a configuration, as in `compare`; None for `default_baseline`.
+        quantity: the column of `compare` to compare.
+        margin: nats within which two configurations are equivalent. Quantities in other units never are.
+
+    Returns:
+        A row for each other configuration that can be compared with the baseline (see `reasons_not_to_compare`):
+        `configuration`; the mean `difference` over the seeds that both have; `interval`, half the width of its 95 %
+        confidence interval (Student's t on the paired differences, for this comparison alone); `seeds`, the number of
+        shared seeds; `p_value` and `equivalence_p_value`, corrected; `verdict`: "differs", "equivalent" or "cannot tell
+        yet"; `more_seeds`, about how many would change the latter; the mean `area` between the two curves over the
+        epochs that both have, in nats times epochs, with `area_interval`; `differs_from`, the epoch from which the
+        curves differ up to the end (see `differs_from_index`); and `sentence`, the conclusion in words.
+
+    Raises:
+        KeyError: if there is no configuration of that name.
+    """
+    table = compare(runs).set_index("configuration")
+    baseline, pairs = paired(runs, baseline, quantity)
+    options = _options(runs)
+    margin = margin if QUANTITIES[quantity].in_nats else float("nan")
+    corrected = corrected_p_values([pair.ends for pair in pairs.values()], margin)
+    claims = int(np.isfinite(corrected).sum())
+    rows = []
+    for (name, pair), (p_value, equivalence) in zip(pairs.items(), corrected, strict=True):
+        differing = options.columns[(options.loc[name] != options.loc[baseline]).to_numpy()]
+        verdict, seeds = verdict_of(p_value, equivalence), len(pair.ends)
+        is_open = verdict is Verdict.OPEN and seeds > 1
+        difference = Difference(
+            quantity,
+            *mean_and_interval(pair.ends),
+            seeds=seeds,
+            verdict=verdict,
+            more_seeds=more_seeds(pair.ends, margin, claims) if is_open else None,
+            margin=margin,
+            only_weight_differs=all(option.startswith(WEIGHT_OPTIONS) for option in differing),
+        )
+        words = sentence(table.loc[name], table.loc[baseline], difference)
+        ours = (name, difference.mean, difference.interval, seeds, p_value, equivalence, str(verdict))
+        rows.append((*ours, difference.more_seeds, *pair.area(), pair.differs_from(), words))
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"more_seeds": "Int64", "differs_from": "Int64"})
+
+
+_COLUMNS = [
+    *("configuration", "difference", "interval", "seeds", "p_value", "equivalence_p_value"),
+    *("verdict", "more_seeds", "area", "area_interval", "differs_from", "sentence"),
+]
+
+
+def default_baseline(runs: pd.DataFrame, among: Collection[str] | None = None) -> str:
+    """Return the configuration to compare others with: the best of those with `kl=analytic`, or else of all.
+
+    Args:
+        runs: the table of `load_runs`.
+        among: the configurations to choose from; None for all.
+    """
+    last = last_epochs(runs)
+    return best_exact(last, [name for name in summarize(last)["configuration"] if among is None or name in among])
+
+
+def conclusions(runs: pd.DataFrame, baseline: str | None = None, margin: float = MARGIN) -> list[str]:
+    """Return the conclusions of a comparison in sentences: the differences, or the reasons that there are none.
+
+    Args:
+        runs: the table of `load_runs`.
+        baseline: as for `differences`. Configurations that cannot be compared with it get a baseline of their own.
+        margin: as for `differences`.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, conditions in shared_conditions(last_epochs(runs)).items():
+        groups.setdefault(conditions, []).append(name)
+    sentences, table = reasons_not_to_compare(runs), compare(runs).set_index("configuration")
+    for names in groups.values():
+        group_baseline = baseline if baseline in names else default_baseline(runs, names)
+        found = differences(runs, group_baseline, margin=margin)
+        if found.empty:
+            sentences.append(f"{group_baseline}: no other configuration to compare with.")
+        elif (found["seeds"] < 2).all():
+            sentences.append(
+                f"Not enough shared seeds to compare any configuration with {group_baseline} (at least 2 needed). "
+                "Add seed=0,1,2,3,4."
+            )
+        else:
+            compared = table.loc[[group_baseline, *found["configuration"]]]
+            sentences += [*found["sentence"], *unfinished_note(compared, margin), family_note(found, margin)]
+    return sentences
+
+
+def _options(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the options that identify each configuration, as text."""
+    first = last_epochs(runs).drop_duplicates("configuration")
+    return pd.DataFrame(identifying_options(first), index=first["configuration"])
