@@ -163,4 +163,4 @@ def test_the_command_judges_by_the_margin(runs: Path, command: Callable[..., Out
     narrow = command("runs", "--margin", "0.1").stdout
     assert "kl=backend: cannot tell yet from kl=analytic (+0 ± 0.25, 3 seeds); about 13 more seeds would tell" in narrow
     assert "kl=backend: equivalent to kl=analytic within 0.5 nats" in command("runs").stdout
-    assert "4 possible claims of 2 comparisons (difference; equivalence within 0.5 nats)" in command("runs").stdout
+    assert "4 possible claims (a difference; equivalence within 0.5 nats)" in command("runs").stdout

@@ -109,8 +109,8 @@ def test_different_data_are_not_compared(make_run: MakeRun, tmp_path: Path, comm
     said = [
         "The runs differ in data set (digits, mnist): ELBOs are compared only between runs that share it.",
         "data=digits kl=tc: 2 ± 0 nats worse than data=digits kl=analytic (2 seeds).",
-        "± is half of a 95 % interval, for each figure alone. Verdicts hold together: 2 possible claims of one "
-        "comparison (difference; equivalence within 0.5 nats) at 5 %, corrected by Holm's method.",
+        "All verdicts on differences together are right with 95 %: 2 possible claims (a difference; equivalence within "
+        "0.5 nats), corrected by Holm's method. ± is half of a 95 % interval, of each figure alone.",
         "data=mnist kl=analytic: no other configuration to compare with.",
     ]
     assert reasons_not_to_compare(runs) == said[:1]

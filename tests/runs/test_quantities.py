@@ -67,7 +67,17 @@ def test_every_quantity_of_a_run_is_described(name: str) -> None:
 def test_the_comparison_shows_the_described_quantities() -> None:
     shown = {name for name, quantity in QUANTITIES.items() if quantity.comparison_column}
     times = {f"{unit}_to_elbo{suffix}" for unit in ("epochs", "steps", "seconds") for suffix in ("", "_mean")}
-    others = {"configuration", "finished", "best_elbo", "best_epoch", "rise", "reached", *times, "status"}
+    others = {
+        "configuration",
+        "finished",
+        "frontier_gap",
+        "best_elbo",
+        "best_epoch",
+        "rise",
+        "reached",
+        *times,
+        "status",
+    }
     assert shown == set(COLUMNS) - others
     assert COLUMNS["elbo"].meaning == "-(reconstruction + KL), canonical, in nats per image; higher is better"
     assert [QUANTITIES[name].label for name in ("elbo", "reconstruction", "kl", "regularizer")] == [

@@ -34,6 +34,9 @@ COLUMNS = {
         for name, quantity in QUANTITIES.items()
         if name in comparison_columns()
     },
+    "frontier_gap": Column(
+        "frontier gap", "nats by which it is worse than the exact KL at the same rate (the KL), per image", "+.2f"
+    ),
     "best_elbo": Column("best ELBO", "the highest validation ELBO of any epoch, in nats per image", priority=3),
     "best_epoch": Column("best epoch", "the epoch of the best ELBO", ".1f", priority=1),
     "rise": Column("rise", "what the ELBO rises by over the last fifth of the epochs, in nats an epoch", "+.3f", 1),

@@ -22,6 +22,10 @@ CONDITIONS = {
     "option/data.validation_size": "validation split",
 }
 
+#: Options of the term and of its weight. If no other differs, the effective beta is the cause of a difference, and one
+#: frontier is that of both.
+TERM_OPTIONS = ("kl.", "beta.", "objective.")
+
 
 def last_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each run: its last epoch, and `configuration`, the name of its configuration.
@@ -33,6 +37,18 @@ def last_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     """
     last = _validated(runs).groupby("run", sort=False).tail(1).set_index("run", drop=False)
     return last.assign(configuration=_names(last))
+
+
+def one_run_per_seed(last: pd.DataFrame) -> pd.DataFrame:
+    """Return one run of each configuration and seed: the one that has finished, or else has come furthest.
+
+    Args:
+        last: the table of `last_epochs`, or part of it.
+    """
+    seed = last["seed"].map(str).where(last["seed"].notna(), last["run"]) if "seed" in last else last["run"]
+    ranked = last.assign(seed=seed, _finished=last["status"] == Status.FINISHED, _epoch=last.get("epoch", 0))
+    ranked = ranked.sort_values(["_finished", "_epoch"], kind="stable", na_position="first")
+    return ranked.groupby(["configuration", "seed"], sort=False).tail(1)
 
 
 def reasons_not_to_compare(runs: pd.DataFrame) -> list[str]:

@@ -17,6 +17,8 @@ from statsmodels.stats.power import TTestPower
 CONFIDENCE = 0.95
 SIGNIFICANCE = 1 - CONFIDENCE  # of all claims of a family together
 POWER = 0.8  # with which the seeds that are recommended would lead to a claim
+#: Nats within which two configurations are equivalent, unless the user names others
+MARGIN = 0.5
 MOST_SEEDS = 1000  # that are recommended
 
 
@@ -88,17 +90,24 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
-def corrected_p_values(differences: Sequence[NDArray[np.float64]], margin: float) -> NDArray[np.float64]:
+def corrected_p_values(
+    differences: Sequence[NDArray[np.float64]], margin: float, errors: Sequence[float] | None = None
+) -> NDArray[np.float64]:
     """Return the p-values of all claims of a family of comparisons, corrected together by Holm's method.
 
     Args:
         differences: the paired differences of each comparison.
         margin: that of `equivalence_p_value`; NaN if equivalence is no claim.
+        errors: how far all differences of a comparison may be off together, which its claims allow for; None for 0.
 
     Returns:
         `(comparisons, 2)`: of a difference, and of an equivalence. NaN where there is no test.
     """
-    tests = [[float(difference_p_values(values)), equivalence_p_value(values, margin)] for values in differences]
+    tests = []
+    for values, error in zip(differences, errors or [0.0] * len(differences), strict=True):
+        mean = float(np.mean(values)) if len(values) else 0.0
+        nearest = values - np.clip(mean, -error, error)  # to 0, of those that the error admits
+        tests.append([float(difference_p_values(nearest)), equivalence_p_value(values, margin - error)])
     return holm(np.array(tests).ravel()).reshape(-1, 2)
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vae.compare.configurations import last_epochs, shared_conditions
+from vae.compare.configurations import last_epochs, one_run_per_seed, shared_conditions
 from vae.compare.inference import differs_from_index, mean_and_interval, simultaneous_band
-from vae.compare.table import one_run_per_seed, summarize
+from vae.compare.table import summarize
 from vae.runs.quantities import SPLITS, comparison_columns
 from vae.runs.summary import Status
 

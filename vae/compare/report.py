@@ -8,9 +8,10 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from vae.compare.columns import cells
 from vae.compare.configurations import reasons_not_to_compare
+from vae.compare.inference import MARGIN
 from vae.compare.plotting import draw_plots
 from vae.compare.table import compare
-from vae.compare.verdicts import MARGIN, conclusions, default_baseline
+from vae.compare.verdicts import conclusions, default_baseline
 
 
 def write_report(

@@ -65,20 +65,18 @@ def sentence(row: pd.Series, baseline: pd.Series, difference: Difference) -> str
     return f"{name}: {amount} {unit}{judgement} than {other}{reason} ({in_brackets})."
 
 
-def family_note(differences: pd.DataFrame, margin: float) -> str:
-    """Return what the verdicts of a table of `differences` mean.
+def family_note(found: pd.DataFrame, margin: float, of: str) -> str:
+    """Return what the verdicts of a table mean together.
 
     Args:
-        differences: the table.
-        margin: nats within which configurations are equivalent.
+        found: the table of `differences` or of `frontier_gaps`.
+        margin: as for them.
+        of: what the verdicts are on, in the plural.
     """
-    claims = int(differences[["p_value", "equivalence_p_value"]].count().sum())
-    comparisons = int((differences["seeds"] > 1).sum())
-    of = f"{comparisons} comparisons" if comparisons > 1 else "one comparison"
+    claims = int(found[["p_value", "equivalence_p_value"]].count().sum())
     return (
-        "± is half of a 95 % interval, for each figure alone. Verdicts hold together: "
-        f"{claims} possible claims of {of} (difference; equivalence within {margin:g} nats) at 5 %, corrected by "
-        "Holm's method."
+        f"All verdicts on {of} together are right with 95 %: {claims} possible claims (a difference; equivalence within "
+        f"{margin:g} nats), corrected by Holm's method. ± is half of a 95 % interval, of each figure alone."
     )
 
 

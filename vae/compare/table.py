@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from vae.compare.configurations import last_epochs
+from vae.compare.configurations import last_epochs, one_run_per_seed
 from vae.compare.convergence import best_and_rise, times_to_elbo
+from vae.compare.frontier import frontier_gaps
 from vae.compare.inference import half_width
 from vae.runs.quantities import QUANTITIES, comparison_columns
 from vae.runs.summary import Status
@@ -26,11 +27,15 @@ def compare(runs: pd.DataFrame, elbo: float | None = None) -> pd.DataFrame:
         mean of each quantity over the seeds that have it, from the last epoch of one run for each seed; of
         `best_elbo`, `best_epoch`, `rise` and `late_rise` (see `best_and_rise`); for the ELBO, the best one and the NLL,
         in `..._interval`, half the width of the 95 % confidence interval of the mean by Student's t (NaN for a single
-        seed); and `status`, the runs that have not finished. If some runs of a configuration have finished, the means
+        seed); `frontier_gap` with its interval, if there is a frontier (see `frontier_gaps`); and `status`, the runs that have not finished. If some runs of a configuration have finished, the means
         are over those alone. With `elbo`, also the columns of `times_to_elbo`, over all runs.
     """
     last = last_epochs(runs)
     table = summarize(last.join(best_and_rise(runs)), _OF_CONVERGENCE)
+    gaps = frontier_gaps(runs).set_index("configuration")[["gap", "interval"]]
+    if len(gaps):
+        gaps.columns = ["frontier_gap", "frontier_gap_interval"]
+        table = table.join(gaps, on="configuration")
     if elbo is None:
         return table
     return table.join(times_to_elbo(runs, one_run_per_seed(last), elbo), on="configuration")
@@ -60,18 +65,6 @@ def summarize(last: pd.DataFrame, others: Sequence[str] = ()) -> pd.DataFrame:
     return table.reset_index().sort_values(
         "elbo", ascending=False, na_position="last", kind="stable", ignore_index=True
     )
-
-
-def one_run_per_seed(last: pd.DataFrame) -> pd.DataFrame:
-    """Return one run of each configuration and seed: the one that has finished, or else has come furthest.
-
-    Args:
-        last: the table of `last_epochs`, or part of it.
-    """
-    seed = last["seed"].map(str).where(last["seed"].notna(), last["run"]) if "seed" in last else last["run"]
-    ranked = last.assign(seed=seed, _finished=last["status"] == Status.FINISHED, _epoch=last.get("epoch", 0))
-    ranked = ranked.sort_values(["_finished", "_epoch"], kind="stable", na_position="first")
-    return ranked.groupby(["configuration", "seed"], sort=False).tail(1)
 
 
 def _counts(statuses: pd.Series) -> str:

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from vae.compare.columns import Column, cells
 from vae.compare.configurations import reasons_not_to_compare
-from vae.compare.verdicts import MARGIN, conclusions
+from vae.compare.inference import MARGIN
+from vae.compare.verdicts import conclusions
 
 NAME_WIDTH = 24  # of the configurations, at least
 PADDING = 3  # of a column: two spaces and a line

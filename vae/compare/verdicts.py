@@ -5,17 +5,19 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from vae.compare.configurations import identifying_options, last_epochs, reasons_not_to_compare, shared_conditions
-from vae.compare.inference import Verdict, corrected_p_values, mean_and_interval, more_seeds, verdict_of
+from vae.compare.configurations import (
+    TERM_OPTIONS,
+    identifying_options,
+    last_epochs,
+    reasons_not_to_compare,
+    shared_conditions,
+)
+from vae.compare.frontier import frontier_gaps
+from vae.compare.inference import MARGIN, Verdict, corrected_p_values, mean_and_interval, more_seeds, verdict_of
 from vae.compare.pairs import best_exact, paired
 from vae.compare.sentences import Difference, family_note, sentence, unfinished_note
 from vae.compare.table import compare, summarize
 from vae.runs.quantities import QUANTITIES
-
-#: Nats within which two configurations are equivalent, unless the user names others
-MARGIN = 0.5
-#: Options that change only the weight of the KL. If no other differs, the effective beta is the cause of a difference.
-WEIGHT_OPTIONS = ("kl.", "beta.", "objective.")
 
 
 def differences(
@@ -67,7 +69,7 @@ def differences(
             verdict=verdict,
             more_seeds=more_seeds(pair.ends, margin, claims) if is_open else None,
             margin=margin,
-            only_weight_differs=all(option.startswith(WEIGHT_OPTIONS) for option in differing),
+            only_weight_differs=all(option.startswith(TERM_OPTIONS) for option in differing),
         )
         words = sentence(table.loc[name], table.loc[baseline], difference)
         ours = (name, difference.mean, difference.interval, seeds, p_value, equivalence, str(verdict))
@@ -116,7 +118,14 @@ def conclusions(runs: pd.DataFrame, baseline: str | None = None, margin: float =
             )
         else:
             compared = table.loc[[group_baseline, *found["configuration"]]]
-            sentences += [*found["sentence"], *unfinished_note(compared, margin), family_note(found, margin)]
+            sentences += [
+                *found["sentence"],
+                *unfinished_note(compared, margin),
+                family_note(found, margin, "differences"),
+            ]
+    gaps = frontier_gaps(runs, margin)
+    if (gaps["seeds"] > 1).any():
+        sentences += [*gaps["sentence"], family_note(gaps, margin, "frontier gaps")]
     return sentences
 
 
