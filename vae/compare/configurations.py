@@ -1,5 +1,7 @@
 """Configurations: the runs that differ in nothing but their seed, under one name."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -106,14 +108,23 @@ def _validated(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _names(last: pd.DataFrame) -> list[str]:
-    """Name each run's configuration by the overrides that not all runs have; a number tells equal names apart."""
+    """Name each run's configuration by the overrides that not all runs have; a number tells equal names apart.
+
+    Of several ways to write one configuration, the shortest names it. An experiment is named only where the names would
+    be equal without it, because most are sweeps, and change no option.
+    """
     readable = _readable(last)["overrides"]
     common = set.intersection(*map(set, readable)) if len(readable) else set()
-    overrides = [" ".join(text for text in texts if text not in common) or "defaults" for texts in last["overrides"]]
     identities = list(zip(*identifying_options(last).values(), strict=True)) or [()] * len(last)
-    names: dict[tuple[str, ...], str] = {}
-    for identity, name in zip(identities, overrides, strict=True):
-        names.setdefault(identity, name)
+    written: dict[tuple[str, ...], list[list[str]]] = {}
+    for identity, texts in zip(identities, last["overrides"], strict=True):
+        written.setdefault(identity, []).append([text for text in texts if text not in common])
+    short = {
+        identity: _shortest([text for text in texts if not text.startswith("experiment=")] for texts in ways)
+        for identity, ways in written.items()
+    }
+    times = Counter(short.values())
+    names = {identity: name if times[name] == 1 else _shortest(written[identity]) for identity, name in short.items()}
     owners: dict[str, tuple[str, ...]] = {}
     for identity, name in names.items():
         unique, number = name, 2
@@ -121,6 +132,10 @@ def _names(last: pd.DataFrame) -> list[str]:
             unique, number = f"{name} ({number})", number + 1
         names[identity] = unique
     return [names[identity] for identity in identities]
+
+
+def _shortest(ways: Iterable[list[str]]) -> str:
+    return " ".join(min(ways, key=len)) or "defaults"
 
 
 def _readable(runs: pd.DataFrame) -> pd.DataFrame:

@@ -81,6 +81,15 @@ def _frontiers(found: pd.DataFrame, is_exact: pd.Series) -> Iterator[Frontier]:
         yield Frontier(*(part.drop(columns=["conditions", "family"]).sort_values("rate") for part in (points, others)))
 
 
+def points_of_frontiers(runs: pd.DataFrame) -> set[str]:
+    """Return the configurations that are the points of a frontier to which other terms are compared.
+
+    Args:
+        runs: the table of `load_runs`.
+    """
+    return {name for one in frontiers(runs) if len(one.others) for name in one.points["configuration"]}
+
+
 def frontier_curve(points: pd.DataFrame) -> Curve:
     """Return the frontier of one seed: the distortion as a monotone cubic (PCHIP) of the logarithm of the rate.
 

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vae.compare.configurations import last_epochs, one_run_per_seed, shared_conditions
+from vae.compare.frontier import points_of_frontiers
 from vae.compare.inference import differs_from_index, mean_and_interval, simultaneous_band
 from vae.compare.table import summarize
 from vae.runs.quantities import SPLITS, comparison_columns
@@ -58,6 +59,8 @@ class Pairs:
 def paired(runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elbo") -> tuple[str, dict[str, Pairs]]:
     """Return the baseline's name, and the pairs of every configuration that can be compared with it.
 
+    The points of a frontier are passed over, if there are other terms: they are what those are measured by.
+
     Two finished runs are compared at their ends, and otherwise at the last epoch that both have. If a configuration
     has several runs of one seed, the one counts that has finished, or else has come furthest.
 
@@ -74,8 +77,9 @@ def paired(runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elb
     baseline = baseline or best_exact(last, names)
     if baseline not in names:
         raise KeyError(baseline)
+    passed_over = points_of_frontiers(runs) | {baseline}
     series, conditions = _series_by_seed(runs, last, comparison_columns()[quantity]), shared_conditions(last)
-    others = [name for name in names if name != baseline and conditions[name] == conditions[baseline]]
+    others = [name for name in names if name not in passed_over and conditions[name] == conditions[baseline]]
     return baseline, {name: _pairs(series[name], series[baseline]) for name in others}
 
 

@@ -2,49 +2,45 @@
 
 import contextlib
 import textwrap
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from vae.compare.configurations import last_epochs
+from vae.compare.difference_plots import draw_differences, draw_frontier
+from vae.compare.drawing import (
+    LINE,
+    MAX_CONFIGURATIONS,
+    WIDTH,
+    Plot,
+    Styles,
+    by_configuration,
+    configuration_styles,
+    draw_legend,
+    marker,
+    new_axes,
+    new_panels,
+)
+from vae.compare.inference import MARGIN
+from vae.compare.pairs import difference_curves
 from vae.compare.table import compare
 from vae.runs.paths import RunDirectory
 from vae.runs.quantities import AUDIT, QUANTITIES, TRAINED, QuantityName, comparison_columns
 
-WIDTH = 6.4  # inches: narrow enough to be read on a phone
-LINE = 80  # characters of a legend that fit into the width
-MAX_CONFIGURATIONS = 16  # that a reader can tell apart
 
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot of a comparison.
-
-    Args:
-        name: its name in files.
-        figure: the Matplotlib figure.
-        description: what the plot shows, in words.
-        data: the numbers that it was drawn from.
-    """
-
-    name: str
-    figure: Figure
-    description: str
-    data: pd.DataFrame
-
-
-def draw_plots(runs: pd.DataFrame) -> list[Plot]:
+def draw_plots(runs: pd.DataFrame, baseline: str | None = None, margin: float = MARGIN) -> list[Plot]:
     """Return all plots that the runs have the quantities for, of the best sixteen configurations.
 
     Args:
         runs: the table of `load_runs`.
+        baseline: as for `differences`.
+        margin: as for `differences`.
     """
-    best = compare(runs)["configuration"][:MAX_CONFIGURATIONS]
+    table = compare(runs)
+    best = table["configuration"][:MAX_CONFIGURATIONS]
+    styles = {name.replace("$", r"\$"): style for name, style in configuration_styles(table["configuration"]).items()}
     named = runs.merge(last_epochs(runs)[["run", "configuration"]].reset_index(drop=True), on="run")
     named = named[named["configuration"].isin(best)].replace([np.inf, -np.inf], np.nan)
     named["configuration"] = named["configuration"].str.replace(
@@ -54,10 +50,12 @@ def draw_plots(runs: pd.DataFrame) -> list[Plot]:
     if named.empty:
         return []
     plots = [
-        _curves(named, "step", "training steps", "elbo_by_step"),
-        _curves(named, "seconds", "seconds", "elbo_by_seconds"),
-        _rate_distortion(named),
-        _kl_per_latent(named),
+        draw_differences(difference_curves(runs, baseline), styles, margin),
+        draw_frontier(runs, styles),
+        _curves(named, styles, "step", "training steps", "elbo_by_step"),
+        _curves(named, styles, "seconds", "seconds", "elbo_by_seconds"),
+        _rate_distortion(named, styles),
+        _kl_per_latent(named, styles),
         _audit(named, "gap"),
         _audit(named, "gradient_cosine"),
         _pictures(named),
@@ -65,55 +63,25 @@ def draw_plots(runs: pd.DataFrame) -> list[Plot]:
     return [plot for plot in plots if plot is not None]
 
 
-def _new(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, 4), layout="constrained")  # not pyplot's, which a notebook would show again
-    axes = figure.subplots()
-    figure.suptitle(title, fontsize=11)
-    axes.set(xlabel=x, ylabel=y)
-    _style(axes)
-    return figure, axes
-
-
-def _style(axes: Axes) -> None:
-    colors = [*colormaps["tab10"](range(10)), *colormaps["Dark2"](range(8))]
-    axes.set_prop_cycle(color=colors, linestyle=[*("-", "--", ":", "-.") * 4, "-", "--"])  # some curves coincide
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _by_configuration(named: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    return [(str(name), group) for name, group in named.groupby("configuration", sort=False)]
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    """Draw the legend below the axes, so that it fits on a phone."""
-    handles, names = axes.get_legend_handles_labels()
-    labels = [textwrap.fill(name, LINE) for name in names]
-    if handles:
-        columns = 1 if max(map(len, labels)) > LINE // 2 else 2
-        height = 0.2 * -(-sum(len(label.splitlines()) for label in labels) // columns)
-        figure.set_figheight(figure.get_figheight() + height)
-        figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower left", ncols=columns)
-
-
-def _curves(named: pd.DataFrame, column: str, label: str, name: str) -> Plot | None:
+def _curves(named: pd.DataFrame, styles: Styles, column: str, label: str, name: str) -> Plot | None:
     """Plot the canonical ELBO during training: the mean over seeds, and the range of them."""
     quantity = comparison_columns()["elbo"]
     if not {quantity, column} <= {*named} or named[quantity].isna().all():
         return None
-    figure, axes = _new("Canonical ELBO on the validation split", label, "nats per image, higher is better")
+    figure, axes = new_axes("Canonical ELBO on the validation split", label, "nats per image, higher is better")
     parts = []
-    for configuration, group in _by_configuration(named):
+    for configuration, group in by_configuration(named):
         by_epoch = group.groupby("epoch").agg(
             x=(column, "mean"), mean=(quantity, "mean"), low=(quantity, "min"), high=(quantity, "max")
         )
-        (line,) = axes.plot(by_epoch["x"], by_epoch["mean"], label=configuration, marker=_marker(by_epoch))
-        axes.fill_between(by_epoch["x"], by_epoch["low"], by_epoch["high"], color=line.get_color(), alpha=0.2)
+        style = styles[configuration]
+        axes.plot(by_epoch["x"], by_epoch["mean"], label=configuration, marker=marker(by_epoch), **style)
+        axes.fill_between(by_epoch["x"], by_epoch["low"], by_epoch["high"], color=style["color"], alpha=0.2)
         parts.append(by_epoch.assign(configuration=configuration).reset_index())
     values = named[quantity].dropna()
     if len(values) > 4:  # the first epochs of a bad run would flatten all other curves
         axes.set_ylim(bottom=max(values.min(), np.quantile(values, 0.05) - (values.max() - np.quantile(values, 0.05))))
-    _legend(figure, axes)
+    draw_legend(figure, axes)
     ends = pd.Series({part["configuration"].iloc[0]: part["mean"].iloc[-1] for part in parts})
     description = (
         f"The validation ELBO of each configuration against {label}, with a band over its seeds. Highest at the end: "
@@ -122,40 +90,40 @@ def _curves(named: pd.DataFrame, column: str, label: str, name: str) -> Plot | N
     return Plot(name, figure, description, pd.concat(parts))
 
 
-def _rate_distortion(named: pd.DataFrame) -> Plot | None:
+def _rate_distortion(named: pd.DataFrame, styles: Styles) -> Plot | None:
     """Plot reconstruction against KL: the path of each run, and its end."""
     rate, distortion = comparison_columns()["kl"], comparison_columns()["reconstruction"]
     if rate not in named or distortion not in named:
         return None
-    figure, axes = _new("Rate and distortion", "KL, nats", "reconstruction, -log p(x|z), nats")
-    for configuration, group in _by_configuration(named):
-        color = None
+    figure, axes = new_axes("Rate and distortion", "KL, nats", "reconstruction, -log p(x|z), nats")
+    for configuration, group in by_configuration(named):
+        style = styles[configuration]
         for _, run in group.groupby("run", sort=False):
-            (line,) = axes.plot(run[rate], run[distortion], linewidth=0.8, alpha=0.6, color=color)
-            color = line.get_color()
-            axes.scatter(run[rate].iloc[-1:], run[distortion].iloc[-1:], color=color, zorder=3)
-        axes.plot([], [], color=color, label=configuration)
-    _legend(figure, axes)
+            axes.plot(run[rate], run[distortion], linewidth=0.8, alpha=0.6, **style)
+            axes.scatter(run[rate].iloc[-1:], run[distortion].iloc[-1:], color=style["color"], zorder=3)
+        axes.plot([], [], label=configuration, **style)
+    draw_legend(figure, axes)
     description = "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot."
     return Plot("rate_distortion", figure, description, named[["configuration", "run", "epoch", rate, distortion]])
 
 
-def _kl_per_latent(named: pd.DataFrame) -> Plot | None:
+def _kl_per_latent(named: pd.DataFrame, styles: Styles) -> Plot | None:
     """Plot the KL of each latent variable at the end, the largest first: the mean over seeds."""
     columns = [*_audited(named, "kl_per_latent")]
     if not columns:
         return None
     last = named.groupby("run", sort=False).tail(1)
-    figure, axes = _new("KL of each latent variable, the largest first", "rank", "nats")
+    figure, axes = new_axes("KL of each latent variable, the largest first", "rank", "nats")
     parts = {}
-    for configuration, group in _by_configuration(last):
+    for configuration, group in by_configuration(last):
         kl = -np.sort(-group[columns].to_numpy(float), axis=1)
         kl = kl[:, ~np.isnan(kl).all(axis=0)]
         if kl.size:
             parts[configuration] = pd.Series(np.nanmean(kl, axis=0))
-            axes.plot(np.arange(1, kl.shape[1] + 1), parts[configuration], marker=".", label=configuration)
+            ranks = np.arange(1, kl.shape[1] + 1)
+            axes.plot(ranks, parts[configuration], marker=".", label=configuration, **styles[configuration])
     axes.set_yscale("symlog", linthresh=0.01)
-    _legend(figure, axes)
+    draw_legend(figure, axes)
     description = "The sorted KLs of the latent variables at the end of a run: the mean over a configuration's seeds."
     return Plot("kl_per_latent", figure, description, pd.DataFrame(parts))
 
@@ -166,25 +134,19 @@ def _audit(named: pd.DataFrame, quantity: str) -> Plot | None:
     if not columns:
         return None
     label = f"{QUANTITIES[quantity].meaning}{', nats' if QUANTITIES[quantity].in_nats else ''}"
-    groups = _by_configuration(named)
-    rows = -(-len(groups) // 2)
-    figure = Figure(figsize=(WIDTH, 0.6 + 2.2 * rows), layout="constrained")
-    grid = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
-    figure.suptitle(f"Audit: {label}", fontsize=11)
+    groups = by_configuration(named)
+    figure, grid = new_panels(len(groups), f"Audit: {label}", sharey=True)
     figure.supxlabel("epoch", fontsize=10)
     parts = []
-    for axes, (configuration, group) in zip(grid.flat, groups, strict=False):
-        _style(axes)
+    for axes, (configuration, group) in zip(grid, groups, strict=False):
         axes.set_title(textwrap.fill(f"trained: {configuration}", LINE // 2), fontsize=8, loc="left")
         by_epoch = group.groupby("epoch")[[*columns]].mean()
         for column, implementation in columns.items():
-            axes.plot(by_epoch.index, by_epoch[column], label=implementation, marker=_marker(by_epoch))
+            axes.plot(by_epoch.index, by_epoch[column], label=implementation, marker=marker(by_epoch))
         if quantity == "gap":
             axes.set_yscale("symlog", linthresh=1.0)
         parts.append(by_epoch.assign(configuration=configuration).reset_index())
-    for axes in grid.flat[len(groups) :]:
-        axes.set_axis_off()
-    _legend(figure, grid[0, 0])
+    draw_legend(figure, grid[0])
     description = (
         f"The {label}, of every audited implementation. Each panel is a configuration that was trained, as the mean "
         "over its seeds."
@@ -206,7 +168,7 @@ def _pictures(named: pd.DataFrame) -> Plot | None:
     """Show reconstructions and samples of one run of each configuration: the first that has both pictures."""
     last = named.groupby("run", sort=False).tail(1)
     shown, images = [], []
-    for configuration, group in _by_configuration(last):
+    for configuration, group in by_configuration(last):
         for run in group.reindex(columns=["seed", "run"]).sort_values("seed", key=lambda seed: seed.map(str))["run"]:
             with contextlib.suppress(OSError, ValueError, SyntaxError):  # missing or damaged
                 images.append([imread(path) for path in (RunDirectory(run).reconstructions, RunDirectory(run).samples)])
@@ -230,7 +192,3 @@ def _pictures(named: pd.DataFrame) -> Plot | None:
         "are from the validation split, or from the split that evaluate.py measured."
     )
     return Plot("pictures", figure, description, pd.DataFrame(shown))
-
-
-def _marker(by_epoch: pd.DataFrame) -> str:
-    return "." if len(by_epoch) < 20 else ""

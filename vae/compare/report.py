@@ -33,7 +33,7 @@ def write_report(
     Returns:
         The path of the page.
     """
-    plots = draw_plots(runs)
+    plots = draw_plots(runs, baseline, margin)
     directory.mkdir(parents=True, exist_ok=True)
     for plot in plots:
         for suffix in ("png", "svg"):

@@ -75,8 +75,8 @@ def family_note(found: pd.DataFrame, margin: float, of: str) -> str:
     """
     claims = int(found[["p_value", "equivalence_p_value"]].count().sum())
     return (
-        f"All verdicts on {of} together are right with 95 %: {claims} possible claims (a difference; equivalence within "
-        f"{margin:g} nats), corrected by Holm's method. ± is half of a 95 % interval, of each figure alone."
+        f"All verdicts on {of} together are right with 95 %: {claims} possible claims (a difference; equivalence "
+        f"within {margin:g} nats), corrected by Holm's method. ± is half of a 95 % interval, of each figure alone."
     )
 
 

@@ -24,11 +24,12 @@ def compare(runs: pd.DataFrame, elbo: float | None = None) -> pd.DataFrame:
 
     Returns:
         A table with the columns `configuration`; `runs` and `finished`, the numbers of runs and of finished runs; the
-        mean of each quantity over the seeds that have it, from the last epoch of one run for each seed; of
+        mean of each quantity over the seeds that have it, from the last epoch of one run for each seed; the means of
         `best_elbo`, `best_epoch`, `rise` and `late_rise` (see `best_and_rise`); for the ELBO, the best one and the NLL,
         in `..._interval`, half the width of the 95 % confidence interval of the mean by Student's t (NaN for a single
-        seed); `frontier_gap` with its interval, if there is a frontier (see `frontier_gaps`); and `status`, the runs that have not finished. If some runs of a configuration have finished, the means
-        are over those alone. With `elbo`, also the columns of `times_to_elbo`, over all runs.
+        seed); `frontier_gap` with its interval, if there is a frontier (see `frontier_gaps`); and `status`, the runs
+        that have not finished. If some runs of a configuration have finished, the means are over those alone. With
+        `elbo`, also the columns of `times_to_elbo`, over all runs.
     """
     last = last_epochs(runs)
     table = summarize(last.join(best_and_rise(runs)), _OF_CONVERGENCE)

@@ -40,7 +40,8 @@ def differences(
         margin: nats within which two configurations are equivalent. Quantities in other units never are.
 
     Returns:
-        A row for each other configuration that can be compared with the baseline (see `reasons_not_to_compare`):
+        A row for each other configuration that can be compared with the baseline (see `reasons_not_to_compare`), except
+        the points of a frontier (see `frontiers`), if there are other terms:
         `configuration`; the mean `difference` over the seeds that both have; `interval`, half the width of its 95 %
         confidence interval (Student's t on the paired differences, for this comparison alone); `seeds`, the number of
         shared seeds; `p_value` and `equivalence_p_value`, corrected; `verdict`: "differs", "equivalent" or "cannot tell
