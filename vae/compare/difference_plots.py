@@ -91,8 +91,6 @@ def draw_frontier(runs: pd.DataFrame, styles: Styles) -> Plot | None:
         upper.scatter(runs_of_it["rate"], runs_of_it["distortion"], color=color, s=22, marker="x", zorder=3)
         lower.errorbar(gap["gap"], place, xerr=gap["interval"], color=color, marker="x", capsize=3)
     upper.set(xscale="log", yscale="log", xlabel="rate: canonical KL, nats", ylabel="distortion: -log p(x|z), nats")
-    nearest = frontier.others["rate"].min() / 4  # rates below are those of collapsed posteriors
-    upper.set_xlim(left=max(points["rate"].min(), nearest))
     for axis in (upper.xaxis, upper.yaxis):
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline
 
 from vae.compare.configurations import TERM_OPTIONS, identifying_options, last_epochs, one_run_per_seed
 from vae.compare.inference import (
@@ -27,6 +27,7 @@ from vae.runs.summary import Status
 
 BETA = "beta.value"
 FEWEST_BETAS = 3
+LOWEST_RATE = 0.1  # nats; below, the posterior has collapsed, and the curve has no shape to interpolate
 
 Curve = Callable[[float], float]  # distortion by rate; NaN beyond the ends
 
@@ -66,7 +67,7 @@ def frontiers(runs: pd.DataFrame) -> list[Frontier]:
     found["conditions"] = _joined(options.loc[:, [not of_term for of_term in is_term]])
     found["family"] = _joined(options.drop(columns=BETA, errors="ignore"))
     is_exact = (last["kl"] == "analytic") & last.get("effective_beta", pd.Series(np.nan, last.index)).notna()
-    found = found[np.isfinite(found["rate"]) & np.isfinite(found["distortion"]) & (found["rate"] > 0)]
+    found = found[np.isfinite(found["rate"]) & np.isfinite(found["distortion"]) & (found["rate"] > LOWEST_RATE)]
     return [*_frontiers(found, is_exact)]
 
 
@@ -91,7 +92,7 @@ def points_of_frontiers(runs: pd.DataFrame) -> set[str]:
 
 
 def frontier_curve(points: pd.DataFrame) -> Curve:
-    """Return the frontier of one seed: the distortion as a monotone cubic (PCHIP) of the logarithm of the rate.
+    """Return the frontier of one seed: the distortion as a cubic spline of the logarithm of the rate.
 
     Args:
         points: its `points`, by rate.
@@ -99,7 +100,7 @@ def frontier_curve(points: pd.DataFrame) -> Curve:
     points = points.drop_duplicates("rate")
     if len(points) < 2:
         return lambda _: float("nan")
-    curve = PchipInterpolator(np.log(points["rate"]), points["distortion"], extrapolate=False)
+    curve = CubicSpline(np.log(points["rate"].to_numpy()), points["distortion"].to_numpy(), extrapolate=False)
     return lambda rate: float(curve(np.log(rate)))
 
 
@@ -168,8 +169,9 @@ def interpolation_error(points: pd.DataFrame, rate: float) -> float:
     """Return how far the interpolated frontier may be off at a rate, in nats; NaN beyond its ends.
 
     Each beta but the outermost is predicted from the others, for every seed. Its mean error is that of intervals twice
-    as wide; that of an interpolation of second order is a quarter of it in the middle between two betas, and falls to
-    nothing towards each of them as t (1 - t).
+    as wide. Of an interpolation of second order, the error is a quarter of that in the middle between two betas, and
+    falls to nothing towards each of them as t (1 - t); a cubic spline's is smaller, except in the outermost intervals,
+    for which it is doubled.
 
     Args:
         points: the `points` of a frontier.
@@ -187,8 +189,9 @@ def interpolation_error(points: pd.DataFrame, rate: float) -> float:
     neighbours = [errors[beta] for beta in means.index[place - 1 : place + 1] if np.isfinite(errors.get(beta, np.nan))]
     low, high = np.log(means.iloc[place - 1]), np.log(means.iloc[place])
     t = (np.log(rate) - low) / (high - low)
-    return max(neighbours, default=float("nan")) * t * (1 - t)
+    is_outermost = place in (1, len(means) - 1)
+    return max(neighbours, default=float("nan")) * t * (1 - t) * (2 if is_outermost else 1)
 
 
 def _joined(options: pd.DataFrame) -> list[str]:
-    return ["\n".join(values) for values in options.itertuples(index=False, name=None)]
+    return ["\n".join(values) for values in options.to_numpy()]
