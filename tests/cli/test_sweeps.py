@@ -184,8 +184,9 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("experiment", "runs"),
     [
-        ("experiment=kl_study", 12),
-        ("+experiment=kl_study", 12),
+        ("experiment=kl_study", 20),
+        ("+experiment=kl_study", 20),
+        ("experiment=frontier", 65),
         ("experiment=direction_study", 9),
         ("experiment=beta_study", 15),
     ],

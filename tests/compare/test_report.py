@@ -12,7 +12,15 @@ import pytest
 
 from tests.compare.conftest import MakeRun
 from tests.conftest import REPOSITORY
-from vae.compare import compare, conclusions, draw_plots, load_runs, write_report
+from vae.compare import (
+    compare,
+    conclusions,
+    configuration_styles,
+    difference_curves,
+    draw_plots,
+    load_runs,
+    write_report,
+)
 
 
 def break_summary(run: Path) -> None:
@@ -82,6 +90,26 @@ def test_damaged_and_running_runs_are_in_the_table(runs: Path, make_run: MakeRun
 def test_a_name_with_dollars_is_not_a_formula(runs: Path, make_run: MakeRun) -> None:
     make_run("dollars", [r"name=$\nosuch$"], [-30.0])
     assert r"name=$\nosuch$" in write_report(load_runs(runs), runs.parent / "report").read_text()
+
+
+def test_a_configuration_has_one_style_in_every_plot(runs: Path) -> None:
+    frame = load_runs(runs)
+    drawn = {plot.name: plot.figure for plot in draw_plots(frame)}
+    styles = configuration_styles(["kl=keras_loss", "kl=analytic", "kl=backend"])
+    assert len({(style["color"], style["linestyle"]) for style in styles.values()}) == 3
+    for name in ("elbo_by_step", "elbo_by_seconds", "rate_distortion", "kl_per_latent"):
+        (axes,) = drawn[name].axes
+        lines = {line.get_label(): line for line in axes.get_lines() if line.get_label() in styles}
+        assert {*lines} == {*styles}
+        for configuration, line in lines.items():
+            assert (line.get_color(), line.get_linestyle()) == (*styles[configuration].values(),)
+    curves = difference_curves(frame, "kl=analytic")
+    for axes in drawn["differences"].axes:
+        name = axes.get_title(loc="left")
+        line = axes.get_lines()[-1]
+        assert (line.get_color(), line.get_linestyle()) == (*styles[name].values(),)
+        expected = curves.loc[curves["configuration"] == name, "difference"]
+        assert line.get_ydata().tolist() == pytest.approx(expected.tolist())
 
 
 class Page(html.parser.HTMLParser):

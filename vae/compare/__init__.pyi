@@ -10,6 +10,7 @@ from .pairs import difference_curves as difference_curves
 from .plotting import draw_plots as draw_plots
 from .report import write_report as write_report
 from .table import compare as compare
+from .tensorboard import write_tensorboard as write_tensorboard
 from .verdicts import conclusions as conclusions
 from .verdicts import default_baseline as default_baseline
 from .verdicts import differences as differences

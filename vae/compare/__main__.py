@@ -5,7 +5,8 @@ import json
 import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--margin", type=float, default=0.5, help="nats within which two configurations are equivalent (default: 0.5)"
     )
     parser.add_argument("--out", type=Path, help="write report.html and the plots to this folder")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write the differences as a run `comparison` in the first DIR"
+    )
     options = parser.parse_args(arguments)
     try:
         _compare(options)
@@ -62,21 +66,39 @@ def _compare(options: argparse.Namespace) -> None:
     names = table["configuration"].tolist()
     if options.baseline is not None and options.baseline not in names:
         raise UserError(f"--baseline={options.baseline}: must be one of {'; '.join(names)}")
-    page = _write_report(runs, options) if options.out else None
+    written = [_written("--out", options.out, partial(_write_report, runs, options))] if options.out else []
+    if options.tensorboard:
+        directory = Path(options.directories[0], "comparison")
+        written.append(_written("--tensorboard", directory, partial(_write_tensorboard, runs, options, directory)))
     _print(runs, table, options)
     if options.elbo is not None and not table["reached"].any():
         _say(f"no run reached an ELBO of {options.elbo:g}")
-    if page:
-        print(f"wrote {page}", file=sys.stderr)
+    for path in written:
+        print(f"wrote {path}", file=sys.stderr)
 
 
 def _write_report(runs: "pd.DataFrame", options: argparse.Namespace) -> Path:
     from vae.compare.report import write_report
 
+    return write_report(runs, options.out, options.baseline, options.elbo, options.margin)
+
+
+def _write_tensorboard(runs: "pd.DataFrame", options: argparse.Namespace, directory: Path) -> Path:
+    from vae.compare.tensorboard import write_tensorboard
+
+    return write_tensorboard(runs, directory, options.baseline, options.margin)
+
+
+def _written(option: str, directory: Path, write: Callable[[], Path]) -> Path:
+    """Write to a folder, and return the path of what was written.
+
+    Raises:
+        UserError: naming the option if the folder cannot be written.
+    """
     try:
-        return write_report(runs, options.out, options.baseline, options.elbo, options.margin)
+        return write()
     except OSError as error:
-        raise UserError(f"--out={options.out}: {error.strerror}; name another folder") from error
+        raise UserError(f"{option}: {directory}: {error.strerror}; name another folder") from error
 
 
 def _print(runs: "pd.DataFrame", table: "pd.DataFrame", options: argparse.Namespace) -> None:
@@ -85,11 +107,9 @@ def _print(runs: "pd.DataFrame", table: "pd.DataFrame", options: argparse.Namesp
     elif options.format == "json":
         print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
     elif options.format == "markdown":
-        from vae.compare.columns import cells
+        from vae.compare.columns import markdown_table
 
-        columns, rows = cells(table)
-        for row in ([column.heading for column in columns], ["---"] * len(columns), *rows):
-            print(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |")
+        print(markdown_table(table))
     else:
         from vae.compare.terminal import show_comparison
 

@@ -62,6 +62,13 @@ def cells(table: pd.DataFrame) -> tuple[list[Column], list[list[str]]]:
     return [*columns.values()], rows
 
 
+def markdown_table(table: pd.DataFrame) -> str:
+    """Return the table of `compare` as a table in Markdown."""
+    columns, rows = cells(table)
+    lines = [[column.heading for column in columns], ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
 def _is_empty(column: pd.Series) -> bool:
     return bool((column.isna() | (column.astype(str) == "")).all())
 

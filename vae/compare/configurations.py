@@ -1,7 +1,7 @@
 """Configurations: the runs that differ in nothing but their seed, under one name."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -134,8 +134,8 @@ def _names(last: pd.DataFrame) -> list[str]:
     return [names[identity] for identity in identities]
 
 
-def _shortest(ways: Iterable[list[str]]) -> str:
-    return " ".join(min(ways, key=len)) or "defaults"
+def _shortest(ways: Iterable[Sequence[str]]) -> str:
+    return min((" ".join(texts) for texts in ways), key=len) or "defaults"
 
 
 def _readable(runs: pd.DataFrame) -> pd.DataFrame:

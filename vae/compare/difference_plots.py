@@ -14,6 +14,7 @@ from vae.compare.drawing import (
     Plot,
     Styles,
     by_configuration,
+    label_of,
     marker,
     new_panels,
     set_style,
@@ -29,7 +30,6 @@ def draw_differences(curves: pd.DataFrame, styles: Styles, margin: float) -> Plo
         styles: those of `configuration_styles`.
         margin: nats within which configurations are equivalent: the grey stripe.
     """
-    curves = curves.assign(configuration=curves["configuration"].str.replace("$", r"\$"))
     groups = [(name, group) for name, group in by_configuration(curves) if group["difference"].notna().any()]
     groups = groups[:MAX_CONFIGURATIONS]
     if not groups:
@@ -43,7 +43,7 @@ def draw_differences(curves: pd.DataFrame, styles: Styles, margin: float) -> Plo
         axes.axhline(0.0, color="0.4", linewidth=0.8)
         axes.fill_between(group["epoch"], group["low"], group["high"], color=style["color"], alpha=0.25, linewidth=0)
         axes.plot(group["epoch"], group["difference"], marker=marker(group), **style)
-        axes.set_title(textwrap.fill(configuration, LINE // 2), fontsize=8, loc="left")
+        axes.set_title(label_of(configuration, LINE // 2), fontsize=8, loc="left")
     shown = pd.concat([group["difference"] for _, group in groups])
     grid[0].set_yscale("symlog", linthresh=2 * margin)
     grid[0].set_ylim(2 * min(shown.min(), -margin), 2 * max(shown.max(), margin))
@@ -85,8 +85,7 @@ def draw_frontier(runs: pd.DataFrame, styles: Styles) -> Plot | None:
             f"{beta:g}", (point["rate"], point["distortion"]), (3, 4), textcoords="offset points", fontsize=7
         )
     for place, (_, gap) in enumerate(gaps.iterrows()):
-        name = gap["configuration"].replace("$", r"\$")
-        color = styles[name]["color"]
+        color = styles[gap["configuration"]]["color"]
         runs_of_it = frontier.others[frontier.others["configuration"] == gap["configuration"]]
         upper.scatter(runs_of_it["rate"], runs_of_it["distortion"], color=color, s=22, marker="x", zorder=3)
         lower.errorbar(gap["gap"], place, xerr=gap["interval"], color=color, marker="x", capsize=3)

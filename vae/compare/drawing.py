@@ -85,15 +85,19 @@ def by_configuration(named: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(name), group) for name, group in named.groupby("configuration", sort=False)]
 
 
+def label_of(name: str, width: int = LINE) -> str:
+    """Return a name in lines of so many characters. Matplotlib reads $ as the start of a formula, unless escaped."""
+    return textwrap.fill(name, width).replace("$", r"\$")
+
+
 def draw_legend(figure: Figure, axes: Axes) -> None:
     """Draw the legend below the axes, so that it fits on a phone."""
     handles, names = axes.get_legend_handles_labels()
-    labels = [textwrap.fill(name, LINE) for name in names]
     if handles:
-        columns = 1 if max(map(len, labels)) > LINE // 2 else 2
-        height = 0.2 * -(-sum(len(label.splitlines()) for label in labels) // columns)
+        columns = 1 if max(map(len, names)) > LINE // 2 else 2
+        height = 0.2 * -(-sum(len(name.splitlines()) for name in names) // columns)
         figure.set_figheight(figure.get_figheight() + height)
-        figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower left", ncols=columns)
+        figure.legend(handles, names, fontsize=8, frameon=False, loc="outside lower left", ncols=columns)
 
 
 def marker(by_epoch: pd.DataFrame) -> str:

@@ -1,7 +1,6 @@
 """Plots of a comparison, each with a description in words and its data."""
 
 import contextlib
-import textwrap
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from vae.compare.drawing import (
     by_configuration,
     configuration_styles,
     draw_legend,
+    label_of,
     marker,
     new_axes,
     new_panels,
@@ -40,12 +40,9 @@ def draw_plots(runs: pd.DataFrame, baseline: str | None = None, margin: float = 
     """
     table = compare(runs)
     best = table["configuration"][:MAX_CONFIGURATIONS]
-    styles = {name.replace("$", r"\$"): style for name, style in configuration_styles(table["configuration"]).items()}
+    styles = configuration_styles(table["configuration"])
     named = runs.merge(last_epochs(runs)[["run", "configuration"]].reset_index(drop=True), on="run")
     named = named[named["configuration"].isin(best)].replace([np.inf, -np.inf], np.nan)
-    named["configuration"] = named["configuration"].str.replace(
-        "$", r"\$"
-    )  # Matplotlib reads $ as the start of a formula
     named = named[named["epoch"].notna()] if "epoch" in named else named.iloc[:0]
     if named.empty:
         return []
@@ -75,7 +72,7 @@ def _curves(named: pd.DataFrame, styles: Styles, column: str, label: str, name: 
             x=(column, "mean"), mean=(quantity, "mean"), low=(quantity, "min"), high=(quantity, "max")
         )
         style = styles[configuration]
-        axes.plot(by_epoch["x"], by_epoch["mean"], label=configuration, marker=marker(by_epoch), **style)
+        axes.plot(by_epoch["x"], by_epoch["mean"], label=label_of(configuration), marker=marker(by_epoch), **style)
         axes.fill_between(by_epoch["x"], by_epoch["low"], by_epoch["high"], color=style["color"], alpha=0.2)
         parts.append(by_epoch.assign(configuration=configuration).reset_index())
     values = named[quantity].dropna()
@@ -101,7 +98,7 @@ def _rate_distortion(named: pd.DataFrame, styles: Styles) -> Plot | None:
         for _, run in group.groupby("run", sort=False):
             axes.plot(run[rate], run[distortion], linewidth=0.8, alpha=0.6, **style)
             axes.scatter(run[rate].iloc[-1:], run[distortion].iloc[-1:], color=style["color"], zorder=3)
-        axes.plot([], [], label=configuration, **style)
+        axes.plot([], [], label=label_of(configuration), **style)
     draw_legend(figure, axes)
     description = "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot."
     return Plot("rate_distortion", figure, description, named[["configuration", "run", "epoch", rate, distortion]])
@@ -121,7 +118,7 @@ def _kl_per_latent(named: pd.DataFrame, styles: Styles) -> Plot | None:
         if kl.size:
             parts[configuration] = pd.Series(np.nanmean(kl, axis=0))
             ranks = np.arange(1, kl.shape[1] + 1)
-            axes.plot(ranks, parts[configuration], marker=".", label=configuration, **styles[configuration])
+            axes.plot(ranks, parts[configuration], marker=".", label=label_of(configuration), **styles[configuration])
     axes.set_yscale("symlog", linthresh=0.01)
     draw_legend(figure, axes)
     description = "The sorted KLs of the latent variables at the end of a run: the mean over a configuration's seeds."
@@ -139,7 +136,7 @@ def _audit(named: pd.DataFrame, quantity: str) -> Plot | None:
     figure.supxlabel("epoch", fontsize=10)
     parts = []
     for axes, (configuration, group) in zip(grid, groups, strict=False):
-        axes.set_title(textwrap.fill(f"trained: {configuration}", LINE // 2), fontsize=8, loc="left")
+        axes.set_title(label_of(f"trained: {configuration}", LINE // 2), fontsize=8, loc="left")
         by_epoch = group.groupby("epoch")[[*columns]].mean()
         for column, implementation in columns.items():
             axes.plot(by_epoch.index, by_epoch[column], label=implementation, marker=marker(by_epoch))
@@ -184,7 +181,7 @@ def _pictures(named: pd.DataFrame) -> Plot | None:
         axes.set_axis_off()
     for place, labels in enumerate(shown):
         column = grid[2 * (place // 2) :, place % 2]
-        column[0].set_title(textwrap.fill(labels["configuration"], LINE // 2), fontsize=8, loc="left")
+        column[0].set_title(label_of(labels["configuration"], LINE // 2), fontsize=8, loc="left")
         for axes, image in zip(column, images[place], strict=False):
             axes.imshow(image)
     description = (
