@@ -34,7 +34,7 @@ def test_missing_quantities_are_blank(runs: Path, command: Callable[..., Outcome
 def test_the_command_in_every_format(runs: Path, command: Callable[..., Outcome]) -> None:
     ended = command("runs")
     assert ended.status == 0, ended.stderr
-    assert "5.1 ± 0.9 nats worse than kl=analytic" in ended.stdout
+    assert "5.10 ± 0.90 nats worse than kl=analytic" in ended.stdout
     frame = pd.read_csv(pd.io.common.StringIO(command("runs", "--format=csv").stdout))
     records = json.loads(command("runs", "--format=json").stdout)
     assert frame["configuration"].tolist() == [record["configuration"] for record in records]

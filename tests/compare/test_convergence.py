@@ -53,7 +53,7 @@ def test_a_verdict_on_unfinished_curves_says_so(make_run: MakeRun, load: Callabl
         make_run(f"a{seed}", ["kl=analytic"], [-40.0 - seed, -20.0 - seed, -19.9 - seed, -19.9 - seed], seed)
         make_run(f"b{seed}", ["kl=tc"], [-70.0, -60.0, -50.0, -40.0 + 0.1 * seed], seed, kl="tc")
     worse, note, _ = conclusions(load(), "kl=analytic")
-    assert "19 ± 2.7 nats worse than kl=analytic (3 seeds, so far)." in worse
+    assert "19.0 ± 2.7 nats worse than kl=analytic (3 seeds, so far)." in worse
     assert note == (
         "So far: the ELBO still rises, in nats an epoch, of kl=tc (+10). More epochs may change these verdicts."
     )
@@ -161,6 +161,8 @@ def test_numbers_that_mean_nothing_are_mistakes(
 
 def test_the_command_judges_by_the_margin(runs: Path, command: Callable[..., Outcome]) -> None:
     narrow = command("runs", "--margin", "0.1").stdout
-    assert "kl=backend: cannot tell yet from kl=analytic (+0 ± 0.25, 3 seeds); about 13 more seeds would tell" in narrow
+    assert (
+        "kl=backend: cannot tell yet from kl=analytic (+0.00 ± 0.25, 3 seeds); about 13 more seeds would tell" in narrow
+    )
     assert "kl=backend: equivalent to kl=analytic within 0.5 nats" in command("runs").stdout
     assert "4 possible claims (a difference; equivalence within 0.5 nats)" in command("runs").stdout

@@ -85,7 +85,7 @@ def test_the_error_of_the_interpolation_is_not_understated() -> None:
     stated = np.array([interpolation_error(frontier.points, rate) for rate in rates])
     assert (true <= stated + 1e-9).mean() > 0.95
     assert true.max() <= stated.max()
-    assert stated.max() < 0.3
+    assert stated.max() < 0.5
 
 
 @pytest.mark.parametrize(("off", "wrong"), [(0.0, "differs"), (0.5, "equivalent")])
@@ -123,9 +123,11 @@ def test_a_frontier_is_of_the_exact_kl_under_equal_conditions() -> None:
     (frontier,) = frontiers(table([*rows, elsewhere, run_of(0, 20.0, kl="mmd")]))
     assert frontier.others["configuration"].str.contains("mmd").all()
     assert frontier.points["beta"].tolist() == [*BETAS][::-1]  # by rate
-    collapsed = [exact(0, 8.0) | {"validation/kl": 0.0}, exact(0, 4.0) | {"validation/kl": np.nan}]
+    assert frontier.names == {f"kl=analytic beta.value={beta:g}" for beta in BETAS}
+    collapsed = [exact(0, 8.0) | {"validation/kl": 0.01}, exact(0, 4.0) | {"validation/kl": np.nan}]
     (frontier,) = frontiers(table([*rows, *collapsed]))
     assert len(frontier.points) == len(BETAS)
+    assert len(frontier.names) == len(BETAS) + 1
 
 
 def test_the_comparison_shows_the_gap(tmp_path: Path) -> None:

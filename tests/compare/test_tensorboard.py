@@ -81,7 +81,7 @@ def test_a_folder_that_cannot_be_written_is_named(runs: Path, command: Callable[
     (runs / "comparison").write_text("a file")
     ended = command("runs", "--tensorboard")
     assert ended.status == 1
-    assert ended.stderr.startswith("vae.compare: --tensorboard: runs/comparison: File exists")
+    assert ended.stderr.startswith("vae.compare: DIR=runs/comparison: File exists; name another folder")
     assert ended.stderr.count("\n") == 1
 
 

@@ -28,10 +28,10 @@ def test_differences_are_paired_by_seed(runs: Path) -> None:
         assert found.loc[name, "difference"] == pytest.approx(gaps.mean())
         assert found.loc[name, "interval"] == pytest.approx((interval.high - interval.low) / 2)
     assert found.loc["kl=backend", "verdict"] == "equivalent"
-    assert "equivalent to kl=analytic within 0.5 nats (+0 ± 0.25, 3 seeds)" in found.loc["kl=backend", "sentence"]
+    assert "equivalent to kl=analytic within 0.5 nats (+0.00 ± 0.25, 3 seeds)" in found.loc["kl=backend", "sentence"]
     worse = found.loc["kl=keras_loss", "sentence"]
     cause = "because it trained at an effective beta of 0.0625"
-    assert f"5.1 ± 0.9 nats worse than kl=analytic, {cause} (3 seeds)." in worse
+    assert f"5.10 ± 0.90 nats worse than kl=analytic, {cause} (3 seeds)." in worse
     assert differences(load_runs(runs), "kl=analytic", "steps_per_second")["difference"].tolist() == [0.0, 0.0]
     with pytest.raises(KeyError):
         differences(load_runs(runs), "kl=other")
@@ -108,7 +108,7 @@ def test_different_data_are_not_compared(make_run: MakeRun, tmp_path: Path, comm
     runs = load_runs(tmp_path / "runs")
     said = [
         "The runs differ in data set (digits, mnist): ELBOs are compared only between runs that share it.",
-        "data=digits kl=tc: 2 ± 0 nats worse than data=digits kl=analytic (2 seeds).",
+        "data=digits kl=tc: 2.00 ± 0.00 nats worse than data=digits kl=analytic (2 seeds).",
         "All verdicts on differences together are right with 95 %: 2 possible claims (a difference; equivalence within "
         "0.5 nats), corrected by Holm's method. ± is half of a 95 % interval, of each figure alone.",
         "data=mnist kl=analytic: no other configuration to compare with.",

@@ -69,7 +69,7 @@ def _compare(options: argparse.Namespace) -> None:
     written = [_written("--out", options.out, partial(_write_report, runs, options))] if options.out else []
     if options.tensorboard:
         directory = Path(options.directories[0], "comparison")
-        written.append(_written("--tensorboard", directory, partial(_write_tensorboard, runs, options, directory)))
+        written.append(_written("DIR", directory, partial(_write_tensorboard, runs, options, directory)))
     _print(runs, table, options)
     if options.elbo is not None and not table["reached"].any():
         _say(f"no run reached an ELBO of {options.elbo:g}")
@@ -98,7 +98,7 @@ def _written(option: str, directory: Path, write: Callable[[], Path]) -> Path:
     try:
         return write()
     except OSError as error:
-        raise UserError(f"{option}: {directory}: {error.strerror}; name another folder") from error
+        raise UserError(f"{option}={directory}: {error.strerror}; name another folder") from error
 
 
 def _print(runs: "pd.DataFrame", table: "pd.DataFrame", options: argparse.Namespace) -> None:

@@ -67,7 +67,7 @@ def draw_frontier(runs: pd.DataFrame, styles: Styles) -> Plot | None:
     gaps, found = frontier_gaps(runs), frontiers(runs)
     if not found or gaps["gap"].isna().all():
         return None
-    frontier = max(found, key=lambda one: len(one.others))
+    frontier = max(found, key=lambda one: len(one.others))  # of the conditions with most other terms
     points = frontier.points.groupby("beta")[["rate", "distortion"]].mean().sort_values("rate")
     gaps = gaps[gaps["configuration"].isin(frontier.others["configuration"]) & gaps["gap"].notna()]
     gaps = gaps.iloc[:MAX_CONFIGURATIONS]

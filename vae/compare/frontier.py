@@ -14,14 +14,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from vae.compare.configurations import TERM_OPTIONS, identifying_options, last_epochs, one_run_per_seed
-from vae.compare.inference import (
-    MARGIN,
-    Verdict,
-    corrected_p_values,
-    mean_and_interval,
-    more_seeds,
-    verdict_of,
-)
+from vae.compare.inference import MARGIN, Verdict, corrected_p_values, mean_and_interval, more_seeds, verdict_of
+from vae.compare.sentences import plus_minus
 from vae.runs.quantities import comparison_columns
 from vae.runs.summary import Status
 
@@ -37,11 +31,13 @@ class Frontier(NamedTuple):
 
     Attributes:
         points: a row for each run of the exact KL: `configuration`, `seed`, `beta`, `rate` and `distortion`, by rate.
-        others: the same, without `beta`, for each run of a term to compare with it.
+        others: the same for each run of a term to compare with it.
+        names: the configurations of the exact KL, also those whose posteriors collapsed, which are no points.
     """
 
     points: pd.DataFrame
     others: pd.DataFrame
+    names: frozenset[str]
 
 
 def frontiers(runs: pd.DataFrame) -> list[Frontier]:
@@ -67,19 +63,20 @@ def frontiers(runs: pd.DataFrame) -> list[Frontier]:
     found["conditions"] = _joined(options.loc[:, [not of_term for of_term in is_term]])
     found["family"] = _joined(options.drop(columns=BETA, errors="ignore"))
     is_exact = (last["kl"] == "analytic") & last.get("effective_beta", pd.Series(np.nan, last.index)).notna()
-    found = found[np.isfinite(found["rate"]) & np.isfinite(found["distortion"]) & (found["rate"] > LOWEST_RATE)]
+    found = found[np.isfinite(found["rate"]) & np.isfinite(found["distortion"]) & (found["rate"] > 0)]
     return [*_frontiers(found, is_exact)]
 
 
 def _frontiers(found: pd.DataFrame, is_exact: pd.Series) -> Iterator[Frontier]:
     for _, group in found.groupby("conditions", sort=False):
         exact = group[is_exact[group.index]]
-        betas = exact.groupby("family", sort=False)["beta"].nunique()
+        betas = exact[exact["rate"] > LOWEST_RATE].groupby("family", sort=False)["beta"].nunique()
         if betas.empty or betas.max() < FEWEST_BETAS:
             continue
-        points = exact[exact["family"] == betas.idxmax()]
-        others = group.drop(points.index)
-        yield Frontier(*(part.drop(columns=["conditions", "family"]).sort_values("rate") for part in (points, others)))
+        members = exact[exact["family"] == betas.idxmax()]
+        others, names = group.drop(members.index), frozenset(members["configuration"])
+        points = members[members["rate"] > LOWEST_RATE]
+        yield Frontier(points.sort_values("rate"), others.sort_values("rate"), names)
 
 
 def points_of_frontiers(runs: pd.DataFrame) -> set[str]:
@@ -88,7 +85,7 @@ def points_of_frontiers(runs: pd.DataFrame) -> set[str]:
     Args:
         runs: the table of `load_runs`.
     """
-    return {name for one in frontiers(runs) if len(one.others) for name in one.points["configuration"]}
+    return {name for one in frontiers(runs) if len(one.others) for name in one.names}
 
 
 def frontier_curve(points: pd.DataFrame) -> Curve:
@@ -142,18 +139,19 @@ def _gaps_of(frontier: Frontier, margin: float) -> Iterator[tuple[object, ...]]:
         is_open = verdict is Verdict.OPEN and len(values) > 1
         further = more_seeds(values, margin - error, claims) if is_open else None
         mean, interval = mean_and_interval(values)
-        amount = f"{abs(mean):.3g} ± {interval:.2g} nats"
+        amount = plus_minus(mean, interval)
         at = f"at the same rate ({rate:.4g} nats, {len(values)} seeds)"
         if len(values) == 0:
             words = f"rate {rate:.4g} nats, beyond the frontier ({low:.4g} to {high:.4g}); train other values of beta"
         elif len(values) == 1:
             words = f"frontier gap {mean:+.3g} nats at one seed; at least 2 needed"
         elif verdict is Verdict.EQUIVALENT:
-            words = f"on the frontier of the exact KL within {margin:g} nats ({mean:+.3g} ± {interval:.2g}) {at}"
+            words = f"on the frontier of the exact KL within {margin:g} nats ({amount}) {at}"
         elif verdict is Verdict.DIFFERS:
-            words = f"{amount} {'worse' if mean > 0 else 'better'} than the exact KL {at}"
+            absolute = plus_minus(abs(mean), interval, signed=False)
+            words = f"{absolute} nats {'worse' if mean > 0 else 'better'} than the exact KL {at}"
         else:
-            words = f"cannot tell yet whether it is on the frontier ({mean:+.3g} ± {interval:.2g}) {at}"
+            words = f"cannot tell yet whether it is on the frontier ({amount}) {at}"
         row = (name, rate, mean, interval, error, len(values), *p_values, str(verdict), further)
         yield (*row, f"{name}: {words}.")
 
@@ -169,9 +167,8 @@ def interpolation_error(points: pd.DataFrame, rate: float) -> float:
     """Return how far the interpolated frontier may be off at a rate, in nats; NaN beyond its ends.
 
     Each beta but the outermost is predicted from the others, for every seed. Its mean error is that of intervals twice
-    as wide. Of an interpolation of second order, the error is a quarter of that in the middle between two betas, and
-    falls to nothing towards each of them as t (1 - t); a cubic spline's is smaller, except in the outermost intervals,
-    for which it is doubled.
+    as wide, and is taken for the error in the middle between two betas: the larger of the two. Towards each of them it
+    falls to nothing as 4 t (1 - t).
 
     Args:
         points: the `points` of a frontier.
@@ -189,8 +186,7 @@ def interpolation_error(points: pd.DataFrame, rate: float) -> float:
     neighbours = [errors[beta] for beta in means.index[place - 1 : place + 1] if np.isfinite(errors.get(beta, np.nan))]
     low, high = np.log(means.iloc[place - 1]), np.log(means.iloc[place])
     t = (np.log(rate) - low) / (high - low)
-    is_outermost = place in (1, len(means) - 1)
-    return max(neighbours, default=float("nan")) * t * (1 - t) * (2 if is_outermost else 1)
+    return max(neighbours, default=float("nan")) * 4 * t * (1 - t)
 
 
 def _joined(options: pd.DataFrame) -> list[str]:

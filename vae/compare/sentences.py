@@ -1,5 +1,6 @@
 """The sentence that follows from a difference between two configurations."""
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -50,19 +51,25 @@ def sentence(row: pd.Series, baseline: pd.Series, difference: Difference) -> str
     in_brackets = f"{seeds} seeds, so far" if is_unfinished else f"{seeds} seeds"
     if difference.verdict is Verdict.EQUIVALENT:
         within = f"within {difference.margin:g} nats"
-        return f"{name}: equivalent to {other} {within} ({mean:+.3g} ± {interval:.2g}, {in_brackets})."
+        return f"{name}: equivalent to {other} {within} ({plus_minus(mean, interval)}, {in_brackets})."
     if difference.verdict is Verdict.OPEN:
         number = f"more than {MOST_SEEDS}" if difference.more_seeds is None else f"about {difference.more_seeds}"
         further = f"{number} more {'seed' if difference.more_seeds == 1 else 'seeds'} would tell"
-        return f"{name}: cannot tell yet from {other} ({mean:+.3g} ± {interval:.2g}, {in_brackets}); {further}."
+        return f"{name}: cannot tell yet from {other} ({plus_minus(mean, interval)}, {in_brackets}); {further}."
     quantity = QUANTITIES[difference.quantity]
     direction = "higher" if mean > 0 else "lower"
     judgement = {None: direction, direction: "better"}.get(quantity.better, "worse")
     unit = "nats " if quantity.in_nats else ""
     is_cause = difference.only_weight_differs and judgement == "worse"
     reason = _reason(row, baseline, is_cause) if quantity.is_criterion else ""
-    amount = f"{abs(mean):.3g} ± {interval:.2g}" if abs(mean) < 1000 else f"{abs(mean):.0f} ± {interval:.0f}"
+    amount = plus_minus(abs(mean), interval, signed=False)
     return f"{name}: {amount} {unit}{judgement} than {other}{reason} ({in_brackets})."
+
+
+def plus_minus(mean: float, interval: float, signed: bool = True) -> str:
+    """Return a mean and half the width of its interval, which has two digits that count."""
+    decimals = 2 if not interval > 0.0 else max(0, 1 - math.floor(math.log10(interval)))
+    return f"{mean:{'+' if signed else ''}.{decimals}f} ± {interval:.{decimals}f}"
 
 
 def family_note(found: pd.DataFrame, margin: float, of: str) -> str:
