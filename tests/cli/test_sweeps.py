@@ -177,7 +177,9 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
     assert not [line for line in ended.stdout.splitlines() if line.startswith("epoch ")]
     assert "4 runs; nats per image, validation split" in ended.stdout
     assert "report     sweep/comparison/report.html" in ended.stdout
+    assert "curves     tensorboard --logdir sweep, run comparison: the differences" in ended.stdout
     assert (sweep / "comparison" / "report.html").exists()
+    assert [*(sweep / "comparison").glob("events.out.tfevents.*")]
 
 
 @pytest.mark.thorough

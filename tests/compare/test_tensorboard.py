@@ -1,5 +1,6 @@
 """The comparison as a run of TensorBoard, read by TensorBoard."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tensorboard.util import tensor_util
 from tests.compare.conftest import MakeRun
 from tests.conftest import REPOSITORY, Outcome
 from tests.reading import events_of, scalars_of
+from vae.cli.sweeps import update_comparison
 from vae.compare import conclusions, difference_curves, load_runs, write_tensorboard
 
 
@@ -62,6 +64,23 @@ def test_an_open_tensorboard_follows(runs: Path, make_run: MakeRun) -> None:
     assert [event.step for event in events.Tensors("difference/kl=tc")] == [1, 2]
     assert [event.step for event in events.Tensors("difference/kl=backend")] == [1, 2]
     assert "kl=tc" in strings(events, "comparison")[0].decode()
+
+
+def test_a_sweep_that_goes_on_is_compared_once_a_minute(runs: Path, make_run: MakeRun) -> None:
+    begun = runs / "multirun.yaml"
+    begun.touch()
+    update_comparison(runs)
+    assert not (runs / "comparison").exists()
+    os.utime(begun, (0, 0))
+    update_comparison(runs)
+    (first,) = (runs / "comparison").iterdir()
+    update_comparison(runs)
+    assert [*(runs / "comparison").iterdir()] == [first]
+    os.utime(first, (0, 0))
+    update_comparison(runs)
+    assert not first.exists()
+    (runs / "empty").mkdir()
+    update_comparison(runs / "empty")  # has nothing to compare
 
 
 def test_hostile_names_are_written(runs: Path, make_run: MakeRun) -> None:

@@ -22,6 +22,7 @@ from vae.cli.sweeps import (
     show_sweep,
     start_search,
     start_sweep,
+    update_comparison,
 )
 from vae.config.stored import plain, stored_config, trusted_modules
 from vae.config.validation import check_evaluate, check_train
@@ -65,6 +66,11 @@ class Preflight(Callback):
         shorten_warnings()
         if is_planned(config.hydra):
             begin_run(config)
+
+    def on_job_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Bring the comparison of a sweep up to date, so that TensorBoard shows it while the sweep goes on."""
+        if is_one_of_several(config.hydra):
+            update_comparison(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Compare the runs of a sweep, and name those that failed."""

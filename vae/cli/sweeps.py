@@ -5,6 +5,7 @@ import io
 import re
 import shlex
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -28,6 +29,8 @@ from vae.runs.identity import differing_options
 from vae.runs.paths import RunDirectory
 from vae.runs.summary import is_finished, read_summary
 
+COMPARISON = "comparison"  # the folder of a sweep's report, and its run in TensorBoard
+_UPDATE_SECONDS = 60.0
 _LONGEST_NAME = 120  # of the overrides in a directory's name; file systems take 255 characters in all
 
 
@@ -146,8 +149,8 @@ def failures(directories: Iterable[Path]) -> list[str]:
 
 
 def show_sweep(directory: Path) -> None:
-    """Print a comparison of a sweep's runs, and write the report beside them."""
-    from vae.compare import compare, load_runs, write_report  # takes a second: pandas and matplotlib
+    """Print a comparison of a sweep's runs, and write the report and TensorBoard's comparison beside them."""
+    from vae.compare import compare, load_runs, write_report, write_tensorboard  # takes a second: pandas and matplotlib
     from vae.compare.terminal import show_comparison
 
     try:
@@ -156,9 +159,22 @@ def show_sweep(directory: Path) -> None:
         return  # no run has finished an epoch
     show_comparison(runs, compare(runs))
     try:
-        print(f"report     {write_report(runs, directory / 'comparison')}")
+        print(f"report     {write_report(runs, directory / COMPARISON)}")
+        write_tensorboard(runs, directory / COMPARISON)
+        print(f"curves     tensorboard --logdir {shlex.quote(str(directory))}, run {COMPARISON}: the differences")
     except OSError as error:
         print(f"report     not written: {error}")
+
+
+def update_comparison(directory: Path) -> None:
+    """Bring TensorBoard's comparison of a sweep that is going on up to date, if it is a minute old."""
+    from vae.compare import load_runs, write_tensorboard
+
+    with contextlib.suppress(UserError, OSError):  # no run has an epoch, or nothing can be written: the end will say
+        times = [path.stat().st_mtime for path in directory.glob("multirun.yaml")]  # when the sweep began
+        times += [path.stat().st_mtime for path in (directory / COMPARISON).glob("events.*")]
+        if time.time() - max(times, default=0.0) > _UPDATE_SECONDS:
+            write_tensorboard(load_runs(directory), directory / COMPARISON)
 
 
 def _check_strategy(run: DictConfig) -> None:

@@ -57,12 +57,13 @@ def draw_differences(curves: pd.DataFrame, styles: Styles, margin: float) -> Plo
     return Plot("differences", figure, description, curves)
 
 
-def draw_frontier(runs: pd.DataFrame, styles: Styles) -> Plot | None:
+def draw_frontier(runs: pd.DataFrame, styles: Styles, margin: float) -> Plot | None:
     """Plot the frontier of the exact KL, the other terms beside it, and their gaps; None without a frontier.
 
     Args:
         runs: the table of `load_runs`.
         styles: those of `configuration_styles`.
+        margin: nats within which a term lies on the frontier: the grey stripe.
     """
     gaps, found = frontier_gaps(runs), frontiers(runs)
     if not found or gaps["gap"].isna().all():
@@ -93,13 +94,15 @@ def draw_frontier(runs: pd.DataFrame, styles: Styles) -> Plot | None:
     for axis in (upper.xaxis, upper.yaxis):
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
-    lower.xaxis.set_major_formatter("{x:g}")
     upper.legend(fontsize=8, frameon=False)
+    lower.axvspan(-margin, margin, color="0.5", alpha=0.25, linewidth=0)
     lower.axvline(0.0, color="0.4", linewidth=0.8)
     lower.set_yticks(
         range(len(gaps)), [textwrap.shorten(name, LINE // 2) for name in gaps["configuration"]], fontsize=8
     )
-    lower.set_xscale("symlog", linthresh=1.0)
+    lower.set_xscale("symlog", linthresh=2 * margin)
+    lower.xaxis.set_major_formatter("{x:g}")
+    lower.set_xlim(min(lower.get_xlim()[0], -2 * margin), max(lower.get_xlim()[1], 2 * margin))
     lower.set_xlabel("frontier gap: nats worse than the exact KL at the same rate", fontsize=9)
     lower.invert_yaxis()
     worst = gaps.iloc[-1]

@@ -15,6 +15,7 @@ WIDTH = 6.4  # inches: narrow enough to be read on a phone
 LINE = 80  # characters of a legend that fit into the width
 MAX_CONFIGURATIONS = 16  # that a reader can tell apart
 
+_GRAYS = (7, 17)  # of the two palettes: gray is what a plot measures by
 Styles = Mapping[str, Mapping[str, Any]]
 
 
@@ -41,11 +42,13 @@ def configuration_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     Args:
         names: the configurations of a comparison, in any order.
     """
-    colors = [to_hex(color) for color in (*colormaps["tab10"](range(10)), *colormaps["Dark2"](range(8)))]
+    palettes = (*colormaps["tab10"](range(10)), *colormaps["Dark2"](range(8)))
+    colors = [to_hex(color) for place, color in enumerate(palettes) if place not in _GRAYS]
     lines = ["-", "--", ":", "-."]  # some curves coincide
+    fewest_overrides_first = sorted({*names}, key=lambda name: (name.count(" "), name))
     return {
         name: {"color": colors[place % len(colors)], "linestyle": lines[place % len(lines)]}
-        for place, name in enumerate(sorted({*names}))
+        for place, name in enumerate(fewest_overrides_first)
     }
 
 

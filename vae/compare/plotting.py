@@ -48,7 +48,7 @@ def draw_plots(runs: pd.DataFrame, baseline: str | None = None, margin: float = 
         return []
     plots = [
         draw_differences(difference_curves(runs, baseline), styles, margin),
-        draw_frontier(runs, styles),
+        draw_frontier(runs, styles, margin),
         _curves(named, styles, "step", "training steps", "elbo_by_step"),
         _curves(named, styles, "seconds", "seconds", "elbo_by_seconds"),
         _rate_distortion(named, styles),

@@ -50,7 +50,7 @@ def write_tensorboard(runs: pd.DataFrame, directory: Path, baseline: str | None 
     baseline = baseline or default_baseline(runs)
     curves, table = difference_curves(runs, baseline), compare(runs)
     styles = configuration_styles(table["configuration"])
-    plots = [draw_differences(curves, styles, margin), draw_frontier(runs, styles)]
+    plots = [draw_differences(curves, styles, margin), draw_frontier(runs, styles, margin)]
     said = "\n\n".join([f"Baseline: {baseline}", *conclusions(runs, baseline, margin)])
     events = [
         Event(file_version="brain.Event:2"),
