@@ -165,8 +165,9 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
     ended = run_script("train.py", "-m", *options, cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     assert "runs: 4, already finished: 1" in ended.stdout
-    epochs = [line.split("  ")[0] for line in ended.stdout.splitlines() if line.startswith("epoch ")]
-    assert epochs == ["epoch 2/2", "epoch 1/2", "epoch 2/2"]
+    lines = [line.split("  ")[:3] for line in ended.stdout.splitlines() if "-keras_loss-0  " in line]
+    trained = ["no epoch", "epochs 2 to 2 of 2", "no epoch", "epochs 1 to 2 of 2"]
+    assert lines == [[f"{number}-keras_loss-0", "finished", epochs] for number, epochs in enumerate(trained)]
     assert contents(sweep / "0-keras_loss-0") == finished
     for number in range(4):
         assert weights_are_equal(sweep / f"{number}-keras_loss-0" / "model.keras", alone / "model.keras"), number
@@ -174,7 +175,7 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
     ended = run_script("train.py", "-m", *options, cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     assert "runs: 4, already finished: 4" in ended.stdout
-    assert not [line for line in ended.stdout.splitlines() if line.startswith("epoch ")]
+    assert ended.stdout.count("-keras_loss-0  finished  no epoch") == 4
     assert "4 runs; nats per image, validation split" in ended.stdout
     assert "report     sweep/comparison/report.html" in ended.stdout
     assert "curves     tensorboard --logdir sweep, run comparison: the differences" in ended.stdout
@@ -293,7 +294,7 @@ def test_after_ctrl_c_it_goes_on_with_another_launcher_too(tmp_path: Path) -> No
 
     again = run_script("train.py", "-m", *options, cwd=tmp_path)
     assert again.status == 0, again.stderr
-    assert again.stdout.count("epoch 1/12") == 2 - had_an_epoch
+    assert again.stdout.count("finished  epochs 1 to 12 of 12") == 2 - had_an_epoch
     for folder in folders:
         assert summary_of(folder.parent)["status"] == "finished"
         epochs = [line.split(",")[0] for line in (folder.parent / "history.csv").read_text().splitlines()[1:]]

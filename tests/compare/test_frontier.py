@@ -88,6 +88,7 @@ def test_the_error_of_the_interpolation_is_not_understated() -> None:
     assert stated.max() < 0.5
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("off", "wrong"), [(0.0, "differs"), (0.5, "equivalent")])
 def test_false_claims_stay_under_five_percent(off: float, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of the exact KL and of another term scatter about the true frontier; the term lies `off` it."""
@@ -103,7 +104,9 @@ def test_false_claims_stay_under_five_percent(off: float, wrong: str, monkeypatc
 def test_rates_beyond_the_frontier_have_no_gap() -> None:
     rows = [exact(seed, beta) for seed in range(2) for beta in BETAS]
     rows += [run_of(seed, 200.0, kl="mmd") for seed in range(2)] + [run_of(0, 20.0, 0.3, kl="tc")]
+    rows.append(run_of(7, 20.0, kl="renyi"))
     gaps = frontier_gaps(table(rows)).set_index("configuration")
+    assert gaps.loc["kl=renyi", "sentence"] == "kl=renyi: no seed in common with the frontier of the exact KL."
     assert np.isnan(gaps.loc["kl=mmd", "gap"])
     assert gaps.loc["kl=mmd", "seeds"] == 0
     assert gaps.loc["kl=mmd", "sentence"] == (

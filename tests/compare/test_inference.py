@@ -51,7 +51,9 @@ def test_holm_corrects_step_by_step() -> None:
     assert holm([]).tolist() == []
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize(
+    "seeds", [pytest.param(2, marks=pytest.mark.thorough), 3, pytest.param(5, marks=pytest.mark.thorough)]
+)
 @pytest.mark.parametrize("effects", [(0.0,) * 5, (0.0, 0.0, MARGIN, -MARGIN, 5.0), (0.0, 0.1, 0.2, 1.0, 2.0)])
 def test_false_claims_stay_under_five_percent_of_families(
     seeds: int, effects: tuple[float, ...], monkeypatch: pytest.MonkeyPatch

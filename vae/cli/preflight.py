@@ -77,7 +77,7 @@ class Preflight(Callback):
         directory = Path(config.hydra.sweep.dir)
         runs = self._directories or (runs_of_search(directory) if is_one_of_several(config.hydra) else [])
         if len(runs) > 1:
-            show_sweep(directory)
+            show_sweep(config)
         if failed := failures(runs):
             raise SystemExit("\n".join(f"{config.hydra.job.name}.py: {line}" for line in failed))
 

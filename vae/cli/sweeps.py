@@ -27,10 +27,12 @@ from vae.errors import UserError
 from vae.runs.files import write_json
 from vae.runs.identity import differing_options
 from vae.runs.paths import RunDirectory
+from vae.runs.quantities import QUANTITIES, VALIDATION
 from vae.runs.summary import is_finished, read_summary
 
 COMPARISON = "comparison"  # the folder of a sweep's report, and its run in TensorBoard
 _UPDATE_SECONDS = 60.0
+_OF_STUDY = ("kl=", "kl.", "beta=", "beta.", "seed=", "experiment=")  # options that a frontier varies, or leaves alone
 _LONGEST_NAME = 120  # of the overrides in a directory's name; file systems take 255 characters in all
 
 
@@ -121,10 +123,17 @@ def begin_run(config: DictConfig) -> None:
 
 @contextlib.contextmanager
 def contained_failure(directory: Path) -> Iterator[None]:
-    """Record a failure inside in the run's summary.json, so that it stops no other run of the sweep."""
+    """Record a failure inside in the run's summary.json, so that it stops no other run of the sweep.
+
+    If the output is no terminal but a file, it gets one line for the run.
+    """
+    side_by_side = HydraConfig.get().runtime.choices["hydra/launcher"] != "basic"
     with contextlib.ExitStack() as stack:
-        if HydraConfig.get().runtime.choices["hydra/launcher"] != "basic":
+        if not sys.stdout.isatty():
+            stack.enter_context(_one_line(directory))
+        elif side_by_side:
             stack.enter_context(contextlib.redirect_stdout(_Labelled(sys.stdout, directory.name)))
+        if side_by_side:
             stack.enter_context(contextlib.redirect_stderr(_Labelled(sys.stderr, directory.name)))
         try:
             yield
@@ -138,6 +147,22 @@ def contained_failure(directory: Path) -> Iterator[None]:
                 write_json(summary, {"status": "failed", "error": message})
 
 
+@contextlib.contextmanager
+def _one_line(directory: Path) -> Iterator[None]:
+    """Print one line about a run in the place of what it prints."""
+    shown = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(shown):
+            yield
+    finally:
+        epochs = re.findall(r"^epoch (\d+)/(\d+)", shown.getvalue(), re.MULTILINE)
+        trained = f"epochs {epochs[0][0]} to {epochs[-1][0]} of {epochs[-1][1]}" if epochs else "no epoch"
+        summary = read_summary(directory)
+        figures = summary.get(VALIDATION) or {}
+        quantities = [f"{QUANTITIES[name].title} {figures[name]:.2f}" for name in ("elbo", "kl") if name in figures]
+        print("  ".join([directory.name, summary.get("status", "failed"), trained, *quantities]), flush=True)
+
+
 def failures(directories: Iterable[Path]) -> list[str]:
     """Return a line for every run that did not finish."""
     summaries = {directory: read_summary(directory) for directory in directories}
@@ -148,11 +173,17 @@ def failures(directories: Iterable[Path]) -> list[str]:
     ]
 
 
-def show_sweep(directory: Path) -> None:
-    """Print a comparison of a sweep's runs, and write the report and TensorBoard's comparison beside them."""
-    from vae.compare import compare, load_runs, write_report, write_tensorboard  # takes a second: pandas and matplotlib
+def show_sweep(config: DictConfig) -> None:
+    """Print a comparison of a sweep's runs, and write the report and TensorBoard's comparison beside them.
+
+    Args:
+        config: the sweep's own configuration with the node `hydra`.
+    """
+    # Takes a second: pandas, SciPy and Matplotlib
+    from vae.compare import compare, frontier_gaps, load_runs, write_report, write_tensorboard
     from vae.compare.terminal import show_comparison
 
+    directory = Path(config.hydra.sweep.dir)
     try:
         runs = load_runs(directory)
     except UserError:
@@ -164,6 +195,11 @@ def show_sweep(directory: Path) -> None:
         print(f"curves     tensorboard --logdir {shlex.quote(str(directory))}, run {COMPARISON}: the differences")
     except OSError as error:
         print(f"report     not written: {error}")
+    if "kl" in runs and runs["kl"].nunique() > 1 and frontier_gaps(runs).empty:
+        others = [text for text in config.hydra.overrides.task if not text.lstrip("+").startswith(_OF_STUDY)]
+        command = ["-m", "experiment=frontier", *others, f"hydra.sweep.dir={directory / 'frontier'}"]
+        print(f"weight or term?  python train.py {shlex.join(command)}")
+        print(f"           python -m vae.compare {shlex.quote(str(directory))}")
 
 
 def update_comparison(directory: Path) -> None:

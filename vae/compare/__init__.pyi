@@ -5,7 +5,6 @@ from .drawing import Plot as Plot
 from .drawing import configuration_styles as configuration_styles
 from .frontier import frontier_gaps as frontier_gaps
 from .frontier import frontiers as frontiers
-from .inference import MARGIN as MARGIN
 from .pairs import difference_curves as difference_curves
 from .plotting import draw_plots as draw_plots
 from .report import write_report as write_report

@@ -141,7 +141,9 @@ def _gaps_of(frontier: Frontier, margin: float) -> Iterator[tuple[object, ...]]:
         mean, interval = mean_and_interval(values)
         amount = plus_minus(mean, interval)
         at = f"at the same rate ({rate:.4g} nats, {len(values)} seeds)"
-        if len(values) == 0:
+        if not curves.keys() & {*group["seed"]}:
+            words = "no seed in common with the frontier of the exact KL"
+        elif len(values) == 0:
             words = f"rate {rate:.4g} nats, beyond the frontier ({low:.4g} to {high:.4g}); train other values of beta"
         elif len(values) == 1:
             words = f"frontier gap {mean:+.3g} nats at one seed; at least 2 needed"
