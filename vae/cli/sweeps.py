@@ -198,8 +198,8 @@ def show_sweep(config: DictConfig) -> None:
     if "kl" in runs and runs["kl"].nunique() > 1 and frontier_gaps(runs).empty:
         others = [text for text in config.hydra.overrides.task if not text.lstrip("+").startswith(_OF_STUDY)]
         command = ["-m", "experiment=frontier", *others, f"hydra.sweep.dir={directory / 'frontier'}"]
-        print(f"weight or term?  python train.py {shlex.join(command)}")
-        print(f"           python -m vae.compare {shlex.quote(str(directory))}")
+        print(f"frontier   python train.py {shlex.join(command)}")
+        print(f"           python -m vae.compare {shlex.quote(str(directory))}  # is it the weight or the term?")
 
 
 def update_comparison(directory: Path) -> None:
