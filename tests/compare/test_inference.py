@@ -45,6 +45,17 @@ def test_values_without_spread_are_certain() -> None:
     assert more_seeds(np.zeros(2), np.nan, 2) is None
 
 
+def test_claims_allow_for_an_error_that_all_values_share() -> None:
+    """Values of 0.3 that may all be 0.3 too large are no difference, and 0.3 too small would be no equivalence."""
+    values = 0.3 + 0.01 * np.array([-1.0, 0.0, 1.0])
+    for sign in (1, -1):
+        known, vague = (corrected_p_values([sign * values], MARGIN, [error])[0] for error in (0.1, 0.3))
+        assert (known < 0.01).all()
+        assert (vague > 0.9).all()
+    nearest = stats.ttest_1samp(values, 0.1).pvalue, DescrStatsW(values).ttost_mean(-0.4, 0.4)[0]
+    assert corrected_p_values([values], MARGIN, [0.1])[0] == pytest.approx(holm(nearest))
+
+
 def test_holm_corrects_step_by_step() -> None:
     """Multiplied by 4, 3, 2 and 1 in order of size, and never smaller than the one before."""
     assert holm([0.01, 0.04, np.nan, 0.03, 0.005]) == pytest.approx([0.03, 0.06, np.nan, 0.06, 0.02], nan_ok=True)

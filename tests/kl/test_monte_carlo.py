@@ -29,11 +29,14 @@ def test_is_unbiased(direction: str, samples: int) -> None:
     assert np.all(error < 0.02)
 
 
-@pytest.mark.parametrize("direction", ["forward", "reverse", "symmetric"])
-def test_its_gradient_is_unbiased(direction: str) -> None:
+@pytest.mark.parametrize(
+    ("direction", "estimator"),
+    [("forward", "total"), ("reverse", "total"), ("symmetric", "total"), ("forward", "stl"), ("symmetric", "stl")],
+)
+def test_its_gradient_is_unbiased(direction: str, estimator: str) -> None:
     rows = 100_000
     slopes = {}
-    for name, regularizer in (("exact", Analytic(direction)), ("estimate", MonteCarlo(direction, 2))):
+    for name, regularizer in (("exact", Analytic(direction)), ("estimate", MonteCarlo(direction, 2, estimator))):
         parameters = [tf.tile(tf.constant(value, tf.float32), [rows, 1]) for value in (MU, LOG_VAR)]
         with tf.GradientTape() as tape:
             tape.watch(parameters)
@@ -43,6 +46,43 @@ def test_its_gradient_is_unbiased(direction: str) -> None:
         slopes[name] = np.stack([slope.numpy().astype(np.float64) for slope in tape.gradient(value, parameters)])
     error = slopes["estimate"].std(axis=1) / np.sqrt(rows)
     assert np.all(np.abs(slopes["estimate"].mean(axis=1) - slopes["exact"].mean(axis=1)) < 4 * error)
+
+
+def gradients_of(estimator: str, mu: float, log_var: float, rows: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the draws of one latent variable, and the value's gradients with respect to mu and log_var."""
+    parameters = [tf.fill([rows, 1], value) for value in (mu, log_var)]
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        posterior = Gaussian(*parameters)
+        z = posterior.sample(key(2, Stream.TRAINING_POSTERIOR, 0))
+        prior = Gaussian(tf.zeros([1, 1]), tf.zeros([1, 1]))
+        value = tf.reduce_sum(MonteCarlo(estimator=estimator).per_latent(posterior, prior, z, key=KEY))
+    return (z.numpy(), *(slope.numpy() for slope in tape.gradient(value, parameters)))
+
+
+def test_stl_is_the_path_derivative() -> None:
+    """With z = mu + sigma e, d/dz (log q - log p) = z - e / sigma, times dz/dmu = 1 and dz/dlog_var = sigma e / 2."""
+    mu, log_var = 0.8, -0.5
+    sigma = np.exp(log_var / 2)
+    z, by_mu, by_log_var = gradients_of("stl", mu, log_var)
+    noise = (z - mu) / sigma
+    assert by_mu == pytest.approx(z - noise / sigma, abs=1e-5)
+    assert by_log_var == pytest.approx((z - noise / sigma) * sigma * noise / 2, abs=1e-5)
+    _, total_by_mu, total_by_log_var = gradients_of("total", mu, log_var)
+    assert total_by_mu == pytest.approx(z, abs=1e-5)  # log q of its own draws does not depend on mu
+    assert total_by_log_var == pytest.approx(z * sigma * noise / 2 - 0.5, abs=1e-5)
+
+
+def test_stl_has_no_noise_where_the_posterior_is_the_prior() -> None:
+    _, *slopes = gradients_of("stl", 0.0, 0.0)
+    assert np.allclose(slopes, 0.0, atol=1e-6)
+    _, *slopes = gradients_of("total", 0.0, 0.0)
+    assert np.abs(slopes).min() > 1e-3
+
+
+def test_stl_needs_draws_from_the_posterior() -> None:
+    with pytest.raises(UserError, match=r"kl\.estimator=stl: .* must be total"):
+        MonteCarlo("reverse", estimator="stl")
 
 
 def test_more_samples_have_a_smaller_error() -> None:
