@@ -3,6 +3,7 @@ from .configurations import load_runs as load_runs
 from .configurations import reasons_not_to_compare as reasons_not_to_compare
 from .drawing import Plot as Plot
 from .drawing import configuration_styles as configuration_styles
+from .frontier import Frontier as Frontier
 from .frontier import frontier_gaps as frontier_gaps
 from .frontier import frontiers as frontiers
 from .pairs import difference_curves as difference_curves

@@ -30,7 +30,7 @@ class MonteCarlo(PerLatentRegularizer):
     Args:
         direction: "forward", D[q || p]; "reverse", D[p || q]; "symmetric", the mean of the two.
         samples: draws for each example.
-        estimator: the gradient of the draws from the posterior: "total", the total derivative, or "stl".
+        estimator: the gradient of the draws from the posterior: None for the total derivative, or "stl".
 
     Raises:
         UserError: if `estimator="stl"` has no draws from the posterior, in the reverse direction.
@@ -40,12 +40,12 @@ class MonteCarlo(PerLatentRegularizer):
         self,
         direction: Direction = "forward",
         samples: PositiveInt = 1,
-        estimator: Literal["total", "stl"] = "total",
+        estimator: Literal["stl"] | None = None,
     ) -> None:
         if estimator == "stl" and direction == "reverse":
             raise UserError(
                 "kl.estimator=stl: is of draws from the posterior, and kl.direction=reverse draws from the prior; "
-                "must be total"
+                "must be null"
             )
         self.direction = direction
         self.samples = samples
