@@ -1,4 +1,4 @@
-"""How time, memory and bytes grow with epochs, weights, images, runs and workers.
+"""Measure how time, memory and disk usage scale with epochs, weights, images, runs and workers.
 
     python benchmarks/scale.py [--parts NAME ...] [--small] [--json FILE]
 

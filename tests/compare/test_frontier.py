@@ -153,6 +153,13 @@ def test_the_comparison_shows_the_gap(tmp_path: Path) -> None:
     plot.figure.savefig(tmp_path / "frontier.png")
 
 
+def test_a_name_with_dollars_is_not_a_formula(tmp_path: Path) -> None:
+    rows = [exact(seed, beta) for seed in range(2) for beta in BETAS]
+    rows += [run_of(seed, 20.0 + seed, 0.8, kl="raw") | {"overrides": (r"name=$\nosuch$",)} for seed in range(2)]
+    (plot,) = [plot for plot in draw_plots(table(rows)) if plot.name == "frontier"]
+    plot.figure.savefig(tmp_path / "frontier.png")
+
+
 def test_real_histories_have_a_frontier(tmp_path: Path) -> None:
     """The columns are those that `load_runs` finds."""
     for number, beta in enumerate((0.5, 1.0, 2.0, None)):

@@ -51,7 +51,7 @@ def test_curves_are_the_differences_with_their_bands(runs: Path, command: Callab
 
 
 def test_an_open_tensorboard_follows(runs: Path, make_run: MakeRun) -> None:
-    """What was written before is replaced, and no step is there twice."""
+    """A second comparison replaces the first, without duplicate steps."""
     directory = runs / "comparison"
     first = write_tensorboard(load_runs(runs), directory)
     events = events_of(directory)

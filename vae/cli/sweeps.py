@@ -204,12 +204,12 @@ def show_sweep(config: DictConfig) -> None:
 
 def update_comparison(directory: Path) -> None:
     """Bring TensorBoard's comparison of a sweep that is going on up to date, if it is a minute old."""
-    from vae.compare import load_runs, write_tensorboard
-
     with contextlib.suppress(UserError, OSError):  # no run has an epoch, or nothing can be written: the end will say
         times = [path.stat().st_mtime for path in directory.glob("multirun.yaml")]  # when the sweep began
         times += [path.stat().st_mtime for path in (directory / COMPARISON).glob("events.*")]
         if time.time() - max(times, default=0.0) > _UPDATE_SECONDS:
+            from vae.compare import load_runs, write_tensorboard  # takes a second, in each process of a launcher
+
             write_tensorboard(load_runs(directory), directory / COMPARISON)
 
 

@@ -1,4 +1,4 @@
-"""How a configuration gets to its end: the best epoch, whether it still rises, and when it reached an ELBO."""
+"""Convergence of a configuration: its best epoch, the rise of its ELBO at the end, and the time to reach a target."""
 
 import numpy as np
 import pandas as pd

@@ -97,9 +97,8 @@ def draw_frontier(runs: pd.DataFrame, styles: Styles, margin: float) -> Plot | N
     upper.legend(fontsize=8, frameon=False)
     lower.axvspan(-margin, margin, color="0.5", alpha=0.25, linewidth=0)
     lower.axvline(0.0, color="0.4", linewidth=0.8)
-    lower.set_yticks(
-        range(len(gaps)), [textwrap.shorten(name, LINE // 2) for name in gaps["configuration"]], fontsize=8
-    )
+    names = [label_of(textwrap.shorten(name, LINE // 2)) for name in gaps["configuration"]]
+    lower.set_yticks(range(len(gaps)), names, fontsize=8)
     lower.set_xscale("symlog", linthresh=2 * margin)
     lower.xaxis.set_major_formatter("{x:g}")
     lower.set_xlim(min(lower.get_xlim()[0], -2 * margin), max(lower.get_xlim()[1], 2 * margin))

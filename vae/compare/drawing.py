@@ -1,4 +1,4 @@
-"""What all plots of a comparison share: figures, panels, legends, and one style for each configuration."""
+"""Shared parts of the plots of a comparison: figures, panels, legends, and one style per configuration."""
 
 import textwrap
 from collections.abc import Iterable, Mapping

@@ -23,7 +23,7 @@ MOST_SEEDS = 1000  # that are recommended
 
 
 class Verdict(StrEnum):
-    """What the runs say about the difference between two configurations."""
+    """The conclusion about the difference between two configurations."""
 
     DIFFERS = "differs"
     EQUIVALENT = "equivalent"

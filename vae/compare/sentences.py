@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -47,7 +48,7 @@ def sentence(row: pd.Series, baseline: pd.Series, difference: Difference) -> str
     if seeds < 2:
         return f"{name}: not enough shared seeds to compare with {other} ({seeds}; at least 2 needed)."
     mean, interval = difference.mean, difference.interval
-    is_unfinished = any(is_rising(pd.DataFrame([row, baseline]), difference.margin))
+    is_unfinished = is_rising(row, difference.margin) or is_rising(baseline, difference.margin)
     in_brackets = f"{seeds} seeds, so far" if is_unfinished else f"{seeds} seeds"
     if difference.verdict is Verdict.EQUIVALENT:
         within = f"within {difference.margin:g} nats"
@@ -87,11 +88,11 @@ def family_note(found: pd.DataFrame, margin: float, of: str) -> str:
     )
 
 
-def is_rising(table: pd.DataFrame, margin: float) -> pd.Series:
+def is_rising(table: pd.DataFrame | pd.Series, margin: float) -> Any:
     """Return, for each configuration, whether its ELBO rose by more than the margin over the last fifth of its epochs.
 
     Args:
-        table: the table of `compare`.
+        table: the table of `compare`, or a row of it.
         margin: nats.
     """
     return table["late_rise"] > margin
