@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from vae.compare.configurations import TERM_OPTIONS, identifying_options, last_epochs, one_run_per_seed
-from vae.compare.inference import MARGIN, Verdict, corrected_p_values, mean_and_interval, more_seeds, verdict_of
+from vae.compare.inference import MARGIN, Verdict, judged
 from vae.compare.sentences import plus_minus
 from vae.runs.quantities import comparison_columns
 from vae.runs.summary import Status
@@ -131,31 +131,27 @@ def _gaps_of(frontier: Frontier, margin: float) -> Iterator[tuple[object, ...]]:
     gaps = [_gaps(group, curves) for group in groups]
     rates = [float(group["rate"].mean()) for group in groups]
     errors = [interpolation_error(frontier.points, rate) for rate in rates]
-    corrected = corrected_p_values(gaps, margin, errors)
-    claims = int(np.isfinite(corrected).sum())
+    judgements = judged(gaps, margin, errors)
     low, high = frontier.points["rate"].min(), frontier.points["rate"].max()
-    for group, values, rate, error, p_values in zip(groups, gaps, rates, errors, corrected, strict=True):
-        name, verdict = str(group["configuration"].iloc[0]), verdict_of(*p_values)
-        is_open = verdict is Verdict.OPEN and len(values) > 1
-        further = more_seeds(values, margin - error, claims) if is_open else None
-        mean, interval = mean_and_interval(values)
+    for group, rate, error, judgement in zip(groups, rates, errors, judgements, strict=True):
+        name = str(group["configuration"].iloc[0])
+        mean, interval, seeds, *tests = judgement
         amount = plus_minus(mean, interval)
-        at = f"at the same rate ({rate:.4g} nats, {len(values)} seeds)"
+        at = f"at the same rate ({rate:.4g} nats, {seeds} seeds)"
         if not curves.keys() & {*group["seed"]}:
             words = "no seed in common with the frontier of the exact KL"
-        elif len(values) == 0:
+        elif seeds == 0:
             words = f"rate {rate:.4g} nats, beyond the frontier ({low:.4g} to {high:.4g}); train other values of beta"
-        elif len(values) == 1:
+        elif seeds == 1:
             words = f"frontier gap {mean:+.3g} nats at one seed; at least 2 needed"
-        elif verdict is Verdict.EQUIVALENT:
+        elif judgement.verdict == Verdict.EQUIVALENT:
             words = f"on the frontier of the exact KL within {margin:g} nats ({amount}) {at}"
-        elif verdict is Verdict.DIFFERS:
+        elif judgement.verdict == Verdict.DIFFERS:
             absolute = plus_minus(abs(mean), interval, signed=False)
             words = f"{absolute} nats {'worse' if mean > 0 else 'better'} than the exact KL {at}"
         else:
             words = f"cannot tell yet whether it is on the frontier ({amount}) {at}"
-        row = (name, rate, mean, interval, error, len(values), *p_values, str(verdict), further)
-        yield (*row, f"{name}: {words}.")
+        yield (name, rate, mean, interval, error, seeds, *tests, f"{name}: {words}.")
 
 
 def _gaps(group: pd.DataFrame, curves: dict[object, Curve]) -> NDArray[np.float64]:

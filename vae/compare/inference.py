@@ -5,7 +5,7 @@ The functions take arrays and know nothing of runs. All assume that the differen
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,18 @@ class Verdict(StrEnum):
     DIFFERS = "differs"
     EQUIVALENT = "equivalent"
     OPEN = "cannot tell yet"
+
+
+class Judgement(NamedTuple):
+    """A comparison of a family: its mean with the interval, the corrected p-values, and what follows from them."""
+
+    mean: float
+    interval: float
+    seeds: int
+    p_value: float
+    equivalence_p_value: float
+    verdict: str
+    more_seeds: int | None
 
 
 def verdict_of(p_value: float, equivalence_p_value: float) -> Verdict:
@@ -138,6 +150,23 @@ def more_seeds(differences: NDArray[np.float64], margin: float, claims: int) -> 
     if size < margin:
         is_enough |= power(margin - size, "larger") + power(margin + size, "larger") - 1 >= POWER
     return int(further[np.argmax(is_enough)]) if is_enough.any() else None
+
+
+def judged(
+    differences: Sequence[NDArray[np.float64]], margin: float, errors: Sequence[float] | None = None
+) -> list[Judgement]:
+    """Return the judgement of each comparison of a family, with the arguments of `corrected_p_values`."""
+    corrected = corrected_p_values(differences, margin, errors)
+    claims = int(np.isfinite(corrected).sum())
+    found = []
+    for values, error, tests in zip(differences, errors or [0.0] * len(differences), corrected, strict=True):
+        p_value, equivalence = tests
+        verdict = verdict_of(p_value, equivalence)
+        is_open = verdict is Verdict.OPEN and len(values) > 1
+        further = more_seeds(values, margin - error, claims) if is_open else None
+        mean, interval = mean_and_interval(values)
+        found.append(Judgement(mean, interval, len(values), p_value, equivalence, str(verdict), further))
+    return found
 
 
 def simultaneous_band(differences: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from vae.compare.inference import MOST_SEEDS, Verdict
+from vae.compare.inference import MOST_SEEDS, Judgement, Verdict
 from vae.runs.measurements import SAME_DIRECTION
 from vae.runs.quantities import QUANTITIES
 
@@ -17,21 +17,13 @@ class Difference:
 
     Args:
         quantity: the quantity, a key of `QUANTITIES`.
-        mean: the mean of the differences over the shared seeds.
-        interval: half the width of its confidence interval.
-        seeds: the number of shared seeds.
-        verdict: what the seeds say about it.
-        more_seeds: about how many further seeds would close an open verdict; None if it is not known, or too many.
+        judgement: the mean over the shared seeds, and what they say about it.
         margin: nats within which configurations are equivalent.
         only_weight_differs: True if the configurations differ only in options that change the weight of the KL.
     """
 
     quantity: str
-    mean: float
-    interval: float
-    seeds: int
-    verdict: Verdict
-    more_seeds: int | None
+    judgement: Judgement
     margin: float
     only_weight_differs: bool
 
@@ -44,27 +36,27 @@ def sentence(row: pd.Series, baseline: pd.Series, difference: Difference) -> str
         baseline: the baseline's row.
         difference: the difference between them.
     """
-    name, other, seeds = row.name, baseline.name, difference.seeds
+    name, other, judgement = row.name, baseline.name, difference.judgement
+    mean, interval, seeds = judgement.mean, judgement.interval, judgement.seeds
     if seeds < 2:
         return f"{name}: not enough shared seeds to compare with {other} ({seeds}; at least 2 needed)."
-    mean, interval = difference.mean, difference.interval
     is_unfinished = is_rising(row, difference.margin) or is_rising(baseline, difference.margin)
     in_brackets = f"{seeds} seeds, so far" if is_unfinished else f"{seeds} seeds"
-    if difference.verdict is Verdict.EQUIVALENT:
+    if judgement.verdict == Verdict.EQUIVALENT:
         within = f"within {difference.margin:g} nats"
         return f"{name}: equivalent to {other} {within} ({plus_minus(mean, interval)}, {in_brackets})."
-    if difference.verdict is Verdict.OPEN:
-        number = f"more than {MOST_SEEDS}" if difference.more_seeds is None else f"about {difference.more_seeds}"
-        further = f"{number} more {'seed' if difference.more_seeds == 1 else 'seeds'} would tell"
+    if judgement.verdict == Verdict.OPEN:
+        number = f"more than {MOST_SEEDS}" if judgement.more_seeds is None else f"about {judgement.more_seeds}"
+        further = f"{number} more {'seed' if judgement.more_seeds == 1 else 'seeds'} would tell"
         return f"{name}: cannot tell yet from {other} ({plus_minus(mean, interval)}, {in_brackets}); {further}."
     quantity = QUANTITIES[difference.quantity]
     direction = "higher" if mean > 0 else "lower"
-    judgement = {None: direction, direction: "better"}.get(quantity.better, "worse")
+    comparative = {None: direction, direction: "better"}.get(quantity.better, "worse")
     unit = "nats " if quantity.in_nats else ""
-    is_cause = difference.only_weight_differs and judgement == "worse"
+    is_cause = difference.only_weight_differs and comparative == "worse"
     reason = _reason(row, baseline, is_cause) if quantity.is_criterion else ""
     amount = plus_minus(abs(mean), interval, signed=False)
-    return f"{name}: {amount} {unit}{judgement} than {other}{reason} ({in_brackets})."
+    return f"{name}: {amount} {unit}{comparative} than {other}{reason} ({in_brackets})."
 
 
 def plus_minus(mean: float, interval: float, signed: bool = True) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-import numpy as np
 import pandas as pd
 
 from vae.compare.configurations import (
@@ -13,7 +12,7 @@ from vae.compare.configurations import (
     shared_conditions,
 )
 from vae.compare.frontier import frontier_gaps
-from vae.compare.inference import MARGIN, Verdict, corrected_p_values, mean_and_interval, more_seeds, verdict_of
+from vae.compare.inference import MARGIN, judged
 from vae.compare.pairs import best_exact, paired
 from vae.compare.sentences import Difference, family_note, sentence, unfinished_note
 from vae.compare.table import compare, summarize
@@ -56,25 +55,14 @@ def differences(
     baseline, pairs = paired(runs, baseline, quantity)
     options = _options(runs)
     margin = margin if QUANTITIES[quantity].in_nats else float("nan")
-    corrected = corrected_p_values([pair.ends for pair in pairs.values()], margin)
-    claims = int(np.isfinite(corrected).sum())
+    judgements = judged([pair.ends for pair in pairs.values()], margin)
     rows = []
-    for (name, pair), (p_value, equivalence) in zip(pairs.items(), corrected, strict=True):
+    for (name, pair), judgement in zip(pairs.items(), judgements, strict=True):
         differing = options.columns[(options.loc[name] != options.loc[baseline]).to_numpy()]
-        verdict, seeds = verdict_of(p_value, equivalence), len(pair.ends)
-        is_open = verdict is Verdict.OPEN and seeds > 1
-        difference = Difference(
-            quantity,
-            *mean_and_interval(pair.ends),
-            seeds=seeds,
-            verdict=verdict,
-            more_seeds=more_seeds(pair.ends, margin, claims) if is_open else None,
-            margin=margin,
-            only_weight_differs=all(option.startswith(TERM_OPTIONS) for option in differing),
-        )
+        only_weight_differs = all(option.startswith(TERM_OPTIONS) for option in differing)
+        difference = Difference(quantity, judgement, margin, only_weight_differs)
         words = sentence(table.loc[name], table.loc[baseline], difference)
-        ours = (name, difference.mean, difference.interval, seeds, p_value, equivalence, str(verdict))
-        rows.append((*ours, difference.more_seeds, *pair.area(), pair.differs_from(), words))
+        rows.append((name, *judgement, *pair.area(), pair.differs_from(), words))
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"more_seeds": "Int64", "differs_from": "Int64"})
 
 
