@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.browsing import browser, screenshots, shoot
 from tests.conftest import Outcome
 from vae.compare.__main__ import main
+
+__all__ = ["browser", "screenshots", "shoot"]
 
 MakeRun = Callable[..., Path]
 #: The last validation ELBO of three configurations, for each seed

@@ -147,17 +147,22 @@ def test_the_comparison_shows_the_gap(tmp_path: Path) -> None:
     # The other betas are what it is measured by, not what it is compared with
     assert differences(runs, "kl=analytic beta.value=1")["configuration"].tolist() == ["kl=raw"]
     assert len(differences(runs[runs["kl"] == "analytic"], "beta.value=1")) == len(BETAS) - 1
-    (plot,) = [plot for plot in draw_plots(runs) if plot.name == "frontier"]
-    assert "The largest: kl=raw, +0.8" in plot.description
-    assert plot.data["configuration"].tolist() == ["kl=raw"]
-    plot.figure.savefig(tmp_path / "frontier.png")
+    plots = {plot.name: plot for plot in draw_plots(runs)}
+    assert "The largest: kl=raw, +0.8" in plots["frontier_gaps"].description
+    assert plots["frontier_gaps"].data["configuration"].tolist() == ["kl=raw"]
+    line, dots, crosses = plots["frontier"].panels[0].series
+    assert line.points["y"].tolist() == pytest.approx([distortion(rate) for rate in line.points["x"]], abs=0.1)
+    assert dots.points["text"].tolist() == [f"{beta:g}" for beta in [*BETAS][::-1]]
+    assert (crosses.name, len(crosses.points)) == ("kl=raw", 3)
+    for plot in plots.values():
+        plot.figure.savefig(tmp_path / f"{plot.name}.png")
 
 
 def test_a_name_with_dollars_is_not_a_formula(tmp_path: Path) -> None:
     rows = [exact(seed, beta) for seed in range(2) for beta in BETAS]
     rows += [run_of(seed, 20.0 + seed, 0.8, kl="raw") | {"overrides": (r"name=$\nosuch$",)} for seed in range(2)]
-    (plot,) = [plot for plot in draw_plots(table(rows)) if plot.name == "frontier"]
-    plot.figure.savefig(tmp_path / "frontier.png")
+    for plot in draw_plots(table(rows)):
+        plot.figure.savefig(tmp_path / f"{plot.name}.png")
 
 
 def test_real_histories_have_a_frontier(tmp_path: Path) -> None:

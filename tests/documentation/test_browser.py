@@ -3,14 +3,8 @@
 `pytest tests/test_browser.py -n0 --screenshots=docs/images` trains for 100 epochs and takes the pictures of `docs/`.
 """
 
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import inherited_environment, run_script
+from tests.browsing import SCRIPT, Shoot, fetched, is_active, served
+from tests.conftest import run_script
 from tests.reading import QUICK, history_of, summary_of
 from vae.compare import load_runs, write_report
 
@@ -30,42 +25,6 @@ expect = sync_api.expect
 KLS = ("analytic", "backend", "keras_loss")
 RUNS = [f"{number}-{kl}-0" for number, kl in enumerate(KLS)]
 CANONICAL = ("elbo", "kl", "reconstruction")
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader"]  # as root in a container; WebGL, for the projector, without GPU
-SCRIPT = "<script>window.hacked = true</script><img src=x onerror='window.hacked = true'>"
-
-Shoot = Callable[..., None]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Playwright's own Chromium, or that of the system; the variable CHROMIUM names another."""
-    with sync_api.sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-        installed = next(filter(None, map(shutil.which, CHROMIUM)), None)
-        chosen = os.environ.get("CHROMIUM") or (str(own) if own.exists() else installed)
-        if chosen is None:
-            pytest.skip("needs Chromium: playwright install chromium, or apt-get install chromium")
-        started = playwright.chromium.launch(executable_path=chosen, args=FLAGS)
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def screenshots(request: pytest.FixtureRequest) -> Path | None:
-    folder = request.config.getoption("--screenshots")
-    return Path(folder) if folder else None
-
-
-@pytest.fixture
-def shoot(screenshots: Path | None) -> Shoot:
-    """A function that photographs a page or an element, where pictures are wanted."""
-
-    def photograph(subject: Any, name: str, **options: Any) -> None:
-        if screenshots:
-            subject.screenshot(path=screenshots / f"{name}.png", **options)
-
-    return photograph
 
 
 @pytest.fixture(scope="module")
@@ -81,28 +40,12 @@ def sweep(browser: Any, screenshots: Path | None, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="module")
 def tensorboard(sweep: Path) -> Iterator[str]:
     """The address of a TensorBoard over the sweep that has read all of it."""
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", sweep.name, "--host", "127.0.0.1", "--port", "0"]
-    server = subprocess.Popen(command, cwd=sweep.parent, stderr=subprocess.PIPE, text=True, env=inherited_environment())
-    assert server.stderr
-    try:
-        address = next(found[0] for line in server.stderr if (found := re.search(r"http://\S+?:\d+/", line)))
-        deadline = time.monotonic() + 60
-        while len(fetched(f"{address}data/runs")) < 2 * len(RUNS) or not is_active(address, "projector"):
-            assert time.monotonic() < deadline, "TensorBoard did not read the runs"
-            time.sleep(0.1)
+
+    def is_ready(address: str) -> bool:
+        return len(fetched(f"{address}data/runs")) == 2 * len(RUNS) + 1 and is_active(address, "projector")
+
+    with served(sweep, is_ready) as address:
         yield address
-    finally:
-        server.terminate()
-        server.communicate()
-
-
-def fetched(address: str) -> Any:
-    with urllib.request.urlopen(address, timeout=30) as answer:
-        return json.load(answer)
-
-
-def is_active(address: str, plugin: str) -> bool:
-    return bool(fetched(f"{address}data/plugins_listing")[plugin]["enabled"])
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 from .configurations import last_epochs as last_epochs
 from .configurations import load_runs as load_runs
 from .configurations import reasons_not_to_compare as reasons_not_to_compare
-from .drawing import Plot as Plot
 from .drawing import configuration_styles as configuration_styles
 from .frontier import Frontier as Frontier
 from .frontier import frontier_gaps as frontier_gaps
 from .frontier import frontiers as frontiers
 from .pairs import difference_curves as difference_curves
+from .plot import Plot as Plot
 from .plotting import draw_plots as draw_plots
 from .report import write_report as write_report
 from .table import compare as compare

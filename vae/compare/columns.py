@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from vae.compare.sentences import plus_minus
 from vae.runs.quantities import QUANTITIES, comparison_columns
 
 
@@ -82,4 +83,4 @@ def _cell(row: pd.Series, name: str, form: str) -> str:
     if not math.isfinite(value):
         return ""
     interval = row.get(f"{name}_interval", math.nan)
-    return f"{value:{form}} ± {interval:.2f}" if math.isfinite(interval) else f"{value:{form}}"
+    return plus_minus(value, interval, signed="+" in form) if math.isfinite(interval) else f"{value:{form}}"

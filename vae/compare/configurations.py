@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -53,15 +54,20 @@ def one_run_per_seed(last: pd.DataFrame) -> pd.DataFrame:
     return ranked.groupby(["configuration", "seed"], sort=False).tail(1)
 
 
+def by_configuration(named: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each configuration, in the order of the table."""
+    return [(str(name), group) for name, group in named.groupby("configuration", sort=False)]
+
+
 def reasons_not_to_compare(runs: pd.DataFrame) -> list[str]:
     """Return a sentence for each reason that not all ELBOs can be compared, such as different data sets.
 
     Args:
         runs: the table of `load_runs`.
     """
-    sentences = []
+    sentences, readable = [], _readable(runs.drop_duplicates("run"))
     for column, condition in CONDITIONS.items():
-        values = sorted(_readable(runs)[column].map(_text).unique()) if column in runs else []
+        values = sorted({*map(_text, readable[column])}) if column in readable else []
         if len(values) > 1:
             sentences.append(
                 f"The runs differ in {condition} ({', '.join(values)}): ELBOs are compared only between runs that "
@@ -147,6 +153,7 @@ def _option_columns(runs: pd.DataFrame) -> list[str]:
     return [column for column in runs if column.startswith("option/")]
 
 
+@lru_cache(maxsize=10_000, typed=True)  # the runs of a sweep have most values in common
 def _text(value: Any) -> str:
     """Return an option's value as text. A missing value, which pandas represents in several ways, is null."""
     return "null" if pd.isna(value) else str(value)

@@ -1,114 +1,126 @@
 """Plots of how configurations differ: from a baseline at every epoch, and from the exact KL at the same rate."""
 
-import textwrap
-
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
 
-from vae.compare.drawing import (
-    LINE,
-    MAX_CONFIGURATIONS,
-    WIDTH,
-    Plot,
-    Styles,
-    by_configuration,
-    label_of,
-    marker,
-    new_panels,
-    set_style,
-)
-from vae.compare.frontier import frontier_curve, frontier_gaps, frontiers
+from vae.compare.configurations import by_configuration
+from vae.compare.drawing import Styles
+from vae.compare.frontier import Frontier, frontier_curve, frontier_gaps, frontiers
+from vae.compare.plot import Axis, Panel, Plot, Series
+from vae.runs.quantities import QUANTITIES
+
+MAX_CONFIGURATIONS = 16  # that a reader can tell apart
+_OF_FRONTIER = {"color": "#666666", "linestyle": "-"}
 
 
-def draw_differences(curves: pd.DataFrame, styles: Styles, margin: float) -> Plot | None:
-    """Plot the difference of each configuration's ELBO from the baseline's at every epoch, with its band.
+def difference_plot(curves: pd.DataFrame, styles: Styles, margin: float, quantity: str = "elbo") -> Plot | None:
+    """Plot the difference of each configuration from the baseline at every epoch, with its band.
 
     Args:
         curves: the table of `difference_curves`.
         styles: those of `configuration_styles`.
         margin: nats within which configurations are equivalent: the grey stripe.
+        quantity: what the curves are of, a key of `QUANTITIES`.
     """
     groups = [(name, group) for name, group in by_configuration(curves) if group["difference"].notna().any()]
     groups = groups[:MAX_CONFIGURATIONS]
     if not groups:
         return None
-    figure, grid = new_panels(len(groups), "ELBO minus the baseline's at the same seed, with a 95 % band", sharey=True)
-    figure.supxlabel("epoch", fontsize=10)
-    figure.supylabel("nats per image", fontsize=10)
-    for axes, (configuration, group) in zip(grid, groups, strict=False):
-        style = styles[configuration]
-        axes.axhspan(-margin, margin, color="0.5", alpha=0.25, linewidth=0)
-        axes.axhline(0.0, color="0.4", linewidth=0.8)
-        axes.fill_between(group["epoch"], group["low"], group["high"], color=style["color"], alpha=0.25, linewidth=0)
-        axes.plot(group["epoch"], group["difference"], marker=marker(group), **style)
-        axes.set_title(label_of(configuration, LINE // 2), fontsize=8, loc="left")
+    meaning = QUANTITIES[quantity]
+    if not meaning.in_nats:
+        margin = float("nan")
+    panels = []
+    for name, group in groups:
+        points = group[["epoch", "difference", "low", "high"]].set_axis(["x", "y", "low", "high"], axis=1)
+        panels.append(Panel(name, [Series(name, points, styles[name])]))
     shown = pd.concat([group["difference"] for _, group in groups])
-    grid[0].set_yscale("symlog", linthresh=2 * margin)
-    grid[0].set_ylim(2 * min(shown.min(), -margin), 2 * max(shown.max(), margin))
-    grid[0].yaxis.set_major_formatter("{x:g}")
-    ends = groups[0][1].iloc[-1]
-    description = (
-        "The difference of each configuration's validation ELBO from the baseline's, paired by seed: the mean, and a "
-        "band that holds the whole curve with 95 %. Above 0 is better than the baseline; within the grey stripe, of "
-        f"{margin:g} nats, is equivalent. {groups[0][0]}: {ends['difference']:+.3g} nats at epoch {ends['epoch']:.0f}."
+    least = margin if meaning.in_nats else 0.0
+    y = Axis(
+        "nats per image" if meaning.in_nats else meaning.title,
+        "symlog" if meaning.in_nats else "linear",
+        2 * margin,
+        (2 * min(shown.min(), -least), 2 * max(shown.max(), least)) if meaning.in_nats else (None, None),
+        margin if meaning.in_nats else 0.0,
     )
-    return Plot("differences", figure, description, curves)
+    name, curve = groups[0]
+    end = curve.iloc[-1]
+    equivalent = f"; within the grey stripe, of {margin:g} nats, is equivalent" if meaning.in_nats else ""
+    better = {"higher": "Above 0 is better than the baseline", "lower": "Below 0 is better than the baseline"}
+    description = (
+        f"The difference of each configuration's {meaning.title} from the baseline's, paired by seed: the mean, and a "
+        f"band that holds the whole curve with 95 %. {better.get(meaning.better or '', '0 is as the baseline')}"
+        f"{equivalent}. {name}: {end['difference']:+.3g}{' nats' if meaning.in_nats else ''} at epoch "
+        f"{end['epoch']:.0f}."
+    )
+    title = f"{meaning.title} minus the baseline's at the same seed, with a 95 % band"
+    return Plot("differences", title, description, Axis("epoch"), y, panels, curves)
 
 
-def draw_frontier(runs: pd.DataFrame, styles: Styles, margin: float) -> Plot | None:
-    """Plot the frontier of the exact KL, the other terms beside it, and their gaps; None without a frontier.
+def frontier_plots(runs: pd.DataFrame, styles: Styles, margin: float) -> list[Plot]:
+    """Plot the frontier of the exact KL with the other terms beside it, and their gaps; nothing without a frontier.
 
     Args:
         runs: the table of `load_runs`.
         styles: those of `configuration_styles`.
         margin: nats within which a term lies on the frontier: the grey stripe.
     """
-    gaps, found = frontier_gaps(runs), frontiers(runs)
-    if not found or gaps["gap"].isna().all():
-        return None
+    found = frontiers(runs)
+    gaps = frontier_gaps(runs) if found else pd.DataFrame({"gap": []})
+    if gaps["gap"].isna().all():
+        return []
     frontier = max(found, key=lambda one: len(one.others))  # of the conditions with most other terms
-    points = frontier.points.groupby("beta")[["rate", "distortion"]].mean().sort_values("rate")
     gaps = gaps[gaps["configuration"].isin(frontier.others["configuration"]) & gaps["gap"].notna()]
     gaps = gaps.iloc[:MAX_CONFIGURATIONS]
-    figure = Figure(figsize=(WIDTH, 4.4 + 0.28 * len(gaps)), layout="constrained")
-    upper, lower = figure.subplots(2, 1, gridspec_kw={"height_ratios": [3.4, 0.6 + 0.28 * len(gaps)]})
-    figure.suptitle("The weight or the term? Rate-distortion frontier of the exact KL over beta", fontsize=11)
-    for axes in (upper, lower):
-        set_style(axes)
-    rates = np.geomspace(points["rate"].min(), points["rate"].max(), 200)
-    curve = frontier_curve(points.reset_index())
-    upper.plot(rates, [curve(rate) for rate in rates], color="0.4", linewidth=1.2, label="exact KL, over beta")
-    upper.scatter(points["rate"], points["distortion"], color="0.4", s=14)
-    for beta, point in points.iterrows():
-        upper.annotate(
-            f"{beta:g}", (point["rate"], point["distortion"]), (3, 4), textcoords="offset points", fontsize=7
-        )
-    for place, (_, gap) in enumerate(gaps.iterrows()):
-        color = styles[gap["configuration"]]["color"]
-        runs_of_it = frontier.others[frontier.others["configuration"] == gap["configuration"]]
-        upper.scatter(runs_of_it["rate"], runs_of_it["distortion"], color=color, s=22, marker="x", zorder=3)
-        lower.errorbar(gap["gap"], place, xerr=gap["interval"], color=color, marker="x", capsize=3)
-    upper.set(xscale="log", yscale="log", xlabel="rate: canonical KL, nats", ylabel="distortion: -log p(x|z), nats")
-    for axis in (upper.xaxis, upper.yaxis):
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
-    upper.legend(fontsize=8, frameon=False)
-    lower.axvspan(-margin, margin, color="0.5", alpha=0.25, linewidth=0)
-    lower.axvline(0.0, color="0.4", linewidth=0.8)
-    names = [label_of(textwrap.shorten(name, LINE // 2)) for name in gaps["configuration"]]
-    lower.set_yticks(range(len(gaps)), names, fontsize=8)
-    lower.set_xscale("symlog", linthresh=2 * margin)
-    lower.xaxis.set_major_formatter("{x:g}")
-    lower.set_xlim(min(lower.get_xlim()[0], -2 * margin), max(lower.get_xlim()[1], 2 * margin))
-    lower.set_xlabel("frontier gap: nats worse than the exact KL at the same rate", fontsize=9)
-    lower.invert_yaxis()
-    worst = gaps.iloc[-1]
+    return [_frontier_plot(frontier, gaps, styles), _gap_plot(gaps, styles, margin)]
+
+
+def _frontier_plot(frontier: Frontier, gaps: pd.DataFrame, styles: Styles) -> Plot:
+    betas = frontier.points.groupby("beta")[["rate", "distortion"]].mean().sort_values("rate").reset_index()
+    curve = frontier_curve(betas)
+    rates = np.geomspace(betas["rate"].min(), betas["rate"].max(), 200)
+    line = pd.DataFrame({"x": rates, "y": [curve(rate) for rate in rates]})
+    dots = betas.set_axis(["text", "x", "y"], axis=1).assign(text=betas["beta"].map("{:g}".format))
+    series = [
+        Series("exact KL, over beta", line, _OF_FRONTIER),
+        Series("", dots, _OF_FRONTIER, "dots"),
+    ]
+    for name in gaps["configuration"]:
+        runs_of_it = frontier.others[frontier.others["configuration"] == name]
+        points = runs_of_it[["rate", "distortion"]].set_axis(["x", "y"], axis=1).rename_axis("run").reset_index()
+        series.append(Series(name, points, styles[name], "crosses"))
     description = (
         "Reconstruction against KL at the end of training. The line is the exact KL with other weights; each dot is a "
         "beta. A cross on the line is a term of which only the weight is another; one above it is worse at the same "
-        "rate. Below, the gap of each with its 95 % interval. The largest: "
-        f"{worst['configuration']}, {worst['gap']:+.3g} nats."
+        "rate."
     )
-    return Plot("frontier", figure, description, gaps)
+    return Plot(
+        "frontier",
+        "The weight or the term? Rate-distortion frontier of the exact KL over beta",
+        description,
+        Axis("rate: canonical KL, nats", "log"),
+        Axis("distortion: -log p(x|z), nats", "log"),
+        [Panel("", series)],
+        pd.concat([frontier.points, frontier.others])[["configuration", "seed", "beta", "rate", "distortion"]],
+    )
+
+
+def _gap_plot(gaps: pd.DataFrame, styles: Styles, margin: float) -> Plot:
+    series = []
+    for place, (name, gap, interval) in enumerate(gaps[["configuration", "gap", "interval"]].itertuples(index=False)):
+        points = pd.DataFrame({"x": [gap], "y": [place], "low": [gap - interval], "high": [gap + interval]})
+        series.append(Series(name, points, styles[name], "intervals"))
+    ends = pd.concat([gaps["gap"] - gaps["interval"].fillna(0.0), gaps["gap"] + gaps["interval"].fillna(0.0)])
+    x = Axis(
+        "frontier gap: nats worse than the exact KL at the same rate",
+        "symlog",
+        2 * margin,
+        (1.2 * min(ends.min(), -2 * margin), 1.2 * max(ends.max(), 2 * margin)),
+        margin,
+    )
+    worst = gaps.iloc[-1]
+    description = (
+        f"The frontier gap of each term with its 95 % interval; within the grey stripe, of {margin:g} nats, it is on "
+        f"the frontier. The largest: {worst['configuration']}, {worst['gap']:+.3g} nats."
+    )
+    y = Axis("", names=[*gaps["configuration"]])
+    return Plot("frontier_gaps", "Frontier gaps", description, x, y, [Panel("", series)], gaps)

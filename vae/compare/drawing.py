@@ -1,108 +1,142 @@
-"""Shared parts of the plots of a comparison: figures, panels, legends, and one style per configuration."""
+"""Plots as Matplotlib draws them, and the one style of each configuration."""
 
 import textwrap
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
-import pandas as pd
+import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+
+from vae.compare.plot import Axis, Panel, Plot, Series, Style
 
 WIDTH = 6.4  # inches: narrow enough to be read on a phone
 LINE = 80  # characters of a legend that fit into the width
-MAX_CONFIGURATIONS = 16  # that a reader can tell apart
+FEW_POINTS = 20  # so few that the line alone would hide where they are
 
 _GRAYS = (7, 17)  # of the two palettes: gray is what a plot measures by
-Styles = Mapping[str, Mapping[str, Any]]
+_LINES = ("-", "--", ":", "-.")  # some curves coincide
+_MARKERS = {"line": "", "dots": "o", "crosses": "x", "intervals": "x"}
+Styles = Mapping[str, Style]
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A plot of a comparison.
-
-    Args:
-        name: its name in files.
-        figure: the Matplotlib figure.
-        description: what the plot shows, in words.
-        data: the numbers that it was drawn from.
-    """
-
-    name: str
-    figure: Figure
-    description: str
-    data: pd.DataFrame
-
-
-def configuration_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+def configuration_styles(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return the color and the line style in which every picture draws a configuration, as options of Matplotlib.
 
     Args:
         names: the configurations of a comparison, in any order.
     """
+    return styles_in_order(sorted({*names}, key=lambda name: (name.count(" "), name)))  # fewest overrides first
+
+
+def styles_in_order(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return a color and a line style for each name, as options of Matplotlib."""
     palettes = (*colormaps["tab10"](range(10)), *colormaps["Dark2"](range(8)))
     colors = [to_hex(color) for place, color in enumerate(palettes) if place not in _GRAYS]
-    lines = ["-", "--", ":", "-."]  # some curves coincide
-    fewest_overrides_first = sorted({*names}, key=lambda name: (name.count(" "), name))
     return {
-        name: {"color": colors[place % len(colors)], "linestyle": lines[place % len(lines)]}
-        for place, name in enumerate(fewest_overrides_first)
+        name: {"color": colors[place % len(colors)], "linestyle": _LINES[place % len(_LINES)]}
+        for place, name in enumerate(names)
     }
 
 
-def new_axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    """Return a figure of one panel with a title and the labels of its axes."""
-    figure = Figure(figsize=(WIDTH, 4), layout="constrained")  # not pyplot's, which a notebook would show again
-    axes = figure.subplots()
-    figure.suptitle(title, fontsize=11)
-    axes.set(xlabel=x, ylabel=y)
-    set_style(axes)
-    return figure, axes
+def draw(plot: Plot) -> Figure:
+    """Return a plot as a figure: one panel, or two in a row, with a legend below if a panel has several names."""
+    figure, grid = _new_panels(plot)
+    for axes, panel in zip(grid, plot.panels, strict=True):
+        _draw_panel(axes, panel, plot)
+    if len({series.name for series in plot.panels[0].series} - {""}) > 1 and not plot.y.names:
+        _draw_legend(figure, grid[0])
+    return figure
 
 
-def new_panels(count: int, title: str, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """Return a figure of so many panels in two columns."""
+def _new_panels(plot: Plot) -> tuple[Figure, list[Axes]]:
+    count, names = len(plot.panels), len(plot.y.names)
+    columns = min(2, count)
     rows = -(-count // 2)
-    figure = Figure(figsize=(WIDTH, 0.6 + 2.2 * rows), layout="constrained")
-    grid = figure.subplots(rows, 2, sharex=True, sharey=sharey, squeeze=False)
-    figure.suptitle(title, fontsize=11)
+    height = 0.6 + 2.2 * rows if count > 1 else (1.2 + 0.28 * names if names else 4.0)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")  # not pyplot's, which a notebook would show again
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    figure.suptitle(textwrap.fill(_escaped(plot.title), LINE), fontsize=11)
     panels = [*grid.flat]
-    for axes in panels[:count]:
-        set_style(axes)
+    if count == 1:
+        panels[0].set(xlabel=_escaped(plot.x.label), ylabel=_escaped(plot.y.label))
+    else:
+        figure.supxlabel(_escaped(plot.x.label), fontsize=10)
+        figure.supylabel(_escaped(plot.y.label), fontsize=10)
     for axes in panels[count:]:
         axes.set_axis_off()
     return figure, panels[:count]
 
 
-def set_style(axes: Axes) -> None:
-    """Give a panel its grid, its frame, and the styles of lines that stand for no configuration."""
-    axes.set_prop_cycle(color=colormaps["tab10"](range(8)), linestyle=["-", "--", ":", "-."] * 2)  # some coincide
+def _draw_panel(axes: Axes, panel: Panel, plot: Plot) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+    for axis, span, line in ((plot.x, axes.axvspan, axes.axvline), (plot.y, axes.axhspan, axes.axhline)):
+        if axis.margin is not None:
+            span(-axis.margin, axis.margin, color="0.5", alpha=0.25, linewidth=0)
+            line(0.0, color="0.4", linewidth=0.8)
+    for series in panel.series:
+        _draw_series(axes, series)
+    _set_axis(axes, "x", plot.x)
+    _set_axis(axes, "y", plot.y)
+    if panel.title:
+        axes.set_title(label_of(panel.title, LINE // 2), fontsize=8, loc="left")
 
 
-def by_configuration(named: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return the rows of each configuration, in the order of the table."""
-    return [(str(name), group) for name, group in named.groupby("configuration", sort=False)]
+def _draw_series(axes: Axes, series: Series) -> None:
+    points, color = series.points, series.style["color"]
+    width, alpha = (0.8, 0.6) if series.faint else (None, None)
+    label = label_of(series.name) if series.name else "_nolegend_"
+    if series.mark == "line":
+        dots = "." if len(points) < FEW_POINTS and not series.faint else ""
+        axes.plot(points["x"], points["y"], label=label, marker=dots, linewidth=width, alpha=alpha, **series.style)
+        if "low" in points:
+            axes.fill_between(points["x"], points["low"], points["high"], color=color, alpha=0.22, linewidth=0)
+    elif series.mark == "intervals":
+        ends = np.abs(points[["low", "high"]].to_numpy().T - points["x"].to_numpy())
+        axes.errorbar([*points["x"]], [*points["y"]], xerr=ends, color=color, marker="x", linestyle="", capsize=3)
+    else:
+        axes.scatter(points["x"], points["y"], color=color, s=18, marker=_MARKERS[series.mark], label=label, zorder=3)
+    for x, y, text in points[["x", "y", "text"]].itertuples(index=False) if "text" in points else ():
+        axes.annotate(_escaped(str(text)), (x, y), (3, 4), textcoords="offset points", fontsize=7)
+
+
+def _set_axis(axes: Axes, name: str, axis: Axis) -> None:
+    drawn = getattr(axes, f"{name}axis")
+    if axis.names:
+        names = [label_of(textwrap.shorten(text, LINE // 2)) for text in axis.names]
+        drawn.set_ticks(range(len(names)), names, fontsize=8)
+        drawn.set_inverted(True)
+        return
+    limits = {"left": axis.limits[0], "right": axis.limits[1]}
+    if name == "y":
+        limits = dict(zip(("bottom", "top"), axis.limits, strict=True))
+    if axis.scale == "symlog":
+        getattr(axes, f"set_{name}scale")("symlog", linthresh=axis.linear_up_to)
+        drawn.set_major_formatter("{x:g}")
+    elif axis.scale == "log":
+        getattr(axes, f"set_{name}scale")("log")
+        drawn.set_major_formatter("{x:g}")
+        drawn.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
+    getattr(axes, f"set_{name}lim")(**limits)
 
 
 def label_of(name: str, width: int = LINE) -> str:
-    """Return a name in lines of so many characters. Matplotlib reads $ as the start of a formula, unless escaped."""
-    return textwrap.fill(name, width).replace("$", r"\$")
+    """Return a name in lines of so many characters, for Matplotlib."""
+    return _escaped(textwrap.fill(name, width))
 
 
-def draw_legend(figure: Figure, axes: Axes) -> None:
+def _escaped(text: str) -> str:
+    """Return a text that Matplotlib shows as it is: a $ would begin a formula."""
+    return text.replace("$", r"\$")
+
+
+def _draw_legend(figure: Figure, axes: Axes) -> None:
     """Draw the legend below the axes, so that it fits on a phone."""
-    handles, names = axes.get_legend_handles_labels()
-    if handles:
-        columns = 1 if max(map(len, names)) > LINE // 2 else 2
-        height = 0.2 * -(-sum(len(name.splitlines()) for name in names) // columns)
-        figure.set_figheight(figure.get_figheight() + height)
-        figure.legend(handles, names, fontsize=8, frameon=False, loc="outside lower left", ncols=columns)
-
-
-def marker(by_epoch: pd.DataFrame) -> str:
-    """Return the marker of a line over epochs: dots, if there are so few that the line alone would hide them."""
-    return "." if len(by_epoch) < 20 else ""
+    named = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    columns = 1 if max(map(len, named)) > LINE // 2 else 2
+    height = 0.2 * -(-sum(len(name.splitlines()) for name in named) // columns)
+    figure.set_figheight(figure.get_figheight() + height)
+    figure.legend(named.values(), named.keys(), fontsize=8, frameon=False, loc="outside lower left", ncols=columns)

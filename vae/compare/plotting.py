@@ -1,42 +1,30 @@
 """Plots of a comparison, each with a description in words and its data."""
 
-import contextlib
-
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.image import imread
 
-from vae.compare.configurations import last_epochs
-from vae.compare.difference_plots import draw_differences, draw_frontier
-from vae.compare.drawing import (
-    LINE,
-    MAX_CONFIGURATIONS,
-    WIDTH,
-    Plot,
-    Styles,
-    by_configuration,
-    configuration_styles,
-    draw_legend,
-    label_of,
-    marker,
-    new_axes,
-    new_panels,
-)
+from vae.compare.configurations import by_configuration, last_epochs
+from vae.compare.difference_plots import MAX_CONFIGURATIONS, difference_plot, frontier_plots
+from vae.compare.drawing import Styles, configuration_styles, styles_in_order
 from vae.compare.inference import MARGIN
 from vae.compare.pairs import difference_curves
+from vae.compare.plot import Axis, Panel, Plot, Series
 from vae.compare.table import compare
-from vae.runs.paths import RunDirectory
 from vae.runs.quantities import AUDIT, QUANTITIES, TRAINED, QuantityName, comparison_columns
 
+_BY = {"step": "training steps", "seconds": "seconds"}
 
-def draw_plots(runs: pd.DataFrame, baseline: str | None = None, margin: float = MARGIN) -> list[Plot]:
+
+def draw_plots(
+    runs: pd.DataFrame, baseline: str | None = None, margin: float = MARGIN, quantity: str = "elbo"
+) -> list[Plot]:
     """Return all plots that the runs have the quantities for, of the best sixteen configurations.
 
     Args:
         runs: the table of `load_runs`.
         baseline: as for `differences`.
         margin: as for `differences`.
+        quantity: the column of `compare` whose course is plotted.
     """
     table = compare(runs)
     best = table["configuration"][:MAX_CONFIGURATIONS]
@@ -47,44 +35,50 @@ def draw_plots(runs: pd.DataFrame, baseline: str | None = None, margin: float = 
     if named.empty:
         return []
     plots = [
-        draw_differences(difference_curves(runs, baseline), styles, margin),
-        draw_frontier(runs, styles, margin),
-        _curves(named, styles, "step", "training steps", "elbo_by_step"),
-        _curves(named, styles, "seconds", "seconds", "elbo_by_seconds"),
+        difference_plot(difference_curves(runs, baseline, quantity), styles, margin, quantity),
+        *frontier_plots(runs, styles, margin),
+        *(_course(named, styles, quantity, by) for by in _BY),
         _rate_distortion(named, styles),
         _kl_per_latent(named, styles),
         _audit(named, "gap"),
         _audit(named, "gradient_cosine"),
-        _pictures(named),
     ]
     return [plot for plot in plots if plot is not None]
 
 
-def _curves(named: pd.DataFrame, styles: Styles, column: str, label: str, name: str) -> Plot | None:
-    """Plot the canonical ELBO during training: the mean over seeds, and the range of them."""
-    quantity = comparison_columns()["elbo"]
-    if not {quantity, column} <= {*named} or named[quantity].isna().all():
+def _course(named: pd.DataFrame, styles: Styles, name: str, by: str) -> Plot | None:
+    """Plot a quantity during training: the mean over seeds, and the range of them."""
+    quantity, column = QUANTITIES[name], comparison_columns()[name]
+    if not {column, by} <= {*named} or named[column].isna().all():
         return None
-    figure, axes = new_axes("Canonical ELBO on the validation split", label, "nats per image, higher is better")
-    parts = []
+    named = named[named[column].notna()]
+    parts = {}
     for configuration, group in by_configuration(named):
-        by_epoch = group.groupby("epoch").agg(
-            x=(column, "mean"), mean=(quantity, "mean"), low=(quantity, "min"), high=(quantity, "max")
+        parts[configuration] = group.groupby("epoch").agg(
+            x=(by, "mean"), y=(column, "mean"), low=(column, "min"), high=(column, "max")
         )
-        style = styles[configuration]
-        axes.plot(by_epoch["x"], by_epoch["mean"], label=label_of(configuration), marker=marker(by_epoch), **style)
-        axes.fill_between(by_epoch["x"], by_epoch["low"], by_epoch["high"], color=style["color"], alpha=0.2)
-        parts.append(by_epoch.assign(configuration=configuration).reset_index())
-    values = named[quantity].dropna()
-    if len(values) > 4:  # the first epochs of a bad run would flatten all other curves
-        axes.set_ylim(bottom=max(values.min(), np.quantile(values, 0.05) - (values.max() - np.quantile(values, 0.05))))
-    draw_legend(figure, axes)
-    ends = pd.Series({part["configuration"].iloc[0]: part["mean"].iloc[-1] for part in parts})
+    values, lowest = named[column], None
+    if quantity.better == "higher" and len(values) > 4:
+        # The first epochs of a bad run would flatten all other curves
+        low = np.quantile(values, 0.05)
+        lowest = max(values.min(), low - (values.max() - low))
+    ends = pd.Series({configuration: part["y"].iloc[-1] for configuration, part in parts.items()})
+    unit = " nats" if quantity.in_nats else ""
     description = (
-        f"The validation ELBO of each configuration against {label}, with a band over its seeds. Highest at the end: "
-        f"{ends.idxmax()}, {ends.max():.2f} nats; lowest: {ends.idxmin()}, {ends.min():.2f}."
+        f"The {quantity.title} of each configuration against {_BY[by]}, with a band over its seeds. Highest at the "
+        f"end: {ends.idxmax()}, {ends.max():.2f}{unit}; lowest: {ends.idxmin()}, {ends.min():.2f}{unit}."
     )
-    return Plot(name, figure, description, pd.concat(parts))
+    on = " on the validation split" if column.startswith("validation/") else ""
+    better = f", {quantity.better} is better" if quantity.better else ""
+    return Plot(
+        f"{name}_by_{by}",
+        f"{'Canonical ' if quantity.group == 'canonical' else ''}{quantity.title}{on}",
+        description,
+        Axis(_BY[by]),
+        Axis(f"{'nats per image' if quantity.in_nats else quantity.title}{better}", limits=(lowest, None)),
+        [Panel("", [_of_configuration(named, name, part, styles) for name, part in parts.items()])],
+        _stacked(parts, {"x": by, "y": "mean"}),
+    )
 
 
 def _rate_distortion(named: pd.DataFrame, styles: Styles) -> Plot | None:
@@ -92,16 +86,24 @@ def _rate_distortion(named: pd.DataFrame, styles: Styles) -> Plot | None:
     rate, distortion = comparison_columns()["kl"], comparison_columns()["reconstruction"]
     if rate not in named or distortion not in named:
         return None
-    figure, axes = new_axes("Rate and distortion", "KL, nats", "reconstruction, -log p(x|z), nats")
+    series = []
     for configuration, group in by_configuration(named):
-        style = styles[configuration]
-        for _, run in group.groupby("run", sort=False):
-            axes.plot(run[rate], run[distortion], linewidth=0.8, alpha=0.6, **style)
-            axes.scatter(run[rate].iloc[-1:], run[distortion].iloc[-1:], color=style["color"], zorder=3)
-        axes.plot([], [], label=label_of(configuration), **style)
-    draw_legend(figure, axes)
-    description = "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot."
-    return Plot("rate_distortion", figure, description, named[["configuration", "run", "epoch", rate, distortion]])
+        for run, path in group.groupby("run", sort=False):
+            points = path[[rate, distortion]].set_axis(["x", "y"], axis=1)
+            style = styles[configuration]
+            series += [
+                Series(configuration, points, style, runs=[str(run)], faint=True),
+                Series("", points.tail(1), style, "dots", runs=[str(run)]),
+            ]
+    return Plot(
+        "rate_distortion",
+        "Rate and distortion",
+        "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot.",
+        Axis("KL, nats"),
+        Axis("reconstruction, -log p(x|z), nats"),
+        [Panel("", series)],
+        named[["configuration", "run", "epoch", rate, distortion]],
+    )
 
 
 def _kl_per_latent(named: pd.DataFrame, styles: Styles) -> Plot | None:
@@ -110,19 +112,24 @@ def _kl_per_latent(named: pd.DataFrame, styles: Styles) -> Plot | None:
     if not columns:
         return None
     last = named.groupby("run", sort=False).tail(1)
-    figure, axes = new_axes("KL of each latent variable, the largest first", "rank", "nats")
     parts = {}
     for configuration, group in by_configuration(last):
         kl = -np.sort(-group[columns].to_numpy(float), axis=1)
         kl = kl[:, ~np.isnan(kl).all(axis=0)]
         if kl.size:
-            parts[configuration] = pd.Series(np.nanmean(kl, axis=0))
             ranks = np.arange(1, kl.shape[1] + 1)
-            axes.plot(ranks, parts[configuration], marker=".", label=label_of(configuration), **styles[configuration])
-    axes.set_yscale("symlog", linthresh=0.01)
-    draw_legend(figure, axes)
-    description = "The sorted KLs of the latent variables at the end of a run: the mean over a configuration's seeds."
-    return Plot("kl_per_latent", figure, description, pd.DataFrame(parts))
+            parts[configuration] = pd.DataFrame({"x": ranks, "y": np.nanmean(kl, axis=0)})
+    if not parts:
+        return None
+    return Plot(
+        "kl_per_latent",
+        "KL of each latent variable, the largest first",
+        "The sorted KLs of the latent variables at the end of a run: the mean over a configuration's seeds.",
+        Axis("rank"),
+        Axis("nats", "symlog", 0.01, limits=(0.0, None)),
+        [Panel("", [_of_configuration(named, name, part, styles) for name, part in parts.items()])],
+        _stacked(parts, {"x": "rank", "y": "kl"}),
+    )
 
 
 def _audit(named: pd.DataFrame, quantity: str) -> Plot | None:
@@ -131,24 +138,23 @@ def _audit(named: pd.DataFrame, quantity: str) -> Plot | None:
     if not columns:
         return None
     label = f"{QUANTITIES[quantity].meaning}{', nats' if QUANTITIES[quantity].in_nats else ''}"
-    groups = by_configuration(named)
-    figure, grid = new_panels(len(groups), f"Audit: {label}", sharey=True)
-    figure.supxlabel("epoch", fontsize=10)
-    parts = []
-    for axes, (configuration, group) in zip(grid, groups, strict=False):
-        axes.set_title(label_of(f"trained: {configuration}", LINE // 2), fontsize=8, loc="left")
+    styles = styles_in_order([*columns.values()])
+    panels, parts = [], []
+    for configuration, group in by_configuration(named):
         by_epoch = group.groupby("epoch")[[*columns]].mean()
-        for column, implementation in columns.items():
-            axes.plot(by_epoch.index, by_epoch[column], label=implementation, marker=marker(by_epoch))
-        if quantity == "gap":
-            axes.set_yscale("symlog", linthresh=1.0)
+        series = [
+            Series(name, by_epoch[column].rename("y").rename_axis("x").reset_index(), styles[name])
+            for column, name in columns.items()
+        ]
+        panels.append(Panel(f"trained: {configuration}", series))
         parts.append(by_epoch.assign(configuration=configuration).reset_index())
-    draw_legend(figure, grid[0])
     description = (
         f"The {label}, of every audited implementation. Each panel is a configuration that was trained, as the mean "
         "over its seeds."
     )
-    return Plot(f"audit_{quantity}", figure, description, pd.concat(parts))
+    unit = "nats" if QUANTITIES[quantity].in_nats else QUANTITIES[quantity].title
+    scale = Axis(unit, "symlog", 1.0) if quantity == "gap" else Axis(unit)
+    return Plot(f"audit_{quantity}", f"Audit: {label}", description, Axis("epoch"), scale, panels, pd.concat(parts))
 
 
 def _audited(named: pd.DataFrame, quantity: str) -> dict[str, str]:
@@ -161,31 +167,12 @@ def _audited(named: pd.DataFrame, quantity: str) -> dict[str, str]:
     }
 
 
-def _pictures(named: pd.DataFrame) -> Plot | None:
-    """Show reconstructions and samples of one run of each configuration: the first that has both pictures."""
-    last = named.groupby("run", sort=False).tail(1)
-    shown, images = [], []
-    for configuration, group in by_configuration(last):
-        for run in group.reindex(columns=["seed", "run"]).sort_values("seed", key=lambda seed: seed.map(str))["run"]:
-            with contextlib.suppress(OSError, ValueError, SyntaxError):  # missing or damaged
-                images.append([imread(path) for path in (RunDirectory(run).reconstructions, RunDirectory(run).samples)])
-                shown.append({"configuration": configuration, "run": run})
-                break
-    if not shown:
-        return None
-    rows = -(-len(shown) // 2)
-    figure = Figure(figsize=(WIDTH, 0.4 + 5.4 * rows), layout="constrained")
-    grid = figure.subplots(2 * rows, 2, squeeze=False, gridspec_kw={"height_ratios": [1.8, 1.0] * rows})
-    figure.suptitle("Reconstructions and samples", fontsize=11)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for place, labels in enumerate(shown):
-        column = grid[2 * (place // 2) :, place % 2]
-        column[0].set_title(label_of(labels["configuration"], LINE // 2), fontsize=8, loc="left")
-        for axes, image in zip(column, images[place], strict=False):
-            axes.imshow(image)
-    description = (
-        "Images above their reconstructions, and samples from the prior, of one run of each configuration. The images "
-        "are from the validation split, or from the split that evaluate.py measured."
-    )
-    return Plot("pictures", figure, description, pd.DataFrame(shown))
+def _of_configuration(named: pd.DataFrame, name: str, points: pd.DataFrame, styles: Styles) -> Series:
+    runs = named["run"][named["configuration"] == name].unique()
+    return Series(name, points.reset_index(drop=True), styles[name], runs=[*map(str, runs)])
+
+
+def _stacked(parts: dict[str, pd.DataFrame], names: dict[str, str]) -> pd.DataFrame:
+    """Return the points of each configuration as one table, under names of columns that say what they are."""
+    tables = [part.rename(columns=names).assign(configuration=name) for name, part in parts.items()]
+    return pd.concat([table.reset_index() if table.index.name else table for table in tables], ignore_index=True)

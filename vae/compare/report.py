@@ -1,17 +1,13 @@
 """A comparison as files: one HTML page with everything in it, and the plots beside it."""
 
-import base64
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, select_autoescape
 
-from vae.compare.columns import cells
-from vae.compare.configurations import reasons_not_to_compare
+from vae.compare.content import ASSETS, TITLE, content, data_uri, environment
 from vae.compare.inference import MARGIN
 from vae.compare.plotting import draw_plots
 from vae.compare.table import compare
-from vae.compare.verdicts import conclusions, default_baseline
 
 
 def write_report(
@@ -38,29 +34,21 @@ def write_report(
     for plot in plots:
         for suffix in ("png", "svg"):
             plot.figure.savefig(directory / f"{plot.name}.{suffix}", dpi=150)
-    table = compare(runs, elbo)
-    columns, rows = cells(table)
-    baseline = baseline or default_baseline(runs)
-    environment = Environment(loader=PackageLoader("vae.compare", "."), autoescape=select_autoescape())
-    page = environment.get_template("report.html").render(
-        title="Which KL? A comparison of runs",
-        runs=runs["run"].nunique(),
-        columns=columns,
-        rows=rows,
-        table_data=_csv(table),
-        is_ranking=not reasons_not_to_compare(runs),
-        baseline=baseline,
-        sentences=conclusions(runs, baseline, margin),
-        plots=[
-            {
-                "name": plot.name,
-                "kind": "photo" if plot.name == "pictures" else "plot",
-                "description": plot.description,
-                "image": _uri("image/svg+xml", (directory / f"{plot.name}.svg").read_bytes()),
-                "data": _csv(plot.data),
-            }
-            for plot in plots
-        ],
+    variables = content(runs, plots, baseline, margin, elbo=elbo)
+    for shown, plot in zip(variables["plots"], plots, strict=True):
+        shown["data"] = _csv(plot.data)
+    page = (
+        environment()
+        .get_template("report.html")
+        .render(
+            variables,
+            title=TITLE,
+            table_data=_csv(compare(runs, elbo)),
+            drawn=[plot.to_json() for plot in plots],
+            style=_asset("style.css"),
+            library=f"{_asset('d3.min.js')}\n{_asset('plot.umd.min.js')}",
+            charts=_asset("charts.js"),
+        )
     )
     path = directory / "report.html"
     path.write_text(page, encoding="utf-8")
@@ -68,8 +56,8 @@ def write_report(
 
 
 def _csv(table: pd.DataFrame) -> str:
-    return _uri("text/csv", table.to_csv(index=False).encode())
+    return data_uri("text/csv", table.to_csv(index=False).encode())
 
 
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")

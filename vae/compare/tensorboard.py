@@ -20,10 +20,11 @@ from tensorboard.plugins.text import metadata as text
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from vae.compare.columns import markdown_table
-from vae.compare.difference_plots import draw_differences, draw_frontier
-from vae.compare.drawing import Plot, configuration_styles
+from vae.compare.difference_plots import difference_plot, frontier_plots
+from vae.compare.drawing import configuration_styles
 from vae.compare.inference import MARGIN
 from vae.compare.pairs import difference_curves
+from vae.compare.plot import Plot
 from vae.compare.table import compare
 from vae.compare.verdicts import conclusions, default_baseline
 
@@ -50,7 +51,7 @@ def write_tensorboard(runs: pd.DataFrame, directory: Path, baseline: str | None 
     baseline = baseline or default_baseline(runs)
     curves, table = difference_curves(runs, baseline), compare(runs)
     styles = configuration_styles(table["configuration"])
-    plots = [draw_differences(curves, styles, margin), draw_frontier(runs, styles, margin)]
+    plots = [difference_plot(curves, styles, margin), *frontier_plots(runs, styles, margin)]
     said = "\n\n".join([f"Baseline: {baseline}", *conclusions(runs, baseline, margin)])
     events = [
         Event(file_version="brain.Event:2"),

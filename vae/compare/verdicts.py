@@ -83,13 +83,16 @@ def default_baseline(runs: pd.DataFrame, among: Collection[str] | None = None) -
     return best_exact(last, [name for name in summarize(last)["configuration"] if among is None or name in among])
 
 
-def conclusions(runs: pd.DataFrame, baseline: str | None = None, margin: float = MARGIN) -> list[str]:
+def conclusions(
+    runs: pd.DataFrame, baseline: str | None = None, margin: float = MARGIN, quantity: str = "elbo"
+) -> list[str]:
     """Return the conclusions of a comparison in sentences: the differences, or the reasons that there are none.
 
     Args:
         runs: the table of `load_runs`.
         baseline: as for `differences`. Configurations that cannot be compared with it get a baseline of their own.
         margin: as for `differences`.
+        quantity: as for `differences`.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, conditions in shared_conditions(last_epochs(runs)).items():
@@ -97,7 +100,7 @@ def conclusions(runs: pd.DataFrame, baseline: str | None = None, margin: float =
     sentences, table = reasons_not_to_compare(runs), compare(runs).set_index("configuration")
     for names in groups.values():
         group_baseline = baseline if baseline in names else default_baseline(runs, names)
-        found = differences(runs, group_baseline, margin=margin)
+        found = differences(runs, group_baseline, quantity, margin)
         if found.empty:
             sentences.append(f"{group_baseline}: no other configuration to compare with.")
         elif (found["seeds"] < 2).all():

@@ -94,7 +94,9 @@ def _options(directory: RunDirectory) -> dict[str, Any]:
         options = with_current_names(flatten(content)) if isinstance(content, dict) else {}
     except RecursionError:  # an alias of YAML may refer to the mapping that it is in
         return {}
-    return {name: str(value) if isinstance(value, list) else value for name, value in options.items()}
+    return {
+        name: value if isinstance(value, str | int | float | None) else str(value) for name, value in options.items()
+    }
 
 
 def _read_yaml(path: Path) -> Any:

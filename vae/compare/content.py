@@ -1,0 +1,124 @@
+"""What a comparison shows in a browser, on its page and in TensorBoard's tab: HTML, and the plots to draw into it."""
+
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from vae.compare.columns import cells
+from vae.compare.configurations import last_epochs, reasons_not_to_compare
+from vae.compare.difference_plots import MAX_CONFIGURATIONS
+from vae.compare.drawing import configuration_styles
+from vae.compare.inference import MARGIN
+from vae.compare.plot import Plot, browser_style
+from vae.compare.table import compare
+from vae.compare.verdicts import conclusions, default_baseline
+from vae.runs.paths import RunDirectory
+
+ASSETS = resources.files("vae.compare") / "browser"
+TITLE = "Which KL? A comparison of runs"
+
+#: From the names of runs to the address of a page that shows them
+Link = Callable[[Sequence[str]], str]
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates' environment, which escapes whatever is put into HTML."""
+    return Environment(loader=PackageLoader("vae.compare", "browser"), autoescape=select_autoescape())
+
+
+def content(
+    runs: pd.DataFrame,
+    plots: Sequence[Plot],
+    baseline: str | None = None,
+    margin: float = MARGIN,
+    quantity: str = "elbo",
+    elbo: float | None = None,
+    link: Link | None = None,
+    root: Path = Path(),
+) -> dict[str, Any]:
+    """Return the variables of the template comparison.html.
+
+    Args:
+        runs: the table of `load_runs`.
+        plots: those of `draw_plots`.
+        baseline: as for `differences`.
+        margin: as for `differences`.
+        quantity: as for `differences`.
+        elbo: as for `compare`.
+        link: where the runs of a configuration are shown; None if the page has no links.
+        root: the folder that the names of the runs are relative to.
+    """
+    table = compare(runs, elbo)
+    styles = {name: browser_style(style) for name, style in configuration_styles(table["configuration"]).items()}
+    columns, rows = cells(table)
+    runs_of = last_epochs(runs).groupby("configuration", sort=False)["run"].agg(list)
+    sentences = conclusions(runs, baseline, margin, quantity)
+    is_ranking = not reasons_not_to_compare(runs)
+    return {
+        "baseline": baseline or default_baseline(runs),
+        "has_differences": is_ranking and len(rows) > 1,
+        "is_ranking": is_ranking,
+        "runs": runs["run"].nunique(),
+        "columns": columns,
+        "rows": [
+            {
+                "cells": row,
+                "style": styles[row[0]],
+                "link": link(runs_of[row[0]]) if link else None,
+                "runs": [{"name": run, "link": link([run])} for run in runs_of[row[0]]] if link else [],
+            }
+            for row in rows
+        ],
+        "links": link is not None,
+        "sentences": [{"text": text, "style": styles.get(text.split(": ", 1)[0])} for text in sentences],
+        "plots": [
+            {"name": plot.name, "title": plot.title, "description": plot.description, "data": None} for plot in plots
+        ],
+        "samples": [*_samples(runs, root)],
+    }
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """Return an address that holds the data itself.
+
+    Args:
+        kind: its media type.
+        data: the content.
+    """
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _samples(runs: pd.DataFrame, root: Path) -> Iterator[dict[str, str]]:
+    """Yield the pictures of one run of each configuration, the first that has both, of the best configurations."""
+    last = last_epochs(runs)
+    shown = compare(runs)["configuration"][:MAX_CONFIGURATIONS]
+    for configuration in shown:
+        group = last[last["configuration"] == configuration].reindex(columns=["seed", "run"])
+        for run in group.sort_values("seed", key=lambda seed: seed.map(str))["run"]:
+            directory = RunDirectory(root / run)
+            pictures = [_picture(path) for path in (directory.reconstructions, directory.samples)]
+            if all(pictures):
+                reconstructions, samples = pictures
+                yield {
+                    "configuration": configuration,
+                    "run": run,
+                    "reconstructions": reconstructions,
+                    "samples": samples,
+                }
+                break
+
+
+def _picture(path: Path) -> str:
+    """Return the address of a PNG file's content; empty if the file is missing or no PNG."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return ""
+    return data_uri("image/png", data) if data.startswith(b"\x89PNG\r\n\x1a\n") else ""

@@ -1,0 +1,190 @@
+"""A tab of TensorBoard that compares the runs below the log directory, while they train.
+
+TensorBoard finds it by the entry point `tensorboard_plugins` of this package. Reads the runs' own files, and needs no
+TensorFlow.
+"""
+
+import hashlib
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from tensorboard.backend.http_util import Respond
+from tensorboard.plugins import base_plugin
+from werkzeug.wrappers import Request
+
+from vae.errors import UserError
+from vae.runs.paths import RunDirectory, find_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_ASSETS = ("tab.js", "charts.js", "style.css", "d3.min.js", "plot.umd.min.js")
+_SECONDS_BETWEEN_SEARCHES = 10.0
+
+
+class _Query(NamedTuple):
+    """What a person chose: None for the default."""
+
+    baseline: str | None
+    quantity: str
+    margin: float
+
+
+class ComparisonPlugin(base_plugin.TBPlugin):
+    """The tab "Comparison".
+
+    Args:
+        context: what TensorBoard tells its plugins; of it, the log directory.
+    """
+
+    plugin_name = "vae_comparison"
+
+    def __init__(self, context: base_plugin.TBContext) -> None:
+        self._directory = Path(context.logdir) if context.logdir else None
+        self._lock = threading.Lock()
+        self._has_runs, self._searched = False, -math.inf
+        self._signature: str = ""
+        self._runs: pd.DataFrame | None = None
+        self._answers: dict[_Query, dict[str, Any]] = {}
+
+    def is_active(self) -> bool:
+        """Return whether there is a run to compare. Looks again every ten seconds until there is."""
+        now = time.monotonic()
+        if not self._has_runs and self._directory and now - self._searched > _SECONDS_BETWEEN_SEARCHES:
+            self._has_runs = next(find_runs(self._directory), None) is not None
+            self._searched = now
+        return self._has_runs
+
+    def frontend_metadata(self) -> base_plugin.FrontendMetadata:
+        """Return the tab's name and its module."""
+        return base_plugin.FrontendMetadata(es_module_path="/tab.js", tab_name="Comparison", disable_reload=True)
+
+    def get_plugin_apps(self) -> dict[str, Callable[..., Any]]:
+        """Return what answers each address: the tab's own files, and the comparison as JSON."""
+        return {**{f"/{name}": _asset_server(name) for name in _ASSETS}, "/comparison": self._serve_comparison}
+
+    @property
+    def _serve_comparison(self) -> Callable[..., Any]:
+        @Request.application
+        def serve(request: Request) -> Any:
+            try:
+                answer = self._comparison(_query(request.args))
+            except UserError as error:
+                return Respond(request, {"error": str(error)}, "application/json", code=400)
+            if answer["version"] == request.args.get("version"):
+                answer = {"version": answer["version"], "runs": answer["runs"]}
+            return Respond(request, answer, "application/json")
+
+        return serve
+
+    def _comparison(self, query: _Query) -> dict[str, Any]:
+        """Return the comparison, computed anew if a run has changed.
+
+        Raises:
+            UserError: if there is no run, or the query names something that there is not.
+        """
+        from vae.runs.loading import load_runs
+
+        if self._directory is None:
+            raise UserError("--logdir: the comparison needs one local folder")
+        with self._lock:  # one computation at a time: the others take its result
+            signature = _signature_of(self._directory)
+            if signature != self._signature:
+                self._runs, self._answers = _with_short_names(load_runs(self._directory), self._directory), {}
+                self._signature = signature
+            if query not in self._answers:
+                assert self._runs is not None
+                self._answers[query] = _answer(self._runs, self._directory, query, signature)
+            return self._answers[query]
+
+
+def _asset_server(name: str) -> Callable[..., Any]:
+    @Request.application
+    def serve(request: Request) -> Any:
+        from vae.compare.content import ASSETS
+
+        asset = ASSETS / name
+        return Respond(request, asset.read_text(encoding="utf-8"), _TYPES[Path(name).suffix], expires=0)
+
+    return serve
+
+
+def _query(arguments: Mapping[str, str]) -> _Query:
+    """Return what the tab asks for.
+
+    Raises:
+        UserError: if the margin is not a positive number.
+    """
+    from vae.compare.inference import MARGIN
+
+    text = arguments.get("margin") or str(MARGIN)
+    try:
+        margin = float(text)
+    except ValueError:
+        margin = math.nan
+    if not (math.isfinite(margin) and margin > 0.0):
+        raise UserError(f"margin={text}: must be a number of nats greater than 0")
+    return _Query(arguments.get("baseline") or None, arguments.get("quantity") or "elbo", margin)
+
+
+def _answer(runs: "pd.DataFrame", directory: Path, query: _Query, signature: str) -> dict[str, Any]:
+    from vae.compare.content import content, environment
+    from vae.compare.plotting import draw_plots
+    from vae.compare.table import compare
+    from vae.runs.quantities import QUANTITIES, comparison_columns
+
+    names = compare(runs)["configuration"].tolist()
+    quantities = {name: QUANTITIES[name].title for name, column in comparison_columns().items() if column in runs}
+    if query.baseline not in (None, *names):
+        query = query._replace(baseline=None)  # its runs have been deleted, or got another name beside new ones
+    if query.quantity not in quantities:
+        raise UserError(f"quantity={query.quantity}: must be one of {', '.join(quantities)}")
+    plots = draw_plots(runs, query.baseline, query.margin, query.quantity)
+    variables = content(runs, plots, query.baseline, query.margin, query.quantity, link=_link, root=directory)
+    html = environment().get_template("comparison.html").render(variables)
+    return {
+        "version": hashlib.sha256(f"{signature} {query}".encode()).hexdigest(),
+        "runs": variables["runs"],
+        "html": html,
+        "plots": [plot.to_json() for plot in plots],
+        "baselines": names,
+        "baseline": variables["baseline"],
+        "quantities": [*quantities.items()],
+        "quantity": query.quantity,
+        "margin": query.margin,
+    }
+
+
+def _with_short_names(runs: "pd.DataFrame", directory: Path) -> "pd.DataFrame":
+    """Return the runs under the names that TensorBoard has for them: their paths from the log directory on."""
+    return runs.assign(run=[Path(run).relative_to(directory).as_posix() for run in runs["run"]])
+
+
+def _link(runs: Sequence[str]) -> str:
+    """Return the address of TensorBoard's time series with some runs selected, from the plugin's own address."""
+    names = "|".join(re.escape(run) for run in runs)
+    return f"../../../?runFilter={quote(f'^({names})/', safe='')}#timeseries"
+
+
+def _signature_of(directory: Path) -> str:
+    """Return a text that changes with every file of a run that a comparison reads."""
+    digest = hashlib.sha256()
+    for run in find_runs(directory):
+        for path in _files_of(run):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            digest.update(f"{path} {status.st_mtime_ns} {status.st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def _files_of(run: RunDirectory) -> Sequence[Path]:
+    return run.summary, run.history, run.evaluation, run.config, run.overrides, run.reconstructions, run.samples
