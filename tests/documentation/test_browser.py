@@ -1,6 +1,7 @@
 """What a person sees in a browser: TensorBoard over a sweep, and the sweep's report, in headless Chromium.
 
-`pytest tests/test_browser.py -n0 --screenshots=docs/images` trains for 100 epochs and takes the pictures of `docs/`.
+`pytest tests/documentation/test_browser.py -m thorough -n0 --screenshots=docs/images` trains for 100 epochs, and the
+study of the KLs, and takes the pictures of `docs/`.
 """
 
 import re
@@ -46,6 +47,16 @@ def tensorboard(sweep: Path) -> Iterator[str]:
 
     with served(sweep, is_ready) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def study(sweep: Path, screenshots: Path | None) -> Path:
+    """The sweep, or for pictures one of several seeds, whose differences have intervals and bands."""
+    if not screenshots:
+        return sweep
+    ended = run_script("train.py", "-m", "experiment=kl_study", "hydra.sweep.dir=study", cwd=sweep.parent)
+    assert ended.status == 0, ended.stderr
+    return sweep.parent / "study"
 
 
 @pytest.fixture
@@ -162,6 +173,22 @@ def test_the_projector_opens(open_tab: Callable[..., Any], sweep: Path, shoot: S
     shoot(page, "projector")
 
 
+@pytest.mark.parametrize(("width", "picture"), [(390, "comparison_tab_phone"), (1500, "comparison_tab")])
+def test_the_comparison_tab(browser: Any, study: Path, width: int, picture: str, shoot: Shoot) -> None:
+    """Of runs that were trained; tests/compare/test_tab.py has the details."""
+    with (
+        served(study, lambda address: is_active(address, "vae_comparison")) as address,
+        browser.new_context() as context,
+    ):
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 850})
+        page.goto(f"{address}?darkMode=false#vae_comparison")
+        frame = page.frame_locator("iframe")
+        expect(frame.get_by_role("rowheader").filter(has_text="kl=keras_loss").first).to_be_visible(timeout=60_000)
+        expect(frame.locator("figure[data-plot=elbo_by_step] svg")).to_be_attached()
+        shoot(page, picture)
+
+
 @pytest.fixture(scope="module")
 def report(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the sweep's runs, one of which has an override that would be a script on a careless page."""
@@ -176,8 +203,8 @@ def report(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("width", "picture"), [(390, "report_phone"), (1200, "report")])
-def test_the_report(browser: Any, report: Path, width: int, picture: str, shoot: Shoot, sweep: Path) -> None:
-    """On a telephone and a desk: all of it fits and is there, in both colours, with no network and no script."""
+def test_the_report(browser: Any, report: Path, width: int, picture: str, shoot: Shoot, study: Path) -> None:
+    """On a telephone and a desk: all of it fits and is there, in both colours, without network or hostile script."""
     backgrounds = {}
     for scheme in ("light", "dark"):
         with browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme) as context:
@@ -194,6 +221,7 @@ def test_the_report(browser: Any, report: Path, width: int, picture: str, shoot:
             assert [url for url in requested if not url.startswith("data:")] == [report.as_uri()]
             backgrounds[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
             if scheme == "light":
-                page.goto((sweep / "comparison" / "report.html").as_uri())
+                page.goto((study / "comparison" / "report.html").as_uri())
+                expect(page.locator("figure[data-plot=differences] svg").first).to_be_visible()
                 shoot(page, picture)
     assert backgrounds["light"] != backgrounds["dark"], backgrounds
