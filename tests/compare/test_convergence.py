@@ -48,6 +48,42 @@ def test_two_epochs_tell_of_no_rise(make_run: MakeRun, load: Callable[[], pd.Dat
     assert table["reached"].fillna(0).sum() == 1
 
 
+def test_a_verdict_that_is_another_at_the_best_epochs_is_said(
+    make_run: MakeRun, load: Callable[[], pd.DataFrame]
+) -> None:
+    """One configuration overfits after its best epoch, at which it was equivalent; another stays where it was."""
+    for seed in range(4):
+        noise = 0.01 * seed**2
+        make_run(f"a{seed}", ["kl=analytic"], [-40.0, -20.5, -20.0], seed)
+        make_run(f"b{seed}", ["kl=backend"], [-40.0, -20.0 + noise, -25.0 + noise], seed)
+        make_run(f"c{seed}", ["kl=tc"], [-40.0, -31.0, -30.0 + noise], seed)
+    runs = load()
+    last = differences(runs, "kl=analytic").set_index("configuration")
+    best = differences(runs, "kl=analytic", at="best").set_index("configuration")
+    assert last.loc["kl=backend", "difference"] == pytest.approx(-5.0 + 0.035)
+    assert best.loc["kl=backend", "difference"] == pytest.approx(0.035)
+    assert best.loc["kl=tc", "difference"] == last.loc["kl=tc", "difference"]
+    # The KL is here the number of the epoch: that of the best epoch of each run
+    of_kl = differences(runs, "kl=analytic", "kl", at="best").set_index("configuration")["difference"]
+    assert of_kl.tolist() == [-1.0, 0.0]
+    said = conclusions(runs, "kl=analytic")
+    assert sum("kl=tc:" in sentence for sentence in said) == 1
+    assert (
+        "equivalent to kl=analytic within 0.5 nats (+0.035 ± 0.064, 4 seeds, each at its best epoch, so far)"
+        in said[-2]
+    )
+    assert said[-1].startswith("All verdicts on differences at the best epochs together are right with 95 %")
+
+
+def test_a_running_run_is_compared_at_the_best_epoch_so_far(
+    make_run: MakeRun, load: Callable[[], pd.DataFrame]
+) -> None:
+    for seed in (0, 1):
+        make_run(f"a{seed}", ["kl=analytic"], [-30.0, -40.0, -20.0], seed)
+        make_run(f"b{seed}", ["kl=backend"], [-35.0, -32.0 - seed], seed, status="running")
+    assert differences(load(), at="best")["difference"].tolist() == [-2.5]
+
+
 def test_a_verdict_on_unfinished_curves_says_so(make_run: MakeRun, load: Callable[[], pd.DataFrame]) -> None:
     for seed in (0, 1, 2):
         make_run(f"a{seed}", ["kl=analytic"], [-40.0 - seed, -20.0 - seed, -19.9 - seed, -19.9 - seed], seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,23 @@ from vae.compare.table import summarize
 from vae.runs.quantities import SPLITS, comparison_columns
 from vae.runs.summary import Status
 
+At = Literal["last", "best"]  # the epoch of a run at which it is compared
+
 
 class _Series(NamedTuple):
-    """The values of a quantity in one run: by epoch, and at its end."""
+    """The values of a quantity in one run, by epoch and at its end, and the ELBO, which tells the best epoch."""
 
     is_finished: bool
     end: float
     values: pd.Series
+    elbo: pd.Series
+
+    def at(self, at: At, until: float = np.inf) -> float:
+        """Return the value at the last epoch, or at that of the best ELBO, of those up to an epoch; NaN without one."""
+        if at == "last":
+            return self.end if until == np.inf else float(self.values.get(until, np.nan))
+        elbo = self.elbo[np.isfinite(self.elbo) & (self.elbo.index <= until)]
+        return float(self.values[elbo.idxmax()]) if len(elbo) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Pairs:
     """The differences of a configuration from a baseline, for each seed that both have.
 
     Args:
-        ends: `(seeds,)`, the differences at the ends of the runs.
+        ends: `(seeds,)`, the differences at the ends of the runs, or at their best epochs.
         curves: the differences at each epoch that some pair has: a row for each epoch, a column for each seed.
     """
 
@@ -56,7 +66,9 @@ class Pairs:
         return pd.DataFrame({"difference": mean, "low": mean - half, "high": mean + half, "seeds": seeds})
 
 
-def paired(runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elbo") -> tuple[str, dict[str, Pairs]]:
+def paired(
+    runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elbo", at: At = "last"
+) -> tuple[str, dict[str, Pairs]]:
     """Return the baseline's name, and the pairs of every configuration that can be compared with it.
 
     The points of a frontier are passed over, if there are other terms: they are what those are measured by.
@@ -68,6 +80,7 @@ def paired(runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elb
         runs: the table of `load_runs`.
         baseline: the name of a configuration, as in `compare`; None for `default_baseline`.
         quantity: the column of `compare` to compare.
+        at: "last", or "best": each run at its epoch with the highest validation ELBO.
 
     Raises:
         KeyError: if there is no configuration of that name.
@@ -80,7 +93,7 @@ def paired(runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elb
     passed_over = points_of_frontiers(runs) | {baseline}
     series, conditions = _series_by_seed(runs, last, comparison_columns()[quantity]), shared_conditions(last)
     others = [name for name in names if name not in passed_over and conditions[name] == conditions[baseline]]
-    return baseline, {name: _pairs(series[name], series[baseline]) for name in others}
+    return baseline, {name: _pairs(series[name], series[baseline], at) for name in others}
 
 
 def difference_curves(runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elbo") -> pd.DataFrame:
@@ -118,21 +131,24 @@ def best_exact(last: pd.DataFrame, ranking: Sequence[str]) -> str:
 
 def _series_by_seed(runs: pd.DataFrame, last: pd.DataFrame, column: str) -> dict[str, dict[Any, _Series]]:
     """Return the series of a quantity for each configuration and seed."""
-    history = runs.reindex(columns=["run", "epoch", column]).drop_duplicates(["run", "epoch"], keep="last")
+    elbo = comparison_columns()["elbo"]
+    columns = [*dict.fromkeys(["run", "epoch", column, elbo])]
+    history = runs.reindex(columns=columns).drop_duplicates(["run", "epoch"], keep="last")
     if column.partition("/")[0] not in SPLITS:
         history = history.groupby("run").tail(1)  # it is known at the end only
-    series_of_run = dict(iter(history.set_index("epoch").groupby("run")[column]))
+    of_run = dict(iter(history.set_index("epoch").groupby("run")))
     ends = last.reindex(columns=[column])[column]
     series: dict[str, dict[Any, _Series]] = {name: {} for name in last["configuration"]}
     counted = one_run_per_seed(last)
     for run, name, seed, status in zip(
         counted["run"], counted["configuration"], counted["seed"], counted["status"], strict=True
     ):
-        series[name][seed] = _Series(status == Status.FINISHED, ends[run], series_of_run[run])
+        own = of_run[run]
+        series[name][seed] = _Series(status == Status.FINISHED, ends[run], own[column], own[elbo])
     return series
 
 
-def _pairs(ours: Mapping[Any, _Series], baseline: Mapping[Any, _Series]) -> Pairs:
+def _pairs(ours: Mapping[Any, _Series], baseline: Mapping[Any, _Series], at: At) -> Pairs:
     ends, curves = [], {}
     for seed, one in ours.items():
         if (other := baseline.get(seed)) is None:
@@ -140,8 +156,8 @@ def _pairs(ours: Mapping[Any, _Series], baseline: Mapping[Any, _Series]) -> Pair
         curve = one.values - other.values
         curves[seed] = curve = curve[np.isfinite(curve) & curve.index.notna()]
         if one.is_finished and other.is_finished:
-            ends.append(one.end - other.end)
+            ends.append(one.at(at) - other.at(at))
         elif len(curve):
-            ends.append(curve.iloc[-1])
+            ends.append(one.at(at, curve.index[-1]) - other.at(at, curve.index[-1]))
     values = np.array(ends, float)
     return Pairs(values[np.isfinite(values)], pd.DataFrame(curves).sort_index())

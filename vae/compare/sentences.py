@@ -20,12 +20,14 @@ class Difference:
         judgement: the mean over the shared seeds, and what they say about it.
         margin: nats within which configurations are equivalent.
         only_weight_differs: True if the configurations differ only in options that change the weight of the KL.
+        at: the epoch of each run that was compared: its "last", or its "best" by the validation ELBO.
     """
 
     quantity: str
     judgement: Judgement
     margin: float
     only_weight_differs: bool
+    at: str = "last"
 
 
 def sentence(row: pd.Series, baseline: pd.Series, difference: Difference) -> str:
@@ -41,7 +43,8 @@ def sentence(row: pd.Series, baseline: pd.Series, difference: Difference) -> str
     if seeds < 2:
         return f"{name}: not enough shared seeds to compare with {other} ({seeds}; at least 2 needed)."
     is_unfinished = is_rising(row, difference.margin) or is_rising(baseline, difference.margin)
-    in_brackets = f"{seeds} seeds, so far" if is_unfinished else f"{seeds} seeds"
+    at = ", each at its best epoch" if difference.at == "best" else ""
+    in_brackets = f"{seeds} seeds{at}{', so far' if is_unfinished else ''}"
     if judgement.verdict == Verdict.EQUIVALENT:
         within = f"within {difference.margin:g} nats"
         return f"{name}: equivalent to {other} {within} ({plus_minus(mean, interval)}, {in_brackets})."

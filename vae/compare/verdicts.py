@@ -13,14 +13,14 @@ from vae.compare.configurations import (
 )
 from vae.compare.frontier import frontier_gaps
 from vae.compare.inference import MARGIN, judged
-from vae.compare.pairs import best_exact, paired
+from vae.compare.pairs import At, best_exact, paired
 from vae.compare.sentences import Difference, family_note, sentence, unfinished_note
 from vae.compare.table import compare, summarize
 from vae.runs.quantities import QUANTITIES
 
 
 def differences(
-    runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elbo", margin: float = MARGIN
+    runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elbo", margin: float = MARGIN, at: At = "last"
 ) -> pd.DataFrame:
     """Return the difference of each configuration from a baseline, paired by seed, and the verdict on it.
 
@@ -37,6 +37,7 @@ def differences(
         baseline: the name of a configuration, as in `compare`; None for `default_baseline`.
         quantity: the column of `compare` to compare.
         margin: nats within which two configurations are equivalent. Quantities in other units never are.
+        at: "last", or "best": each run at its epoch with the highest validation ELBO.
 
     Returns:
         A row for each other configuration that can be compared with the baseline (see `reasons_not_to_compare`), except
@@ -52,7 +53,7 @@ def differences(
         KeyError: if there is no configuration of that name.
     """
     table = compare(runs).set_index("configuration")
-    baseline, pairs = paired(runs, baseline, quantity)
+    baseline, pairs = paired(runs, baseline, quantity, at)
     options = _options(runs)
     margin = margin if QUANTITIES[quantity].in_nats else float("nan")
     judgements = judged([pair.ends for pair in pairs.values()], margin)
@@ -60,7 +61,7 @@ def differences(
     for (name, pair), judgement in zip(pairs.items(), judgements, strict=True):
         differing = options.columns[(options.loc[name] != options.loc[baseline]).to_numpy()]
         only_weight_differs = all(option.startswith(TERM_OPTIONS) for option in differing)
-        difference = Difference(quantity, judgement, margin, only_weight_differs)
+        difference = Difference(quantity, judgement, margin, only_weight_differs, at)
         words = sentence(table.loc[name], table.loc[baseline], difference)
         rows.append((name, *judgement, *pair.area(), pair.differs_from(), words))
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"more_seeds": "Int64", "differs_from": "Int64"})
@@ -93,6 +94,10 @@ def conclusions(
         baseline: as for `differences`. Configurations that cannot be compared with it get a baseline of their own.
         margin: as for `differences`.
         quantity: as for `differences`.
+
+    Returns:
+        The sentences of `differences` at the last epochs, and those at the best that lead to another verdict; then
+        those of `frontier_gaps`. After each of these families, what its verdicts mean together.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, conditions in shared_conditions(last_epochs(runs)).items():
@@ -114,11 +119,20 @@ def conclusions(
                 *found["sentence"],
                 *unfinished_note(compared, margin),
                 family_note(found, margin, "differences"),
+                *_changed_at_best(found, differences(runs, group_baseline, quantity, margin, "best"), margin),
             ]
     gaps = frontier_gaps(runs, margin)
     if (gaps["seeds"] > 1).any():
         sentences += [*gaps["sentence"], family_note(gaps, margin, "frontier gaps")]
     return sentences
+
+
+def _changed_at_best(last: pd.DataFrame, best: pd.DataFrame, margin: float) -> list[str]:
+    """Return the conclusions at the best epochs that are others than those at the last; none if there are none."""
+    is_changed = best["verdict"] != last["verdict"]
+    if not is_changed.any():
+        return []
+    return [*best["sentence"][is_changed], family_note(best, margin, "differences at the best epochs")]
 
 
 def _options(runs: pd.DataFrame) -> pd.DataFrame:
