@@ -3,6 +3,7 @@
 import html
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
@@ -121,6 +122,22 @@ def test_without_runs_there_is_no_tab(tmp_path: Path) -> None:
         answer = Client(plugin.get_plugin_apps()["/comparison"]).get("/")
         assert answer.status_code == 400
         assert "\n" not in answer.json["error"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, scandir = str(runs / "backend-1"), os.scandir
+
+    def refusing(path: str) -> Any:
+        if os.fspath(path) == closed:
+            raise PermissionError(13, "Permission denied", closed)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)  # root may read all
+    plugin = plugin_of(runs)
+    assert plugin.is_active()
+    answer = Client(plugin.get_plugin_apps()["/comparison"]).get("/")
+    assert answer.status_code == 400
+    assert answer.json["error"] == f"{closed}: Permission denied; must be readable, or lie elsewhere"
 
 
 def test_a_run_makes_it_appear(runs: Path) -> None:

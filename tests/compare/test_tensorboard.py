@@ -66,6 +66,17 @@ def test_an_open_tensorboard_follows(runs: Path, make_run: MakeRun) -> None:
     assert "kl=tc" in strings(events, "comparison")[0].decode()
 
 
+@pytest.mark.thorough
+def test_two_writers_at_once_leave_one_comparison(runs: Path) -> None:
+    command = [sys.executable, "-m", "vae.compare", str(runs), "--tensorboard"]
+    writers = [subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=REPOSITORY) for _ in range(3)]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    events = events_of(runs / "comparison")
+    assert [event.step for event in events.Tensors("difference/kl=backend")] == [1, 2]
+    write_tensorboard(load_runs(runs), runs / "comparison")
+    assert len([*(runs / "comparison").iterdir()]) == 1  # nothing half written or forgotten
+
+
 def test_a_sweep_that_goes_on_is_compared_once_a_minute(runs: Path, make_run: MakeRun) -> None:
     begun = runs / "multirun.yaml"
     begun.touch()

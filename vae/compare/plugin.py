@@ -55,10 +55,13 @@ class ComparisonPlugin(base_plugin.TBPlugin):
         self._answers: dict[_Query, dict[str, Any]] = {}
 
     def is_active(self) -> bool:
-        """Return whether there is a run to compare. Looks again every ten seconds until there is."""
+        """Return whether there is a run to compare, or a mistake to name. Looks every ten seconds until there is."""
         now = time.monotonic()
         if not self._has_runs and self._directory and now - self._searched > _SECONDS_BETWEEN_SEARCHES:
-            self._has_runs = next(find_runs(self._directory), None) is not None
+            try:
+                self._has_runs = next(find_runs(self._directory), None) is not None
+            except UserError:
+                self._has_runs = True
             self._searched = now
         return self._has_runs
 

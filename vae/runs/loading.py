@@ -37,7 +37,7 @@ def load_runs(*paths: str | Path) -> "pd.DataFrame":
         `seconds`, and `train/...`, `validation/...` and `audit/...` of history.csv.
 
     Raises:
-        UserError: if a folder does not exist, or none has a run.
+        UserError: if a folder does not exist or cannot be read, or none has a run.
     """
     directories = runs_below(*paths)
     import numpy as np

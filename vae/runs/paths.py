@@ -83,19 +83,29 @@ class RunDirectory:
 
 
 def find_runs(path: str | Path) -> Iterator[RunDirectory]:
-    """Yield the runs in a folder and below it, at any depth. A run has a summary or a history."""
-    for folder, children, files in os.walk(path):
+    """Yield the runs in a folder and below it, at any depth. A run has a summary or a history.
+
+    Raises:
+        UserError: if a folder cannot be read, whose runs would be missing without notice.
+    """
+    for folder, children, files in os.walk(path, onerror=_refuse):
         directory = RunDirectory(folder)
         if directory.summary.name in files or directory.history.name in files:
             children.clear()  # runs do not nest
             yield directory
 
 
+def _refuse(error: OSError) -> None:
+    """Raise a UserError, unless the folder has been removed in the meantime or is none."""
+    if isinstance(error, PermissionError):
+        raise UserError(f"{error.filename}: {error.strerror}; must be readable, or lie elsewhere") from error
+
+
 def runs_below(*paths: str | Path) -> list[RunDirectory]:
     """Return the runs in and below several folders, each once, in the order of their paths.
 
     Raises:
-        UserError: if a folder does not exist, or none has a run.
+        UserError: if a folder does not exist or cannot be read, or none has a run.
     """
     for path in map(Path, paths):
         if not path.is_dir():
