@@ -65,8 +65,8 @@
       marginRight: hasLabels ? LABEL_WIDTH : 14,
       marginTop: 22,
       style: { fontSize: `${FONT}px`, background: "none" },
-      x: scaleOf(plot, "x"),
-      y: scaleOf(plot, "y"),
+      x: scaleOf(plot, "x", width),
+      y: scaleOf(plot, "y", height),
       marks: [
         ...stripes(plot),
         ...panel.series.flatMap((series) => marksOf(series, points.filter((point) => point.series === series))),
@@ -92,7 +92,7 @@
     return panel.series.every((series) => series.mark === "line" && !series.faint);
   }
 
-  function scaleOf(plot, name) {
+  function scaleOf(plot, name, length) {
     const axis = plot[name], isSmall = plot.panels.length > 1;
     const label = isSmall ? null : axis.label || null; // a note above small panels has both
     if (axis.names.length) {
@@ -112,7 +112,7 @@
       const room = [domain[0] / 1.1, domain[1] * 1.1];
       return { ...scale, domain: room, nice: false, tickFormat: (value) => (/^[125]/.test(`${value}`) ? `${value}` : "") };
     }
-    return { ...scale, ticks: isSmall ? 4 : 8 };
+    return { ...scale, ticks: Math.min(8, Math.floor(length / (name === "x" ? 65 : 35))) };
   }
 
   /** Ticks at 0 and the powers of ten, from the end of the linear part on. */
