@@ -35,6 +35,12 @@ def evaluate(config: DictConfig) -> None:
         with evaluation.progress_bar(len(images)) as advance:
             measured = evaluation.measure_model(model, batches, config.nll_samples, seed, advance)
         quantities = {"split": config.split, **measured}
+        if config.gap_images is not None:
+            count = min(config.gap_images, len(images))
+            with evaluation.progress_bar(count, "optimizing") as advance:
+                quantities |= evaluation.measure_inference_gap(
+                    model, batches, count, config.gap_steps, config.nll_samples, seed, advance
+                )
         pictures = evaluation.save_pictures(model, next(iter(batches)), directory.path, seed)
         write_json(directory.evaluation, quantities)
         evaluation.print_quantities(quantities, [directory.evaluation, *pictures])

@@ -62,6 +62,8 @@ def test_the_stream_numbers_are_fixed() -> None:
         "AUDIT_REGULARIZER": 11,
         "PROBE": 12,
         "AUDIT_REFERENCE": 13,
+        "POSTERIOR_OPTIMIZATION": 14,
+        "POSTERIOR_SELECTION": 15,
     }
     assert key(7, Stream.ORDER, 11).value.numpy().tolist() == FIXED
 

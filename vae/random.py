@@ -37,6 +37,8 @@ class Stream(enum.IntEnum):
     AUDIT_REGULARIZER = 11
     PROBE = 12
     AUDIT_REFERENCE = 13
+    POSTERIOR_OPTIMIZATION = 14
+    POSTERIOR_SELECTION = 15
 
 
 @dataclass(frozen=True)

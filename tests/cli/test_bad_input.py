@@ -126,6 +126,8 @@ EVALUATE = [
     (["run=."], "run=.: not the directory of a run", ".hydra/config.yaml"),
     (["run=.", "split=holdout"], "split=holdout", "'train', 'validation' or 'test'"),
     (["run=.", "nll_samples=0"], "nll_samples=0", "greater than 0"),
+    (["run=.", "gap_images=0"], "gap_images=0", "greater than 0"),
+    (["run=.", "gap_steps=many"], "gap_steps=many", "integer"),
     (["run=.", "samples=5"], "samples: there is no such option", "did you mean nll_samples?"),
 ]
 

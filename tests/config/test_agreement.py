@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tests.conftest import run_here
+from tests.conftest import run_here, run_script
 from tests.reading import QUICK, summary_of
 from vae import VAE
 from vae.cli import compose
@@ -145,3 +145,15 @@ def test_a_run_says_what_it_measures(options: list[str], kind: str, printed: str
     else:
         assert measured["bits_per_dim"] is None
         assert "bits per dimension" not in ended.stdout
+
+
+def test_discrete_latent_variables_have_no_inference_gap(tmp_path: Path, no_tensorflow: str) -> None:
+    """Which is said before TensorFlow is loaded."""
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    run = compose("train", "latent=categorical")
+    (tmp_path / "run" / ".hydra" / "config.yaml").write_text(json.dumps(plain(run)))  # JSON is YAML
+    ended = run_script("evaluate.py", "run=run", "gap_images=5", cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert ended.status == 1
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    for words in ("evaluate.py: gap_images", "CategoricalLatent", "is for latent=gaussian", "leave the option out"):
+        assert words in ended.stderr

@@ -44,6 +44,9 @@ def test_the_quantities_are_those_of_keras_evaluate(make_vae: MakeVAE, images: N
         assert whole[name] == pytest.approx(evaluated[name], rel=1e-5)
     assert sum(whole["kl_per_latent"]) == pytest.approx(whole["kl"])
     assert whole["mutual_information_lower"] <= whole["mutual_information_upper"]
+    nll = importance_weighted_nll(vae, images, 60, seed=3)
+    assert whole["nll_error"] == pytest.approx(nll.std(ddof=1) / np.sqrt(50), rel=1e-5)
+    assert measure_model(vae, [tf.constant(images[:1])], 60, seed=3)["nll_error"] is None
     assert whole["nll_kind"] == "probability"
     assert whole["bits_per_dim"] == pytest.approx(whole["nll"] / 64 / np.log(2))
     assert whole["images"] == 50

@@ -13,6 +13,7 @@ QUANTITIES = {
     "reconstruction": 70.0,
     "kl": 20.1234,
     "nll": 88.5,
+    "nll_error": 0.9127,
     "nll_kind": "probability",
     "nll_samples": 500,
     "mutual_information": 6.5,
@@ -33,6 +34,8 @@ def test_the_table_has_every_quantity(capsys: pytest.CaptureFixture[str]) -> Non
     for fact in ("test split, 1,234 images", "-90.123", "70.000", "20.123", "88.500", "500 importance samples"):
         assert fact in printed
     for fact in (
+        "88.500 ± 0.913",
+        "± one standard error over the images",
         "6.500 ± 0.070",
         "13.623 ± 0.080",
         "0.1628",
@@ -41,6 +44,27 @@ def test_the_table_has_every_quantity(capsys: pytest.CaptureFixture[str]) -> Non
         "wrote run/evaluation.json",
     ):
         assert fact in printed
+
+
+def test_the_inference_gap_has_a_table_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the number of images that it is of, which may be another one. A single image has no standard error."""
+    figures = {
+        "encoder_elbo": -93.5,
+        "optimized_elbo": -91.25,
+        "optimized_nll": 90.125,
+        "amortization_gap": 2.25,
+        "approximation_gap": 1.125,
+        "inference_gap": 3.375,
+    }
+    errors = {f"{name}_error": 0.5 for name in figures}
+    print_quantities({**QUANTITIES, **figures, **errors, "gap_images": 100, "gap_steps": 2000}, [])
+    printed = capsys.readouterr().out
+    assert "first 100 images, 2,000 steps" in printed
+    for value in figures.values():
+        assert f" {value:.3f} ± 0.500 " in printed
+    single = dict.fromkeys(errors)
+    print_quantities({**QUANTITIES, **figures, **single, "gap_images": 1, "gap_steps": 2000}, [])
+    assert " 3.375 │" in capsys.readouterr().out
 
 
 def test_a_mutual_information_that_is_not_resolved_is_an_interval(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,7 @@ Measure a trained VAE: ELBO, importance-sampled NLL, KL per latent variable, act
 
 python evaluate.py run=runs/DATE/TIME-analytic-0
 python evaluate.py run=RUN_DIR nll_samples=5000
+python evaluate.py run=RUN_DIR gap_images=100    also the gaps between ELBO and log p(x)
 
 == Options: change with NAME=VALUE ==
 

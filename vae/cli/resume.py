@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae.cli.arguments import named_modules
 from vae.cli.command import current_arguments
+from vae.config.agreement import check_differentiable_draws
 from vae.config.groups import DATA_OF_EVALUATE
 from vae.config.stored import plain, stored_config, trusted_modules
 from vae.errors import UserError
@@ -37,12 +38,15 @@ def measured_run(config: DictConfig) -> DictConfig:
     """Return the configuration of the run that `evaluate.py` measures, with the paths that the command line replaces.
 
     Raises:
-        UserError: if there is no such run, or its configuration names a class that is not trusted.
+        UserError: if there is no such run, or its configuration names a class that is not trusted; or if the
+            inference gap is asked for and its latent variables are discrete.
     """
     run = stored_config(config.run, "run", trusted_modules(config))
     for name in DATA_OF_EVALUATE:
         if config.data[name] is not None:
             OmegaConf.update(run, f"data.{name}", config.data[name], force_add=True)
+    if config.gap_images is not None:
+        check_differentiable_draws(str(run.latent._target_))
     return run
 
 

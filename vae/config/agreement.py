@@ -1,4 +1,4 @@
-"""Checks that a likelihood and the data go together. The first needs no TensorFlow."""
+"""Checks that what was chosen goes together. All but the last need no TensorFlow."""
 
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,22 @@ def check_binarization(likelihood: str, binarization: str) -> None:
     """
     if binarization != "none" and is_subclass(likelihood, "vae.likelihoods.QuantizedLikelihood"):
         raise _binarized(likelihood.rpartition(".")[2], binarization)
+
+
+def check_differentiable_draws(latent: str) -> None:
+    """Refuse to measure the inference gap of discrete latent variables.
+
+    Args:
+        latent: the class, such as "vae.latents.CategoricalLatent".
+
+    Raises:
+        UserError: if it has no draws that are differentiable.
+    """
+    if is_subclass(latent, "vae.latents.discrete.DiscreteLatent"):
+        raise UserError(
+            f"gap_images: the run has {latent.rpartition('.')[2]}, whose draws of z are not differentiable; the "
+            "inference gap is for latent=gaussian, so leave the option out"
+        )
 
 
 def check_likelihood(likelihood: "Likelihood", data: "DataSource") -> None:

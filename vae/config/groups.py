@@ -82,6 +82,8 @@ EVALUATE = {
         Option("seed", Seed | None, None, "seed of binarization and all noise; null for the run's own"),
         Option("batch_size", PositiveInt, 400, "images at a time"),
         Option("nll_samples", PositiveInt, 500, "importance samples an image; papers print 5000"),
+        Option("gap_images", PositiveInt | None, None, "images to measure the inference gap on, the first ones"),
+        Option("gap_steps", PositiveInt, 300, "steps of the optimization of each image's posterior"),
         Option("take", PositiveInt | None, None, "largest number of images to measure; null for all"),
         _TRUST,
     )

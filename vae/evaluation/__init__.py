@@ -1,4 +1,4 @@
-"""The evaluation of a trained model: its likelihood, active units and mutual information, in numbers and pictures.
+"""The evaluation of a trained model: its likelihood, inference gap and mutual information, in numbers and pictures.
 
 `import vae.evaluation` alone is light: a name is resolved, and TensorFlow loaded, on first use.
 """

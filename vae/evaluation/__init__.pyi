@@ -1,5 +1,7 @@
 from .importance_sampling import ImportanceSampler as ImportanceSampler
 from .importance_sampling import importance_weighted_nll as importance_weighted_nll
+from .inference_gap import PosteriorOptimizer as PosteriorOptimizer
+from .inference_gap import measure_inference_gap as measure_inference_gap
 from .information import mutual_information as mutual_information
 from .measurement import measure_model as measure_model
 from .pictures import save_pictures as save_pictures

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -14,6 +14,9 @@ from vae.model import VAE
 from vae.networks import are_faster_compiled
 from vae.random import Key, Stream, row_keys
 
+Advance = Callable[[float], Any]
+Result = TypeVar("Result")
+
 SAMPLES_A_PASS = 50
 PASSES_A_CALL = 10  # between two steps of the progress bar
 #: Numbers in the decoder's largest layer in a pass: 8 MB, which fit a processor's cache and make a fast matrix product
@@ -23,10 +26,11 @@ _PARTS_AT_A_TIME = 2  # one computes while the other's small operations keep a s
 
 
 class ImportanceSampler:
-    """The estimate of -log p(x) by importance sampling, in nats, compiled once for a model.
+    """The estimates of -log p(x) and of the ELBO by importance sampling, in nats, compiled once for a model.
 
-    -log (1/K) sum_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x): Burda, Grosse and Salakhutdinov 2016, "Importance
-    weighted autoencoders". In expectation it is too high, the less so the more samples it uses.
+    With the weights w_k = p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x), the first is -log (1/K) sum_k w_k: Burda, Grosse
+    and Salakhutdinov 2016, "Importance weighted autoencoders". In expectation it is too high, the less so the more
+    samples it uses. The second is (1/K) sum_k log w_k, without bias.
 
     A pass decodes 50 samples of a few images, and adds their weights to running sums, so that time grows with the
     number of samples and memory does not.
@@ -35,21 +39,20 @@ class ImportanceSampler:
         model: a VAE.
         samples: K.
         seed: seed of the samples.
+        stream: stream of the samples.
     """
 
-    def __init__(self, model: VAE, samples: int, seed: int) -> None:
-        self._model, self._samples, self._seed = model, samples, seed
+    def __init__(self, model: VAE, samples: int, seed: int, stream: Stream = Stream.IMPORTANCE_SAMPLES) -> None:
+        self._model, self._samples, self._seed, self._stream = model, samples, seed, stream
         self._passes = math.ceil(samples / SAMPLES_A_PASS)
-        outputs = keras.tree.flatten([layer.output for layer in model.decoder.layers])
-        units = max(math.prod(output.shape[1:]) for output in outputs)
-        self._images_a_pass = max(1, min(_IMAGES_A_PASS, _UNITS_A_PASS // (SAMPLES_A_PASS * units)))
+        self._images_a_pass = images_a_pass(model, SAMPLES_A_PASS)
         compiled = are_faster_compiled(model.encoder, model.decoder)
         self._add_passes = tf.function(
             self._traced_passes, autograph=False, jit_compile=compiled, reduce_retracing=True
         )
 
-    def nll(self, images: Any, first: int = 0, advance: Callable[[float], Any] = lambda _: None) -> NDArray[np.float32]:
-        """Return the estimate for each image, `(batch,)` float32.
+    def nll(self, images: Any, first: int = 0, advance: Advance = lambda _: None) -> NDArray[np.float32]:
+        """Return the estimate of -log p(x) for each image, `(batch,)` float32.
 
         Args:
             images: `(batch, height, width, channels)` in [0, 1].
@@ -57,50 +60,125 @@ class ImportanceSampler:
             advance: called with the images that have been measured since the last call, whole or in parts; from
                 several threads.
         """
-        parts = math.ceil(len(images) / self._images_a_pass)
-        size = math.ceil(len(images) / parts)  # equal sizes, since each is compiled
-        starts = range(0, len(images), size)
-        with ThreadPoolExecutor(_PARTS_AT_A_TIME) as threads:
-            return np.concatenate(
-                list(threads.map(lambda at: self._nll(images[at : at + size], first + at, advance), starts))
-            )
+        return self.bounds(images, first, None, advance)[1]
 
-    def _nll(self, images: Any, first: int, advance: Callable[[float], Any]) -> NDArray[np.float32]:
+    def bounds(
+        self, images: Any, first: int = 0, parameters: Any = None, advance: Advance = lambda _: None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the ELBO and the estimate of -log p(x) for each image, both from the same samples, `(batch,)` each.
+
+        Args:
+            images: `(batch, height, width, channels)` in [0, 1].
+            first: index of the first image in its data set. The samples of an image depend only on seed and index.
+            parameters: parameters of the posteriors to draw from, `(batch, parameter_count)`; None for the encoder's.
+            advance: as in `nll`.
+        """
+
+        def measure(part: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            own = None if parameters is None else tf.convert_to_tensor(parameters[part])
+            return self._bounds(images[part], own, first + part.start, advance)
+
+        elbo, nll = zip(*in_parts(measure, len(images), self._images_a_pass), strict=True)
+        return np.concatenate(elbo), np.concatenate(nll)
+
+    def _bounds(
+        self, images: Any, parameters: tf.Tensor | None, first: int, advance: Advance
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        total = tf.zeros([len(images)], tf.float64)
         log_sum = tf.fill([len(images)], tf.constant(-np.inf, tf.float64))
         for start in range(0, self._passes, PASSES_A_CALL):
             end = min(start + PASSES_A_CALL, self._passes)
             place = (tf.constant(value, tf.int64) for value in (first, start, end))
-            log_sum = self._add_passes(tf.convert_to_tensor(images), log_sum, *place)
+            total, log_sum = self._add_passes(tf.convert_to_tensor(images), parameters, total, log_sum, *place)
             log_sum.numpy()  # waits: the next call must not be queued before this one is counted
             advance(len(images) * (end - start) / self._passes)
-        return np.asarray(math.log(self._samples) - log_sum.numpy(), np.float32)
+        elbo, nll = total.numpy() / self._samples, math.log(self._samples) - log_sum.numpy()
+        return elbo.astype(np.float32), nll.astype(np.float32)
 
     def _traced_passes(
-        self, images: tf.Tensor, log_sum: tf.Tensor, first: tf.Tensor, start: tf.Tensor, end: tf.Tensor
-    ) -> tf.Tensor:
-        """Return the logarithms of the running sums of weights, `(batch,)` float64, after the passes before `end`."""
+        self,
+        images: tf.Tensor,
+        parameters: tf.Tensor | None,
+        total: tf.Tensor,
+        log_sum: tf.Tensor,
+        first: tf.Tensor,
+        start: tf.Tensor,
+        end: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the running sums after the passes before `end`, `(batch,)` float64 each.
+
+        They are the sum of the logarithms of the weights, and the logarithm of the sum of the weights.
+        """
         model, batch = self._model, tf.shape(images)[0]
-        posterior, prior = model.encode(images), model.prior_distribution()
-        posterior_of_samples = posterior.with_sample_axis()
-        prior_of_samples = prior.with_sample_axis() if prior.factorized else prior
+        posterior = model.encode(images) if parameters is None else model.latent.posterior(parameters)
+        prior = model.prior_distribution()
 
-        def add_pass(number: tf.Tensor, log_sum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            count = tf.cast(batch, tf.int64) * self._passes
-            every = row_keys(self._seed, Stream.IMPORTANCE_SAMPLES, first * self._passes + number, count)
-            z = posterior.sample(Key(every.value[:: self._passes]), SAMPLES_A_PASS)
-            parameters = model.decode(tf.reshape(z, [-1, model.latent.z_size]))
-            parameters = tf.reshape(parameters, [-1, SAMPLES_A_PASS, *parameters.shape[1:]])
-            log_likelihood = model.likelihood.log_prob_of_samples(images, parameters)
-            log_prior = tf.reduce_sum(prior_of_samples.log_prob(z), axis=-1)
-            log_posterior = tf.reduce_sum(posterior_of_samples.log_prob(z), axis=-1)
-            log_weights = log_likelihood + (log_prior - log_posterior)
+        def add_pass(number: tf.Tensor, total: tf.Tensor, log_sum: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            keys = keys_of_images(self._seed, self._stream, first, batch, self._passes, number)
+            z = posterior.sample(keys, SAMPLES_A_PASS)
+            values = tf.cast(log_weights(model, images, posterior, prior, z), tf.float64)
             wanted = number * SAMPLES_A_PASS + tf.range(SAMPLES_A_PASS, dtype=tf.int64) < self._samples
-            log_weights = tf.where(wanted, tf.cast(log_weights, tf.float64), tf.constant(-np.inf, tf.float64))
-            both = tf.concat([log_sum[:, tf.newaxis], log_weights], axis=1)
-            return number + 1, tf.reduce_logsumexp(both, axis=1)
+            total += tf.reduce_sum(tf.where(wanted, values, tf.constant(0.0, tf.float64)), axis=1)
+            values = tf.where(wanted, values, tf.constant(-np.inf, tf.float64))
+            both = tf.concat([log_sum[:, tf.newaxis], values], axis=1)
+            return number + 1, total, tf.reduce_logsumexp(both, axis=1)
 
-        _, log_sum = tf.while_loop(lambda number, _: number < end, add_pass, (start, log_sum))
-        return log_sum
+        _, total, log_sum = tf.while_loop(lambda number, *_: number < end, add_pass, (start, total, log_sum))
+        return total, log_sum
+
+
+def log_weights(model: VAE, images: tf.Tensor, posterior: Any, prior: Any, z: tf.Tensor) -> tf.Tensor:
+    """Return log p(x|z) + log p(z) - log q(z|x) in nats, `(batch, samples)`: its mean over z ~ q is the ELBO.
+
+    Args:
+        model: a VAE.
+        images: `(batch, height, width, channels)` in [0, 1].
+        posterior: q(z|x) of the images.
+        prior: p(z).
+        z: `(batch, samples, z_size)`.
+    """
+    parameters = model.decode(tf.reshape(z, [-1, model.latent.z_size]))
+    parameters = tf.reshape(parameters, [-1, z.shape[1], *parameters.shape[1:]])
+    log_likelihood = model.likelihood.log_prob_of_samples(images, parameters)
+    prior = prior.with_sample_axis() if prior.factorized else prior
+    log_prior = tf.reduce_sum(prior.log_prob(z), axis=-1)
+    log_posterior = tf.reduce_sum(posterior.with_sample_axis().log_prob(z), axis=-1)
+    return log_likelihood + (log_prior - log_posterior)
+
+
+def keys_of_images(seed: int, stream: Stream, first: tf.Tensor, count: Any, draws: int, number: tf.Tensor) -> Key:
+    """Return a key for each of `count` images: that of draw `number` of `draws`, which depends on the image's index.
+
+    Args:
+        seed: the seed.
+        stream: the purpose of the draws.
+        first: index of the first image in its data set.
+        count: the number of images.
+        draws: the number of draws of each image.
+        number: which of them.
+    """
+    every = row_keys(seed, stream, first * draws + number, tf.cast(count, tf.int64) * draws)
+    return Key(every.value[::draws])
+
+
+def images_a_pass(model: VAE, samples: int) -> int:
+    """Return the number of images of which so many samples are decoded at a time, by the decoder's largest layer."""
+    outputs = keras.tree.flatten([layer.output for layer in model.decoder.layers])
+    units = max(math.prod(output.shape[1:]) for output in outputs)
+    return max(1, min(_IMAGES_A_PASS, _UNITS_A_PASS // (samples * units)))
+
+
+def in_parts(measure: Callable[[slice], Result], count: int, largest: int) -> list[Result]:
+    """Return what a function returns for parts of `count` images, two at a time, in order.
+
+    Args:
+        measure: a function of a part of the images.
+        count: the number of images.
+        largest: the largest number of images in a part.
+    """
+    size = math.ceil(count / math.ceil(count / largest))  # equal sizes, since each is compiled
+    with ThreadPoolExecutor(_PARTS_AT_A_TIME) as threads:
+        return list(threads.map(measure, [slice(start, start + size) for start in range(0, count, size)]))
 
 
 def importance_weighted_nll(model: VAE, images: Any, samples: int, seed: int, first: int = 0) -> NDArray[np.float32]:

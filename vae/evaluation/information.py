@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from vae.evaluation.statistics import mean_and_error
+
 ROWS_AT_A_TIME = 500
 #: The largest distance of the two estimates, in nats, at which their mean is reported; its bias is then about a tenth
 RESOLVED_WITHIN = 0.5
@@ -49,14 +51,8 @@ def mutual_information(posterior: Any, z: NDArray[np.float32], kl: NDArray[np.fl
         return {**dict.fromkeys(unknown), **bounds}
     information = (lower + upper) / 2
     return {
-        "mutual_information": float(information.mean()),
-        "mutual_information_error": _standard_error(information),
-        "marginal_kl": mean_kl - float(information.mean()),
-        "marginal_kl_error": _standard_error(kl - information),
+        # That all images share one mixture changes the errors in the second order only
+        **mean_and_error("mutual_information", information),
+        **mean_and_error("marginal_kl", kl - information),
         **bounds,
     }
-
-
-def _standard_error(values: NDArray[np.float64]) -> float:
-    """Return that of the mean; that all values share one mixture changes it in the second order only."""
-    return float(np.std(values, ddof=1) / math.sqrt(len(values)))

@@ -6,15 +6,16 @@ batches, while the mutual information and the active units need the posteriors o
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from vae.evaluation.importance_sampling import ImportanceSampler
+from vae.evaluation.importance_sampling import Advance, ImportanceSampler
 from vae.evaluation.information import mutual_information
+from vae.evaluation.statistics import mean_and_error
 from vae.latents import active_units
 from vae.likelihoods import LogProbKind
 from vae.model import VAE
@@ -29,7 +30,7 @@ def measure_model(
     batches: Iterable[tf.Tensor],
     nll_samples: int,
     seed: int,
-    advance: Callable[[float], Any] = lambda _: None,
+    advance: Advance = lambda _: None,
 ) -> dict[str, Any]:
     """Return the quantities of a model on a data set, by name.
 
@@ -37,7 +38,7 @@ def measure_model(
     and `seed`. `nll_kind` tells of what `nll` is the negative logarithm (`vae.likelihoods.LogProbKind`). `bits_per_dim`
     is the length of a code of the images as stored, and None unless `nll_kind` is "probability".
     `elbo`, `reconstruction` and `kl` use one posterior sample per image, as in `model.evaluate`; `nll` uses
-    `nll_samples`.
+    `nll_samples`. `nll_error` is the standard error of its mean over the images, and None for one image.
 
     Args:
         model: a VAE.
@@ -74,17 +75,18 @@ def measure_model(
             parts.setdefault("nll", []).append(sampler.nll(images, count, advance))
             count += len(images)
     values = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-    kl, reconstruction, nll = (values[name].mean(dtype=np.float64) for name in ("kl", "reconstruction", "nll"))
+    kl, reconstruction = (values[name].mean(dtype=np.float64) for name in ("kl", "reconstruction"))
+    nll = mean_and_error("nll", values["nll"])
     posterior = model.latent.posterior(tf.constant(values["parameters"]))
     dimensions = math.prod(model.decoder.output_shape[1:])
     return {
         "elbo": float(-(reconstruction + kl)),
         "reconstruction": float(reconstruction),
         "kl": float(kl),
-        "nll": float(nll),
+        **nll,
         "nll_kind": kind,
         "nll_samples": nll_samples,
-        "bits_per_dim": float(nll / (dimensions * math.log(2))) if kind == "probability" else None,
+        "bits_per_dim": nll["nll"] / (dimensions * math.log(2)) if kind == "probability" else None,
         "active_units": int(np.sum(active_units(posterior.mean.numpy(), model.latent.size))),
         **mutual_information(posterior, values["z"], values["kl"]),
         "kl_per_latent": values["kl_per_latent"].mean(axis=0, dtype=np.float64).tolist(),

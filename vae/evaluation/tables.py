@@ -22,7 +22,7 @@ def print_quantities(quantities: Mapping[str, Any], paths: Sequence[Path]) -> No
     """Print a table of the quantities in evaluation.json, and the files that were written.
 
     Args:
-        quantities: "split", and the result of `measure_model`.
+        quantities: "split", the result of `measure_model`, and that of `measure_inference_gap` if it was measured.
         paths: the files.
     """
     table = Table(f"{quantities['split']} split, {quantities['images']:,} images", title_justify="left")
@@ -35,7 +35,7 @@ def print_quantities(quantities: Mapping[str, Any], paths: Sequence[Path]) -> No
         "nll": f"{_NLL.get(kind, 'NLL')}, {quantities['nll_samples']} importance samples",
     }
     for name, label in labels.items():
-        table.add_row(label, f"{quantities[name]:.3f}")
+        table.add_row(label, _with_error(quantities, name))
     table.add_row("mutual information I(x; z)", _mutual_information(quantities))
     table.add_row("marginal KL, D[q(z)||p]", _marginal_kl(quantities), end_section=True)
     if quantities["bits_per_dim"] is not None:
@@ -46,6 +46,9 @@ def print_quantities(quantities: Mapping[str, Any], paths: Sequence[Path]) -> No
     table.add_row("KL per latent variable, sorted", values)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
+    if "inference_gap" in quantities:
+        console.print(_gap_table(quantities))
+    console.print("± one standard error over the images")
     if quantities["mutual_information"] is None:
         console.print(
             f"{quantities['images']:,} images resolve a mutual information well below "
@@ -60,33 +63,54 @@ def _mutual_information(quantities: Mapping[str, Any]) -> str:
     """Return the estimate and its standard error, or its bounds if there is none."""
     if quantities["mutual_information"] is None:
         return f"{quantities['mutual_information_lower']:.3f} to {quantities['mutual_information_upper']:.3f}"
-    return f"{quantities['mutual_information']:.3f} ± {quantities['mutual_information_error']:.3f}"
+    return _with_error(quantities, "mutual_information")
 
 
 def _marginal_kl(quantities: Mapping[str, Any]) -> str:
     if quantities["marginal_kl"] is None:
         return "not known"
-    return f"{quantities['marginal_kl']:.3f} ± {quantities['marginal_kl_error']:.3f}"
+    return _with_error(quantities, "marginal_kl")
+
+
+def _gap_table(quantities: Mapping[str, Any]) -> Table:
+    """Return the table of the result of `measure_inference_gap`: a sum of rows from one bound to the next."""
+    table = Table(f"first {quantities['gap_images']:,} images, {quantities['gap_steps']:,} steps for each")
+    table.add_column("nats per image", justify="right")
+    nll = _NLL.get(quantities["nll_kind"], "NLL")
+    table.add_row("ELBO of the encoder's posterior", _with_error(quantities, "encoder_elbo"))
+    table.add_row("ELBO of the best posterior", _with_error(quantities, "optimized_elbo"))
+    table.add_row(f"{nll}, draws from the best", _with_error(quantities, "optimized_nll"), end_section=True)
+    table.add_row("amortization gap, the encoder's", _with_error(quantities, "amortization_gap"))
+    table.add_row("approximation gap, the family's", _with_error(quantities, "approximation_gap"))
+    table.add_row("inference gap, their sum", _with_error(quantities, "inference_gap"))
+    return table
+
+
+def _with_error(quantities: Mapping[str, Any], name: str) -> str:
+    """Return a quantity and, if it has one, its standard error."""
+    error = quantities.get(f"{name}_error")
+    return f"{quantities[name]:.3f}" if error is None else f"{quantities[name]:.3f} ± {error:.3f}"
 
 
 @contextlib.contextmanager
-def progress_bar(images: int) -> Iterator[Callable[[float], None]]:
+def progress_bar(images: int, activity: str = "measuring") -> Iterator[Callable[[float], None]]:
     """Show a progress bar with the time left if the output is a terminal.
 
     Args:
         images: the number of images to measure.
+        activity: what the bar says is done to them.
 
     Yields:
         A function to call with the images that have been measured since its last call, whole or in parts.
     """
     console = Console()
     with Progress(
-        TextColumn("measuring"),
+        TextColumn(activity),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
     ) as progress:
-        task = progress.add_task("measuring", total=images)
+        task = progress.add_task(activity, total=images)
         yield lambda measured: progress.advance(task, measured)

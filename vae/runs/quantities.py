@@ -217,6 +217,22 @@ QUANTITIES: dict[str, Quantity] = {
             priority=None,
         ),
         Quantity(
+            "amortization_gap",
+            "amortization gap",
+            "what the best posterior of each image adds to the ELBO, if evaluate.py was run with gap_images",
+            in_nats=True,
+            comparison_column="evaluation/amortization_gap",
+            priority=5,
+        ),
+        Quantity(
+            "approximation_gap",
+            "approximation gap",
+            "log p(x) minus the ELBO of the best posterior of each image, if evaluate.py was run with gap_images",
+            in_nats=True,
+            comparison_column="evaluation/approximation_gap",
+            priority=5,
+        ),
+        Quantity(
             "steps_per_second",
             "steps/s",
             "training steps per second",
