@@ -34,10 +34,10 @@ def test_the_table_has_every_quantity(capsys: pytest.CaptureFixture[str]) -> Non
     for fact in ("test split, 1,234 images", "-90.123", "70.000", "20.123", "88.500", "500 importance samples"):
         assert fact in printed
     for fact in (
-        "88.500 ± 0.913",
-        "± one standard error over the images",
-        "6.500 ± 0.070",
-        "13.623 ± 0.080",
+        "88.500 ± 1.789",
+        "± is half of a 95 % confidence interval",
+        "6.500 ± 0.137",
+        "13.623 ± 0.157",
         "0.1628",
         "3 of 4",
         "12.00 5.00 3.12 0.00",
@@ -47,7 +47,7 @@ def test_the_table_has_every_quantity(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_inference_gap_has_a_table_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    """With the number of images that it is of, which may be another one. A single image has no standard error."""
+    """With the number of images that it is of, which may be another one. A single image has no interval."""
     figures = {
         "encoder_elbo": -93.5,
         "optimized_elbo": -91.25,
@@ -61,7 +61,7 @@ def test_the_inference_gap_has_a_table_of_its_own(capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert "first 100 images, 2,000 steps" in printed
     for value in figures.values():
-        assert f" {value:.3f} ± 0.500 " in printed
+        assert f" {value:.3f} ± 0.980 " in printed
     single = dict.fromkeys(errors)
     print_quantities({**QUANTITIES, **figures, **single, "gap_images": 1, "gap_steps": 2000}, [])
     assert " 3.375 │" in capsys.readouterr().out

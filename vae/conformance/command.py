@@ -128,7 +128,7 @@ def _first_line(error: Exception) -> str:
 
 def _show(target: str, results: "Sequence[CheckResult]") -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    table = Table(target, "", "measured", "expected", caption="nats; ± a standard error, of which five are allowed")
+    table = Table(target, "", "measured", "expected", caption="nats; five standard errors (error) are allowed")
     for result in results:
         table.add_row(result.name, _OUTCOMES[result.passed], result.measured, result.expected)
     console.print(table)

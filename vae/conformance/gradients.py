@@ -34,7 +34,7 @@ def are_exact(direction: str) -> Callable[[Subject], Verdict]:
         worst = np.unravel_index(np.argmax(misfit), misfit.shape)
         advice = "" if passed else probable_slope_mistake(direction, CASES[0], measured, errors)
         name = ("mu", "log_var")[worst[0]]
-        error = f" ± {errors[worst]:.1g}" if errors.any() else ""
+        error = f" (error {errors[worst]:.1g})" if errors.any() else ""
         return Verdict(passed, f"{name}: {measured[worst]:.3g}{error}", f"{name}: {exact[worst]:.3g}", advice)
 
     return check

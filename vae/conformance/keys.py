@@ -78,7 +78,7 @@ def lower_the_variance(subject: Subject) -> Verdict:
         f"with {_SAMPLES} samples its variance is {ratio:.0%} of one sample's instead of {1 / _SAMPLES:.0%}: does it "
         "use one key for several draws, which are then the same? Use vae.random.fold_in(key, 1), fold_in(key, 2), ..."
     )
-    measured, expected = f"{ratio:.2f} of one sample's", f"{1 / _SAMPLES} ± {error:.1g} or less"
+    measured, expected = f"{ratio:.2f} of one sample's", f"{1 / _SAMPLES} (error {error:.1g}) or less"
     return Verdict(ratio <= 1 / _SAMPLES + ERRORS * error, measured, expected, advice)
 
 

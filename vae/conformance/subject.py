@@ -43,7 +43,7 @@ class Estimate:
         return abs(self.value - expected) <= allowed  # False if one of them is NaN
 
     def __str__(self) -> str:
-        return f"{self.value:.4g}" + (f" ± {self.error:.1g}" if self.error else "")
+        return f"{self.value:.4g}" + (f" (error {self.error:.1g})" if self.error else "")
 
 
 class Subject:

@@ -4,12 +4,14 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+_HALF_WIDTH = NormalDist().inv_cdf(0.975)  # of a 95 % confidence interval, in standard errors
 #: What the NLL is called if it is not -log p(x) of the images as they are stored
 _NLL = {
     "density": "NLL of a density",
@@ -48,7 +50,7 @@ def print_quantities(quantities: Mapping[str, Any], paths: Sequence[Path]) -> No
     console.print(table)
     if "inference_gap" in quantities:
         console.print(_gap_table(quantities))
-    console.print("± one standard error over the images")
+    console.print("± is half of a 95 % confidence interval, over images like these")
     if quantities["mutual_information"] is None:
         console.print(
             f"{quantities['images']:,} images resolve a mutual information well below "
@@ -60,7 +62,7 @@ def print_quantities(quantities: Mapping[str, Any], paths: Sequence[Path]) -> No
 
 
 def _mutual_information(quantities: Mapping[str, Any]) -> str:
-    """Return the estimate and its standard error, or its bounds if there is none."""
+    """Return the estimate and its interval, or its bounds if there is none."""
     if quantities["mutual_information"] is None:
         return f"{quantities['mutual_information_lower']:.3f} to {quantities['mutual_information_upper']:.3f}"
     return _with_error(quantities, "mutual_information")
@@ -87,9 +89,9 @@ def _gap_table(quantities: Mapping[str, Any]) -> Table:
 
 
 def _with_error(quantities: Mapping[str, Any], name: str) -> str:
-    """Return a quantity and, if it has one, its standard error."""
+    """Return a quantity and, if it has a standard error, half of its 95 % confidence interval."""
     error = quantities.get(f"{name}_error")
-    return f"{quantities[name]:.3f}" if error is None else f"{quantities[name]:.3f} ± {error:.3f}"
+    return f"{quantities[name]:.3f}" if error is None else f"{quantities[name]:.3f} ± {_HALF_WIDTH * error:.3f}"
 
 
 @contextlib.contextmanager
