@@ -88,8 +88,12 @@ def test_nll_is_that_of_all_weights_at_once_in_float64(make_vae: MakeVAE, images
     log_likelihood = np.sum(x * logits - np.logaddexp(0, logits), axis=-1)
     log_ratio = norm.logpdf(z) - norm.logpdf(z, mu[:, np.newaxis], np.exp(log_var / 2)[:, np.newaxis])
     expected = -(logsumexp(log_likelihood + log_ratio.sum(axis=-1), axis=1) - np.log(samples))
-    measured = importance_weighted_nll(vae, images, samples, 5, first)
-    assert measured == pytest.approx(expected, rel=2e-6)  # float32 has 6e-8; 64 pixels and two densities are summed
+    measured = ImportanceSampler(vae, samples, 5).bounds(images, first)
+    assert measured.nll == pytest.approx(expected, rel=2e-6)  # float32 has 6e-8; 64 pixels and two densities are summed
+    weights = np.exp(log_likelihood + log_ratio.sum(axis=-1) + expected[:, np.newaxis])
+    effective = weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
+    assert 1.0 < effective.min() < effective.max() < samples
+    assert measured.effective_samples == pytest.approx(effective, rel=1e-3)
 
 
 def test_the_parts_of_a_batch_do_not_change_the_result(

@@ -223,7 +223,8 @@ def test_the_bounds_are_the_mean_and_the_log_mean_of_the_same_weights(
 ) -> None:
     """With one sample they are the same number; the encoder's parameters are the default."""
     vae = make_vae()
-    elbo, nll = ImportanceSampler(vae, 1, seed=0).bounds(images)
+    elbo, nll, effective = ImportanceSampler(vae, 1, seed=0).bounds(images)
+    assert effective == pytest.approx(1.0)
     assert elbo == pytest.approx(-nll, rel=1e-6)
     sampler = ImportanceSampler(vae, 70, seed=0)
     given = sampler.bounds(images, 0, vae.encoder(images))

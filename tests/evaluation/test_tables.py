@@ -14,6 +14,7 @@ QUANTITIES = {
     "kl": 20.1234,
     "nll": 88.5,
     "nll_error": 0.9127,
+    "nll_effective_samples": 123.45,
     "nll_kind": "probability",
     "nll_samples": 500,
     "mutual_information": 6.5,
@@ -44,6 +45,17 @@ def test_the_table_has_every_quantity(capsys: pytest.CaptureFixture[str]) -> Non
         "wrote run/evaluation.json",
     ):
         assert fact in printed
+
+
+def test_an_nll_that_rests_on_few_samples_is_not_trusted(capsys: pytest.CaptureFixture[str]) -> None:
+    print_quantities(QUANTITIES, [])
+    printed = capsys.readouterr().out
+    assert "123.5 of 500" in printed
+    assert "the NLL is too high" not in printed
+    print_quantities({**QUANTITIES, "nll_effective_samples": 3.3}, [])
+    assert "the NLL is too high, and by how much is not known" in capsys.readouterr().out
+    print_quantities({**QUANTITIES, "nll_effective_samples": 1.0, "nll_samples": 1}, [])  # as was asked for
+    assert "the NLL is too high" not in capsys.readouterr().out
 
 
 def test_the_inference_gap_has_a_table_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

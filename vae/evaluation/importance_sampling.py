@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 import numpy as np
@@ -23,6 +23,21 @@ PASSES_A_CALL = 10  # between two steps of the progress bar
 _UNITS_A_PASS = 2_000_000
 _IMAGES_A_PASS = 250
 _PARTS_AT_A_TIME = 2  # one computes while the other's small operations keep a single core busy
+
+
+class Bounds(NamedTuple):
+    """Estimates for each image from the same importance samples, `(batch,)` float32 each.
+
+    Attributes:
+        elbo: the ELBO, in nats.
+        nll: -log p(x), in nats.
+        effective_samples: (sum_k w_k)^2 / sum_k w_k^2, from 1 to K (Kong 1992): K if all weights are equal. If it is
+            near 1, a single sample makes up the estimate of -log p(x), which is then too high by an unknown amount.
+    """
+
+    elbo: NDArray[np.float32]
+    nll: NDArray[np.float32]
+    effective_samples: NDArray[np.float32]
 
 
 class ImportanceSampler:
@@ -60,12 +75,10 @@ class ImportanceSampler:
             advance: called with the images that have been measured since the last call, whole or in parts; from
                 several threads.
         """
-        return self.bounds(images, first, None, advance)[1]
+        return self.bounds(images, first, None, advance).nll
 
-    def bounds(
-        self, images: Any, first: int = 0, parameters: Any = None, advance: Advance = lambda _: None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the ELBO and the estimate of -log p(x) for each image, both from the same samples, `(batch,)` each.
+    def bounds(self, images: Any, first: int = 0, parameters: Any = None, advance: Advance = lambda _: None) -> Bounds:
+        """Return the ELBO and the estimate of -log p(x) for each image, and how many samples are effective.
 
         Args:
             images: `(batch, height, width, channels)` in [0, 1].
@@ -74,26 +87,25 @@ class ImportanceSampler:
             advance: as in `nll`.
         """
 
-        def measure(part: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        def measure(part: slice) -> Bounds:
             own = None if parameters is None else tf.convert_to_tensor(parameters[part])
             return self._bounds(images[part], own, first + part.start, advance)
 
-        elbo, nll = zip(*in_parts(measure, len(images), self._images_a_pass), strict=True)
-        return np.concatenate(elbo), np.concatenate(nll)
+        parts = in_parts(measure, len(images), self._images_a_pass)
+        return Bounds(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
-    def _bounds(
-        self, images: Any, parameters: tf.Tensor | None, first: int, advance: Advance
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        total = tf.zeros([len(images)], tf.float64)
-        log_sum = tf.fill([len(images)], tf.constant(-np.inf, tf.float64))
+    def _bounds(self, images: Any, parameters: tf.Tensor | None, first: int, advance: Advance) -> Bounds:
+        nothing = tf.fill([len(images)], tf.constant(-np.inf, tf.float64))
+        sums = (tf.zeros([len(images)], tf.float64), nothing, nothing)
         for start in range(0, self._passes, PASSES_A_CALL):
             end = min(start + PASSES_A_CALL, self._passes)
             place = (tf.constant(value, tf.int64) for value in (first, start, end))
-            total, log_sum = self._add_passes(tf.convert_to_tensor(images), parameters, total, log_sum, *place)
-            log_sum.numpy()  # waits: the next call must not be queued before this one is counted
+            sums = self._add_passes(tf.convert_to_tensor(images), parameters, *sums, *place)
+            sums[0].numpy()  # waits: the next call must not be queued before this one is counted
             advance(len(images) * (end - start) / self._passes)
-        elbo, nll = total.numpy() / self._samples, math.log(self._samples) - log_sum.numpy()
-        return elbo.astype(np.float32), nll.astype(np.float32)
+        total, log_sum, log_squares = (array.numpy() for array in sums)
+        found = (total / self._samples, math.log(self._samples) - log_sum, np.exp(2.0 * log_sum - log_squares))
+        return Bounds(*(array.astype(np.float32) for array in found))
 
     def _traced_passes(
         self,
@@ -101,30 +113,35 @@ class ImportanceSampler:
         parameters: tf.Tensor | None,
         total: tf.Tensor,
         log_sum: tf.Tensor,
+        log_squares: tf.Tensor,
         first: tf.Tensor,
         start: tf.Tensor,
         end: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, ...]:
         """Return the running sums after the passes before `end`, `(batch,)` float64 each.
 
-        They are the sum of the logarithms of the weights, and the logarithm of the sum of the weights.
+        They are the sum of the logarithms of the weights, and the logarithms of the sum of the weights and of the sum
+        of their squares.
         """
         model, batch = self._model, tf.shape(images)[0]
         posterior = model.encode(images) if parameters is None else model.latent.posterior(parameters)
         prior = model.prior_distribution()
 
-        def add_pass(number: tf.Tensor, total: tf.Tensor, log_sum: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def add_pass(number: tf.Tensor, total: tf.Tensor, *log_sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
             keys = keys_of_images(self._seed, self._stream, first, batch, self._passes, number)
             z = posterior.sample(keys, SAMPLES_A_PASS)
             values = tf.cast(log_weights(model, images, posterior, prior, z), tf.float64)
             wanted = number * SAMPLES_A_PASS + tf.range(SAMPLES_A_PASS, dtype=tf.int64) < self._samples
             total += tf.reduce_sum(tf.where(wanted, values, tf.constant(0.0, tf.float64)), axis=1)
             values = tf.where(wanted, values, tf.constant(-np.inf, tf.float64))
-            both = tf.concat([log_sum[:, tf.newaxis], values], axis=1)
-            return number + 1, total, tf.reduce_logsumexp(both, axis=1)
+            added = (
+                tf.reduce_logsumexp(tf.concat([log_sum[:, tf.newaxis], power * values], axis=1), axis=1)
+                for power, log_sum in zip((1.0, 2.0), log_sums, strict=True)
+            )
+            return number + 1, total, *added
 
-        _, total, log_sum = tf.while_loop(lambda number, *_: number < end, add_pass, (start, total, log_sum))
-        return total, log_sum
+        sums = (start, total, log_sum, log_squares)
+        return tf.while_loop(lambda number, *_: number < end, add_pass, sums)[1:]
 
 
 def log_weights(model: VAE, images: tf.Tensor, posterior: Any, prior: Any, z: tf.Tensor) -> tf.Tensor:

@@ -84,8 +84,8 @@ def measure_inference_gap(
             break
         both = model.encoder(part, training=False), optimizer.parameters(part, count, advance)
         # The same draws for both posteriors, so that the noise of the difference is small
-        (encoder_elbo, _), best = (sampler.bounds(part, count, parameters) for parameters in both)
-        measured.append((encoder_elbo, *best))
+        own, best = (sampler.bounds(part, count, parameters) for parameters in both)
+        measured.append((own.elbo, best.elbo, best.nll))
         count += len(part)
     values = (np.concatenate(parts).astype(np.float64) for parts in zip(*measured, strict=True))
     elbo, optimized_elbo, nll = values
@@ -149,7 +149,7 @@ class PosteriorOptimizer:
             return self._optimized(images[part], own[part], first + part.start, advance)
 
         found = np.concatenate(in_parts(optimize, len(images), self._images_a_pass))
-        before, after = (self._sampler.bounds(images, first, parameters)[0] for parameters in (own, found))
+        before, after = (self._sampler.bounds(images, first, parameters).elbo for parameters in (own, found))
         return np.where((after > before)[:, np.newaxis], found, own)
 
     def _optimized(

@@ -39,6 +39,7 @@ def measure_model(
     is the length of a code of the images as stored, and None unless `nll_kind` is "probability".
     `elbo`, `reconstruction` and `kl` use one posterior sample per image, as in `model.evaluate`; `nll` uses
     `nll_samples`. `nll_error` is the standard error of its mean over the images, and None for one image.
+    `nll_effective_samples` is the median over the images of `Bounds.effective_samples`.
 
     Args:
         model: a VAE.
@@ -72,7 +73,9 @@ def measure_model(
                 kind = model.likelihood.kind_of(images)
             for name, value in measure_batch(images, tf.constant(count, tf.int64)).items():
                 parts.setdefault(name, []).append(value.numpy())
-            parts.setdefault("nll", []).append(sampler.nll(images, count, advance))
+            bounds = sampler.bounds(images, count, advance=advance)
+            for name in ("nll", "effective_samples"):
+                parts.setdefault(name, []).append(getattr(bounds, name))
             count += len(images)
     values = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     kl, reconstruction = (values[name].mean(dtype=np.float64) for name in ("kl", "reconstruction"))
@@ -86,6 +89,7 @@ def measure_model(
         **nll,
         "nll_kind": kind,
         "nll_samples": nll_samples,
+        "nll_effective_samples": float(np.median(values["effective_samples"])),
         "bits_per_dim": nll["nll"] / (dimensions * math.log(2)) if kind == "probability" else None,
         "active_units": int(np.sum(active_units(posterior.mean.numpy(), model.latent.size))),
         **mutual_information(posterior, values["z"], values["kl"]),
