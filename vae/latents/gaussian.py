@@ -37,7 +37,11 @@ class Gaussian(Distribution):
         """Return mu + sigma * noise, differentiable with respect to both (Kingma and Welling 2014)."""
         shape = self._sample_shape(self.mu, samples, batch)
         each = self if samples is None else self.with_sample_axis()
-        return each.mu + tf.exp(0.5 * each.log_var) * normal_like(tf.zeros(shape), key)
+        return each.transformed(normal_like(tf.zeros(shape), key))
+
+    def transformed(self, noise: tf.Tensor) -> tf.Tensor:
+        """Return mu + sigma * noise, in the shape of the noise, which must broadcast against the parameters."""
+        return self.mu + tf.exp(0.5 * self.log_var) * noise
 
     def log_prob(self, z: tf.Tensor, extra_axes: int = 0) -> tf.Tensor:
         """Return log N(z; mu, sigma^2) in nats, in the shape of z, which may have `extra_axes` further axes."""

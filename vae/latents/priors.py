@@ -51,23 +51,22 @@ class GaussianMixture(Distribution):
         mu, log_var = (tf.gather(value, component) for value in (self.components.mu, self.components.log_var))
         return mu + tf.exp(0.5 * log_var) * normal_like(tf.zeros([*shape, latents]), fold_in(key, 1))
 
-    def stratified_sample(self, key: Key, samples: int, batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def stratified_sample(self, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return draws from every component, and their weights, which sum to 1.
 
         The weighted mean of a function of the draws is an unbiased estimate of its expectation under the mixture. It is
         differentiable with respect to the components' parameters and their weights.
 
         Args:
-            key: the key of the draws.
-            samples: the number of draws from each component, for each example.
-            batch: the number of examples.
+            noise: standard normal numbers, `(batch, components, samples, latents)`.
 
         Returns:
             `(batch, components * samples, latents)` and `(components * samples,)`.
         """
-        mu, log_var = (tf.repeat(value, samples, axis=0) for value in (self.components.mu, self.components.log_var))
-        noise = normal_like(tf.zeros([batch, *mu.shape]), key)
-        return mu + tf.exp(0.5 * log_var) * noise, tf.repeat(tf.nn.softmax(self.logits) / samples, samples)
+        batch, components, samples, latents = noise.shape
+        draws = self.components.with_sample_axis().transformed(noise)
+        weights = tf.repeat(tf.nn.softmax(self.logits) / samples, samples)
+        return tf.reshape(draws, [-1 if batch is None else batch, components * samples, latents]), weights
 
 
 @register
