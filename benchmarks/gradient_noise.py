@@ -1,13 +1,22 @@
 """Measure the noise that Monte Carlo adds to the gradient: bias, signal to noise, cosine and variance.
 
-    python benchmarks/gradient_noise.py [--options NAME=VALUE ...] [--epochs 10] [--batches 20 128] [--samples 1 4 16]
-                                        [--draws 400] [--seeds 0 1 2] [--quick] [--json FILE]
+    python benchmarks/gradient_noise.py [--options NAME=VALUE ...] [--epochs 10] [--batches 20 128]
+        [--estimators total stl antithetic stratified] [--samples 1 4 16] [--draws 400] [--seeds 0 1 2] [--quick]
+        [--json FILE]
 
 For each seed, a VAE is trained with the exact KL (options as for `train.py`; by default on digits). Its weights are
 then held, and gradients are drawn with the noise of training: z from the posterior, and for `kl=monte_carlo` further
-draws. Monte Carlo's first draw is the z that the decoder sees, as in training. The terms are
+draws. Monte Carlo's first draw is the z that the decoder sees, as in training. The estimators are
 
-- "KL", before beta: `kl=monte_carlo` with so many samples, against `kl=analytic`, which has no noise;
+- "exact", `kl=analytic`;
+- "total", `kl=monte_carlo` with its defaults: the total derivative and independent draws;
+- "stl", `kl.estimator=stl`: the path derivative without the score term;
+- "antithetic" and "stratified", `kl.draws`: draws that depend on one another, so at least two;
+- "stl-antithetic" and "stl-stratified", both options, if `--estimators` names them.
+
+The terms are
+
+- "KL", before beta, against the exact KL, which has no noise;
 - "loss", the reconstruction plus beta times the KL: the gradient that the optimizer receives.
 
 The gradient is taken at the encoder's output, `(batch, parameters)` as one long vector, which is where the audit of a
@@ -21,9 +30,10 @@ draw has other images, as the steps of training do, so that their noise is in th
   which is subtracted.
 - "cosine" is the mean cosine between one draw and E g. The first half of the draws gives E g, the second half the
   cosines.
-- "variance" is trace Var g over that of the loss with the exact KL: what Monte Carlo adds to the noise of a step.
+- "variance" is trace Var g over that of the loss with the exact KL: what the estimator makes of the noise of a step.
 
-The table shows means over the seeds, and after "±" their standard deviation.
+The table shows means over the seeds, and after "±" their standard deviation. The number after the name of an
+estimator is that of its samples.
 """
 
 import argparse
@@ -36,52 +46,43 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from drawn_gradients import (
+    DRAWN,
+    ESTIMATORS,
+    EXACT,
+    FIXED,
+    Gradients,
+    Row,
+    batches_of,
+    draws_of,
+    gradient_function,
+    regularizers,
+    trained,
+)
 from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from vae import cli
 from vae.cli.errors import one_line_errors
 from vae.compat import load_tensorflow
 
-if TYPE_CHECKING:
-    from vae import VAE
-    from vae.data import DataSource
-
-DEFAULTS = {"epochs": 10, "batches": [20, 128], "samples": [1, 4, 16], "draws": 400, "seeds": [0, 1, 2]}
+DEFAULTS = {
+    "epochs": 10,
+    "batches": [20, 128],
+    "estimators": ["total", "stl", "antithetic", "stratified"],
+    "samples": [1, 4, 16],
+    "draws": 400,
+    "seeds": [0, 1, 2],
+}
 QUICK = {"epochs": 1, "batches": [20], "samples": [1, 4], "draws": 20, "seeds": [0]}
-FIXED, DRAWN = "fixed", "drawn"
-EXACT = "exact"
 #: The columns of the table, by the names of the figures; the first two without their standard deviation
 BIAS = {"bias": "bias", "floor": "floor"}
 QUANTITIES = {**BIAS, "signal_to_noise": "signal / noise", "cosine": "cosine", "variance": "variance"}
-
-Images = Any  # a tensor `(batch, height, width, channels)`
-Gradients = dict["Row", NDArray[np.float32]]
-
-
-class Row(NamedTuple):
-    """The name of a gradient.
-
-    Args:
-        term: "KL" or "loss".
-        place: "output", "encoder" or "all weights": what the term is differentiated with respect to.
-        estimator: "exact", or Monte Carlo by the number of its samples, such as "4 drawn".
-    """
-
-    term: str
-    place: str
-    estimator: str
-
-    @property
-    def exact(self) -> "Row":
-        """The same with the exact KL."""
-        return self._replace(estimator=EXACT)
 
 
 @dataclass(frozen=True)
@@ -96,113 +97,6 @@ class Noise:
     signal_to_noise: float | None
     cosine: float | None
     variance: float | None
-
-
-def trained(options: list[str], epochs: int, seed: int) -> "tuple[VAE, DataSource]":
-    """Return a model that was trained with the exact KL, and its data.
-
-    Raises:
-        UserError: if an option is wrong.
-    """
-    import keras
-
-    from vae import training
-    from vae.config import build
-
-    config = cli.compose("train", f"trainer.epochs={epochs}", f"seed={seed}", *options, "kl=analytic")
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
-    data = build.build_data(config)
-    model = build.build_model(config, data)
-    training.fit(model, data, [], build.build_options(config))
-    return model, data
-
-
-def gradient_function(model: "VAE", samples: list[int]) -> Callable[[Images, Any], dict[Row, Any]]:
-    """Return a function from images and the number of the draw to the gradients, each as one vector.
-
-    The draws are those of the training step with that number.
-    """
-    import tensorflow as tf
-
-    from vae.kl import Analytic, MonteCarlo
-    from vae.random import Stream, key
-
-    estimators = {EXACT: Analytic(), **{f"{count} drawn": MonteCarlo(samples=count) for count in samples}}
-    encoder, decoder = ([weight.value for weight in part.trainable_weights] for part in (model.encoder, model.decoder))
-
-    def flat(gradients: list[Any]) -> Any:
-        return tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], axis=0)
-
-    @tf.function(autograph=False, jit_compile=True)
-    def gradients(images: Any, draw: Any) -> dict[Row, Any]:
-        with tf.GradientTape(persistent=True) as tape:
-            output = model.encoder(images, training=True)
-            posterior, prior = model.latent.posterior(output), model.prior_distribution()
-            z = posterior.sample(key(model.seed, Stream.TRAINING_POSTERIOR, draw))
-            reconstruction = -tf.reduce_mean(model.likelihood.log_prob(images, model.decoder(z, training=True)))
-            own_key = key(model.seed, Stream.TRAINING_REGULARIZER, draw)
-            values = {name: kl(posterior, prior, z, key=own_key) for name, kl in estimators.items()}
-        of_reconstruction = tape.gradient(reconstruction, [output, *encoder, *decoder])
-        split = 1 + len(encoder)
-        places = {"output": slice(1), "encoder": slice(1, split), "all weights": slice(1, None)}
-        found = {}
-        for name, value in values.items():
-            of_kl = tape.gradient(value, [output, *encoder, *decoder], unconnected_gradients="zero")
-            of_loss = [one + model.current_beta() * other for one, other in zip(of_reconstruction, of_kl, strict=True)]
-            for place, chosen in places.items():
-                if place != "all weights":  # the decoder has none of the KL's gradient
-                    found[Row("KL", place, name)] = flat(of_kl[chosen])
-                found[Row("loss", place, name)] = flat(of_loss[chosen])
-        return found
-
-    return gradients
-
-
-def batches_of(data: "DataSource", images: str, batch: int, seed: int) -> Callable[[int], Images]:
-    """Return a function from the number of the draw to its images, the first ones of the data or drawn ones."""
-    import tensorflow as tf
-
-    from vae.data import training_images
-    from vae.data.batches import image_reader
-
-    read, count = image_reader(data.train), data.size("train")
-
-    def fixed(draw: int) -> Images:
-        return training_images(read(tf.range(batch, dtype=tf.int64)), data.binarization, seed, 0)
-
-    def drawn(draw: int) -> Images:
-        chosen = np.random.default_rng([seed, draw]).choice(count, batch, replace=False)
-        return training_images(read(tf.constant(chosen)), data.binarization, seed, draw)
-
-    if images == DRAWN:
-        return drawn
-    always = fixed(0)
-    return lambda draw: always
-
-
-def draws_of(
-    gradients: Callable[[Images, Any], dict[Row, Any]],
-    batch_of: Callable[[int], Images],
-    images: str,
-    advance: Callable[[], None],
-) -> Callable[[int], Gradients]:
-    """Return a function from the number of a draw to its gradients.
-
-    With drawn images these are the loss's alone, at all weights: an output belongs to other images in each draw.
-    """
-    import tensorflow as tf
-
-    def draws(draw: int) -> Gradients:
-        advance()
-        found = gradients(batch_of(draw), tf.constant(draw, tf.int64))
-        return {
-            row: vector.numpy()
-            for row, vector in found.items()
-            if images == FIXED or (row.term, row.place) == ("loss", "all weights")
-        }
-
-    return draws
 
 
 def noise_of(draws: Callable[[int], Gradients], count: int) -> dict[Row, Noise]:
@@ -254,7 +148,7 @@ def measure(arguments: argparse.Namespace, progress: Progress) -> Iterator[dict[
         progress.update(bar, description=f"seed {seed}: training")
         model, data = trained(arguments.options, arguments.epochs, seed)
         progress.advance(bar)
-        gradients = gradient_function(model, arguments.samples)
+        gradients = gradient_function(model, regularizers(arguments.estimators, arguments.samples))
         for batch, images in cases:
             progress.update(bar, description=f"seed {seed}: batch {batch}, {images} images")
             draws = draws_of(gradients, batches_of(data, images, batch, seed), images, lambda: progress.advance(bar))
@@ -273,7 +167,8 @@ def table_of(figures: list[dict[str, Any]], batch: int, title: str) -> Table:
     for found in figures:
         if found["batch"] == batch:
             rows = groups.setdefault((found["images"], found["term"]), {})
-            rows.setdefault((found["place"], found["estimator"]), []).append(found)
+            estimator = ", ".join([found["estimator"], *([str(found["samples"])] if found["samples"] else [])])
+            rows.setdefault((found["place"], estimator), []).append(found)
     for (images, term), rows in groups.items():
         table.add_section()
         table.add_row(f"{term}, {images}", style="bold")
@@ -297,6 +192,7 @@ def main() -> None:
     parser.add_argument("--options", nargs="+", default=[], metavar="NAME=VALUE", help="options of train.py")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--batches", type=int, nargs="+")
+    parser.add_argument("--estimators", nargs="+", choices=ESTIMATORS)
     parser.add_argument("--samples", type=int, nargs="+")
     parser.add_argument("--draws", type=int)
     parser.add_argument("--seeds", type=int, nargs="+")

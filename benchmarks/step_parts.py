@@ -38,7 +38,7 @@ from rich.table import Table
 
 from vae import VAE
 from vae.data.chunks import Chunk
-from vae.kl import Analytic
+from vae.kl import Analytic, KLRegularizer
 from vae.latents import GaussianLatent
 from vae.likelihoods import BernoulliLikelihood
 from vae.networks import MLP
@@ -97,6 +97,7 @@ def step_of(
     latent: type[GaussianLatent] = GaussianLatent,
     likelihood: type[BernoulliLikelihood] = BernoulliLikelihood,
     optimizer: type[keras.optimizers.Optimizer] = keras.optimizers.Adam,
+    kl: KLRegularizer | None = None,
 ) -> Timed:
     """Return a function that trains on a chunk and returns the microseconds of a step.
 
@@ -107,10 +108,11 @@ def step_of(
         latent: the family of latent variables.
         likelihood: p(x|z).
         optimizer: the class of the optimizer.
+        kl: the regularizer; None for the exact KL.
     """
     networks, family, shape = MLP(HIDDEN), latent(LATENTS), (SIDE, SIDE, 1)
     encoder, decoder = networks.encoder(shape, family.parameter_count), networks.decoder(LATENTS, shape)
-    model = VAE(encoder, decoder, family, likelihood(), Analytic())
+    model = VAE(encoder, decoder, family, likelihood(), kl or Analytic())
     model.compile(optimizer(LEARNING_RATE))
     model.optimizer.build(model.trainable_variables)
     run = train_function(model, binarization, compiled=True)

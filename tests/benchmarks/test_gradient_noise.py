@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from tests.conftest import REPOSITORY, run_script
 from vae import VAE
-from vae.kl import Analytic, KLRegularizer, MonteCarlo
 
 DRAWS = 400
 
@@ -25,13 +24,30 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     return gradient_noise
 
 
+def test_the_regularizers_are_those_that_are_named(benchmark: Any) -> None:
+    found = benchmark.regularizers(benchmark.ESTIMATORS, [1, 4])
+    options = {name: one.get_config() for name, one in found.items() if name != ("exact", None)}
+    assert [name for name, count in options if count == 1] == ["total", "stl"]  # the others have at least two draws
+    assert all(
+        config["samples"] == count and config["direction"] == "forward" for (_, count), config in options.items()
+    )
+    assert {name: (config["estimator"], config["draws"]) for (name, _), config in options.items()} == {
+        "total": (None, None),
+        "stl": ("stl", None),
+        "antithetic": (None, "antithetic"),
+        "stratified": (None, "stratified"),
+        "stl-antithetic": ("stl", "antithetic"),
+        "stl-stratified": ("stl", "stratified"),
+    }
+
+
 @pytest.mark.thorough
 def test_the_gradient_of_the_loss_is_that_of_training(
     benchmark: Any, make_vae: Callable[..., VAE], images: NDArray[np.float32]
 ) -> None:
     """Against `VAE.compute_loss` in step 3 of a model that trains with the same regularizer."""
-    estimators: dict[str, KLRegularizer] = {"exact": Analytic(), "2 drawn": MonteCarlo(samples=2)}
-    found = benchmark.gradient_function(make_vae(beta=0.5), samples=[2])(images, tf.constant(3, tf.int64))
+    estimators = benchmark.regularizers(["total", "stl", "stratified"], [2])
+    found = benchmark.gradient_function(make_vae(beta=0.5), estimators)(images, tf.constant(3, tf.int64))
     for name, regularizer in estimators.items():
         model = make_vae(kl=regularizer, beta=0.5)
         model.batches_seen.assign(3)
@@ -39,9 +55,9 @@ def test_the_gradient_of_the_loss_is_that_of_training(
             loss = model.compute_loss(images, y_pred=model(images, training=True))
         weights = [weight.value for weight in model.trainable_weights]
         gradients = np.concatenate([np.ravel(gradient) for gradient in tape.gradient(loss, weights)])
-        ours = found[benchmark.Row("loss", "all weights", name)]
+        ours = found[benchmark.Row("loss", "all weights", *name)]
         assert np.allclose(ours, gradients, rtol=1e-4, atol=1e-5 * np.abs(gradients).max())
-        encoder = found[benchmark.Row("loss", "encoder", name)]
+        encoder = found[benchmark.Row("loss", "encoder", *name)]
         assert np.array_equal(ours[: encoder.shape[0]], encoder)
 
 
@@ -49,36 +65,44 @@ def test_the_gradient_of_the_loss_is_that_of_training(
 def test_the_noise_at_the_encoder_s_output(
     benchmark: Any, make_vae: Callable[..., VAE], images: NDArray[np.float32]
 ) -> None:
-    """Four draws against the closed form for one draw z = mu + sigma * e, in float64.
+    """Four draws against the closed forms for z = mu + sigma * e, in float64.
 
     The gradient of log q - log p is z by mu, of variance sigma^2, and -1/2 + z * sigma * e / 2 by log sigma^2, of
-    variance sigma^2 * (mu^2 + 2 * sigma^2) / 4. Both are divided by the batch, and the variances by the draws.
+    variance sigma^2 * (mu^2 + 2 * sigma^2) / 4. Without the score term, z - e / sigma stands for z: the variances are
+    s^2 and sigma^2 * (mu^2 + 2 * s^2) / 4 with s = sigma - 1 / sigma. A pair of e and -e has no noise by mu and the
+    variance sigma^4 / 2 by log sigma^2. Gradients are divided by the batch, and variances by the draws or pairs.
     """
     samples, model = 4, make_vae()
-    gradients = benchmark.gradient_function(model, samples=[samples])
-    row = benchmark.Row("KL", "output", f"{samples} drawn")
-    kept = (row, row.exact)
+    gradients = benchmark.gradient_function(model, benchmark.regularizers(["total", "stl", "antithetic"], [samples]))
+    rows = {name: benchmark.Row("KL", "output", name, samples) for name in ("total", "stl", "antithetic")}
+    kept = (*rows.values(), rows["total"].exact)
 
     def draws(draw: int) -> dict[Any, NDArray[np.float32]]:
         found = gradients(images, tf.constant(draw, tf.int64))
         return {name: found[name].numpy() for name in kept}
 
-    noise = benchmark.noise_of(draws, DRAWS)[row]
+    noise = benchmark.noise_of(draws, DRAWS)
     posterior = model.encode(images)
     mu, variance = posterior.mu.numpy().astype(np.float64), np.exp(posterior.log_var.numpy().astype(np.float64))
     signal = np.sum(mu**2) + np.sum((variance - 1.0) ** 2) / 4.0
-    trace = (np.sum(variance) + np.sum(variance * (mu**2 + 2.0 * variance)) / 4.0) / samples
+    path = (variance - 1.0) ** 2 / variance  # s^2
+    traces = {
+        "total": (np.sum(variance) + np.sum(variance * (mu**2 + 2.0 * variance)) / 4.0) / samples,
+        "stl": (np.sum(path) + np.sum(variance * (mu**2 + 2.0 * path)) / 4.0) / samples,
+        "antithetic": np.sum(variance**2) / 2.0 / (samples / 2),
+    }
     # The relative standard error of the variance from 200 draws of 50 * 8 numbers is about 1 %
-    assert noise.signal_to_noise == pytest.approx(np.sqrt(signal / trace), rel=0.03)
-    assert noise.floor == pytest.approx(np.sqrt(trace / (DRAWS / 2) / signal), rel=0.03)
-    assert noise.bias == pytest.approx(noise.floor, rel=0.3)  # of 400 numbers; seven times its standard error
+    for name, row in rows.items():
+        assert noise[row].signal_to_noise == pytest.approx(np.sqrt(signal / traces[name]), rel=0.03), name
+        assert noise[row].floor == pytest.approx(np.sqrt(traces[name] / (DRAWS / 2) / signal), rel=0.03), name
+        assert noise[row].bias == pytest.approx(noise[row].floor, rel=0.3), name  # seven standard errors
 
 
 def test_the_figures_of_a_known_noise(benchmark: Any) -> None:
     """Noise of variance 1, and of 4 with a bias of 3, on 1,000 numbers whose mean has a length of 5."""
     generator = np.random.default_rng(0)
     mean, shift = 5.0 * np.eye(1000)[0], 3.0 * np.eye(1000)[1]
-    exact, biased = benchmark.Row("loss", "encoder", "exact"), benchmark.Row("loss", "encoder", "biased")
+    exact, biased = benchmark.Row("loss", "encoder", "exact", None), benchmark.Row("loss", "encoder", "biased", 1)
 
     def draws(draw: int) -> dict[Any, NDArray[np.float64]]:
         noise = generator.normal(size=1000)
@@ -95,7 +119,7 @@ def test_the_figures_of_a_known_noise(benchmark: Any) -> None:
 
 
 def test_a_gradient_without_noise(benchmark: Any) -> None:
-    row = benchmark.Row("KL", "output", "exact")
+    row = benchmark.Row("KL", "output", "exact", None)
     noise = benchmark.noise_of(lambda draw: {row: np.array([3.0, 4.0])}, 4)[row]
     assert noise.signal_to_noise is None
     assert noise.cosine == pytest.approx(1.0)
@@ -109,7 +133,11 @@ def test_the_command(tmp_path: Path) -> None:
     places = {(found["images"], found["term"], found["place"]) for found in facts["figures"]}
     fixed = {("fixed", *row) for row in (("KL", "output"), ("KL", "encoder"), ("loss", "output"), ("loss", "encoder"))}
     assert places == {*fixed, ("fixed", "loss", "all weights"), ("drawn", "loss", "all weights")}
+    rows = {(found["estimator"], found["samples"]) for found in facts["figures"]}
+    monte_carlo = {("total", 1), ("total", 4), ("stl", 1), ("stl", 4), ("antithetic", 4), ("stratified", 4)}
+    assert rows == {("exact", None), *monte_carlo}
     assert "signal / noise" in ended.stdout
+    assert "antithetic, 4" in ended.stdout
     wrong = run_script("benchmarks/gradient_noise.py", "--quick", "--options", "latent.size=0", cwd=tmp_path)
     assert wrong.status == 1
     assert "latent.size=0" in wrong.stderr.splitlines()[-1]
