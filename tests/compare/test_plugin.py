@@ -51,6 +51,10 @@ def test_the_tab_has_the_verdicts_and_the_plots_of_the_comparison(ask: Ask, runs
     answer, table = ask(), load_runs(runs)
     for sentence in conclusions(table):
         assert html.escape(sentence, quote=False) in html.unescape(answer["html"])
+    (drawn,) = answer["plots"][0]["panels"][0]["series"]
+    color, dash = drawn["style"].values()
+    swatch = rf'stroke="{color}"\s+stroke-width="2.5" stroke-dasharray="{dash}"/></svg>{drawn["name"]}: '
+    assert re.search(swatch, answer["html"])  # a verdict has the color and line style of its curve
     expected = [plot.to_json() for plot in draw_plots(table.assign(run=table["run"].map(lambda run: Path(run).name)))]
     assert answer["plots"] == json.loads(json.dumps(expected))
     assert answer["baseline"] == "kl=analytic"
