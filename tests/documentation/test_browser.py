@@ -186,7 +186,7 @@ def test_the_comparison_tab(browser: Any, study: Path, width: int, picture: str,
         page.goto(f"{address}?darkMode=false#vae_comparison")
         frame = page.frame_locator("iframe")
         expect(frame.get_by_role("rowheader").filter(has_text="kl=keras_loss").first).to_be_visible(timeout=60_000)
-        expect(frame.locator("figure[data-plot=elbo_by_step] svg")).to_be_attached()
+        expect(frame.locator("figure[data-plot=elbo_by_step] .panel svg")).to_be_attached()
         shoot(page, picture)
 
 

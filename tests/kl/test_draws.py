@@ -8,11 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.stats import kstest, norm
 
-<<<<<<< HEAD
-from tests.kl.conftest import DIRECTIONS, KEY
-=======
 from tests.kl.conftest import KEY
->>>>>>> noise
 from vae.errors import UserError
 from vae.kl import Analytic, MonteCarlo
 from vae.kl.draws import Draws, dependent_noise, further_noise
@@ -29,11 +25,7 @@ def noise_of(draws: Draws, samples: int, latents: int = 2) -> NDArray[np.float64
     return dependent_noise(draws, tf.zeros([ROWS, latents]), samples, KEY).numpy().astype(np.float64)
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("samples", [2, 3, 4])
-=======
 @pytest.mark.parametrize("samples", [2, 5])
->>>>>>> noise
 @pytest.mark.parametrize("draws", BOTH)
 def test_each_draw_alone_is_standard_normal(draws: Draws, samples: int) -> None:
     """By Kolmogorov and Smirnov's test; and the latent variables of one draw are independent."""
@@ -45,11 +37,7 @@ def test_each_draw_alone_is_standard_normal(draws: Draws, samples: int) -> None:
         assert abs(np.mean(noise[:, draw, 0] * noise[:, draw, 1])) < 4 / np.sqrt(ROWS)
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("samples", [2, 3, 4, 5])
-=======
 @pytest.mark.parametrize("samples", [2, 5])
->>>>>>> noise
 def test_antithetic_draws_are_mirror_images(samples: int) -> None:
     """Every draw but the last of an odd number has one."""
     noise = noise_of("antithetic", samples)
@@ -58,11 +46,7 @@ def test_antithetic_draws_are_mirror_images(samples: int) -> None:
     assert np.all(mirrored.sum(axis=1) == samples - samples % 2)
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("samples", [2, 3, 8])
-=======
 @pytest.mark.parametrize("samples", [2, 5])
->>>>>>> noise
 def test_stratified_draws_have_one_quantile_in_each_interval(samples: int) -> None:
     """The intervals of a draw's two latent variables are independent: a Latin hypercube, not its diagonal."""
     strata = np.floor(norm.cdf(noise_of("stratified", samples)) * samples).astype(int)
@@ -72,11 +56,7 @@ def test_stratified_draws_have_one_quantile_in_each_interval(samples: int) -> No
     assert np.mean(same[:, -1]) == pytest.approx(1 / samples, abs=4 * np.sqrt(1 / samples / ROWS))
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("draws", BOTH)
-=======
 @pytest.mark.parametrize("draws", [pytest.param("antithetic", marks=pytest.mark.thorough), "stratified"])
->>>>>>> noise
 def test_a_part_of_a_batch_has_the_draws_of_the_whole(draws: Draws) -> None:
     first = normal_like(tf.zeros([8, 3]), key(1, Stream.TRAINING_POSTERIOR, 0))
     whole = further_noise(draws, first, 4, KEY)
@@ -102,15 +82,10 @@ def estimates(regularizer: Any, rows: int = 100_000) -> NDArray[np.float64]:
 @pytest.mark.parametrize(
     ("direction", "estimator"),
     [
-<<<<<<< HEAD
-        *((direction, None) for direction in DIRECTIONS),
-        ("forward", "stl"),
-=======
         ("forward", None),
         ("reverse", None),
         ("forward", "stl"),
         pytest.param("symmetric", None, marks=pytest.mark.thorough),
->>>>>>> noise
         pytest.param("symmetric", "stl", marks=pytest.mark.thorough),
     ],
 )
@@ -142,17 +117,9 @@ def test_the_variance_of_stratified_draws() -> None:
     assert np.all(found.var(axis=1) < 0.5 * independent.var(axis=1))
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_stratified_draws_have_less_noise_in_each_direction(direction: Any) -> None:
-    stratified, independent = (
-        estimates(MonteCarlo(direction, 4, draws=draws), 10_000) for draws in ("stratified", None)
-    )
-=======
 def test_stratified_draws_from_the_prior_have_less_noise() -> None:
     kinds: tuple[Draws | None, ...] = ("stratified", None)
     stratified, independent = (estimates(MonteCarlo("reverse", 4, draws=draws), 10_000) for draws in kinds)
->>>>>>> noise
     assert np.all(stratified.std(axis=1) < 0.7 * independent.std(axis=1))
 
 
