@@ -116,6 +116,15 @@ def test_a_configuration_has_one_style_in_every_plot(runs: Path) -> None:
         assert line.get_ydata().tolist() == pytest.approx(expected.tolist())
 
 
+def test_the_betas_of_a_frontier_leave_different_colors_to_the_others() -> None:
+    terms = [f"kl={name}" for name in ("analytic", "tc", "renyi", "raw kl.form=softmax", "mmd beta.value=1000")]
+    betas = [f"kl=analytic beta.value={beta:g}" for beta in (1e-05, 0.01, *range(2, 20))]
+    styles = configuration_styles([*betas, *terms])
+    assert len({styles[name]["color"] for name in terms}) == len(terms)
+    assert {name: styles[name] for name in terms} == configuration_styles(terms)
+    assert configuration_styles(reversed([*betas, *terms])) == styles
+
+
 class Page(html.parser.HTMLParser):
     """The content of a page: its tags, the texts of its images, its references."""
 

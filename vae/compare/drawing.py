@@ -1,6 +1,8 @@
 """Plots as Matplotlib draws them, and the one style of each configuration."""
 
+import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -25,10 +27,19 @@ Styles = Mapping[str, Style]
 def configuration_styles(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return the color and the line style in which every picture draws a configuration, as options of Matplotlib.
 
+    There are sixteen colors. Names with few overrides come first. Those that differ in a number alone, such as the
+    values of beta of a frontier, come last, so that they leave different colors to the others.
+
     Args:
         names: the configurations of a comparison, in any order.
     """
-    return styles_in_order(sorted({*names}, key=lambda name: (name.count(" "), name)))  # fewest overrides first
+    names = {*names}
+    alike = Counter(map(_without_numbers, names))
+    return styles_in_order(sorted(names, key=lambda name: (alike[_without_numbers(name)], name.count(" "), name)))
+
+
+def _without_numbers(name: str) -> str:
+    return re.sub(r"=[-+.\de]+(?= |$)", "=", name)
 
 
 def styles_in_order(names: Sequence[str]) -> dict[str, dict[str, str]]:

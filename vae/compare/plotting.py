@@ -30,8 +30,10 @@ def draw_plots(
     best = table["configuration"][:MAX_CONFIGURATIONS]
     styles = configuration_styles(table["configuration"])
     named = runs.merge(last_epochs(runs)[["run", "configuration"]].reset_index(drop=True), on="run")
-    named = named[named["configuration"].isin(best)].replace([np.inf, -np.inf], np.nan)
+    named = named[named["configuration"].isin(best)]
     named = named[named["epoch"].notna()] if "epoch" in named else named.iloc[:0]
+    numbers = named.select_dtypes("number").columns
+    named = named.assign(**named[numbers].where(np.isfinite(named[numbers])))
     if named.empty:
         return []
     plots = [
