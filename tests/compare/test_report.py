@@ -184,6 +184,15 @@ def test_a_plot_in_a_browser_has_the_points_of_the_figure(runs: Path) -> None:
                 assert series["style"]["color"] == line.get_color()
 
 
+def test_the_differences_lie_within_their_axis(runs: Path) -> None:
+    plot = draw_plots(load_runs(runs), margin=0.75)[0]
+    low, high = plot.y.limits
+    means = plot.data["difference"]
+    assert low < means.min() < -5.0
+    assert high > max(means.max(), 0.75)
+    assert (plot.y.margin, plot.y.linear_up_to) == (0.75, 1.5)
+
+
 def test_a_long_line_is_thinned_and_keeps_its_ends() -> None:
     epochs = np.arange(1, 5001)
     points = pd.DataFrame({"x": epochs, "y": np.where(epochs == 5000, np.nan, np.sqrt(epochs))})
