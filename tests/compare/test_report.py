@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.compare.conftest import MakeRun
+from tests.compare.conftest import ELBOS, MakeRun
 from tests.conftest import REPOSITORY
 from vae.compare import (
     compare,
@@ -191,6 +191,18 @@ def test_the_differences_lie_within_their_axis(runs: Path) -> None:
     assert low < means.min() < -5.0
     assert high > max(means.max(), 0.75)
     assert (plot.y.margin, plot.y.linear_up_to) == (0.75, 1.5)
+
+
+def test_the_courses_have_the_range_of_the_seeds_and_the_units_are_sorted(runs: Path) -> None:
+    frame = load_runs(runs)
+    frame["audit/kl_per_latent/1"] = 5.0  # beside 2 at the last epoch
+    plots = {plot.name: plot for plot in draw_plots(frame)}
+    course, units = (
+        next(series for series in plots[name].panels[0].series if series.name == "kl=analytic").points.iloc[-1]
+        for name in ("elbo_by_seconds", "kl_per_latent")
+    )
+    assert course[["x", "y", "low", "high"]].tolist() == pytest.approx([1.0, np.mean(ELBOS["kl=analytic"]), -21, -20])
+    assert units.tolist() == [2.0, 2.0]  # the second in rank
 
 
 def test_a_long_line_is_thinned_and_keeps_its_ends() -> None:
