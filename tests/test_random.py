@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from scipy.stats import kstest
 
@@ -18,6 +19,7 @@ print(normal_like(tf.zeros([2, 3]), key(5, Stream.ORDER, 7)).numpy().tobytes().h
 """
 
 
+@pytest.mark.thorough
 def test_a_second_process_draws_the_same_bits() -> None:
     here = normal_like(tf.zeros([2, 3]), key(5, Stream.ORDER, 7)).numpy().tobytes().hex()
     answer = subprocess.run([sys.executable, "-c", ASK], cwd=REPOSITORY, capture_output=True, text=True, check=True)

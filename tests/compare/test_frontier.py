@@ -154,14 +154,14 @@ def test_the_comparison_shows_the_gap(tmp_path: Path) -> None:
     assert line.points["y"].tolist() == pytest.approx([distortion(rate) for rate in line.points["x"]], abs=0.1)
     assert dots.points["text"].tolist() == [f"{beta:g}" for beta in [*BETAS][::-1]]
     assert (crosses.name, len(crosses.points)) == ("kl=raw", 3)
-    for plot in plots.values():
-        plot.figure.savefig(tmp_path / f"{plot.name}.png")
+    for name in ("frontier", "frontier_gaps"):
+        plots[name].figure.savefig(tmp_path / f"{name}.png")
 
 
 def test_a_name_with_dollars_is_not_a_formula(tmp_path: Path) -> None:
     rows = [exact(seed, beta) for seed in range(2) for beta in BETAS]
     rows += [run_of(seed, 20.0 + seed, 0.8, kl="raw") | {"overrides": (r"name=$\nosuch$",)} for seed in range(2)]
-    for plot in draw_plots(table(rows)):
+    for plot in draw_plots(table(rows))[:3]:
         plot.figure.savefig(tmp_path / f"{plot.name}.png")
 
 

@@ -51,6 +51,7 @@ def break_picture(run: Path) -> None:
 DAMAGES = [break_summary, break_values, break_yaml, break_json, break_picture]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_files_damaged_in_every_run_do_not_stop_a_report(damage: Callable[[Path], None], runs: Path) -> None:
     for run in runs.iterdir():

@@ -161,6 +161,7 @@ def test_an_effective_beta_that_the_posteriors_contradict_is_none(
         assert logs["effective_beta"] == pytest.approx(expected, nan_ok=True)
 
 
+@pytest.mark.thorough
 def test_between_two_audits_cells_are_empty(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
     """Ten epochs, audited every fourth: also the first and the last. The summary has the latest of each quantity."""
     data = Arrays(grey_images(60), grey_images(20))
@@ -173,6 +174,7 @@ def test_between_two_audits_cells_are_empty(make_vae: Callable[..., VAE], tmp_pa
     assert summary_of(tmp_path)["effective_beta"] == 1.0
 
 
+@pytest.mark.thorough
 def test_an_interval_beyond_the_run_is_said_once(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
     data = Arrays(grey_images(60), grey_images(20))
     with pytest.warns(UserWarning, match="trainer.audit_interval=9: the run has 3 epochs") as caught:

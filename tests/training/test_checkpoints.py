@@ -39,6 +39,7 @@ def test_checkpoints_follow_the_first_and_the_last_epoch(make_vae: Callable[...,
     assert [path.stem for path in checkpoints_in(tmp_path / "checkpoints")] == ["step-00000030", "step-00000003"]
 
 
+@pytest.mark.thorough
 def test_a_disk_that_fills_between_two_checkpoints_loses_none(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
     """A resume from the first one trains the later epochs again, whose rows the history then has once."""
     data, vae = Arrays(grey_images(60), grey_images(20)), make_vae()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 from tests.training.fitting import Arrays, fit_and_record, grey_images
 from vae import VAE
@@ -13,6 +14,7 @@ from vae.training import shared_model
 from vae.training.programs import program
 
 
+@pytest.mark.thorough
 def test_a_run_with_another_s_programs_has_the_bits_of_one_alone(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
     """Seed, beta and initial weights differ, and a callback has changed the first run's learning rate."""
     data = Arrays(grey_images(50), grey_images(20))  # the last batch is smaller

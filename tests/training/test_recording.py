@@ -116,6 +116,7 @@ def test_an_effective_beta_that_does_not_exist_is_null_and_empty(
     assert "optimization/effective_beta" not in tags
 
 
+@pytest.mark.thorough
 def test_an_epoch_is_one_event_of_each_run(
     make_vae: Callable[..., VAE], images: NDArray[np.float32], tmp_path: Path
 ) -> None:
