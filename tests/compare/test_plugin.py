@@ -51,6 +51,8 @@ def test_the_tab_has_the_verdicts_and_the_plots_of_the_comparison(ask: Ask, runs
     answer, table = ask(), load_runs(runs)
     for sentence in conclusions(table):
         assert html.escape(sentence, quote=False) in html.unescape(answer["html"])
+    for cell in ("baseline", "+0.00 ± 0.25, equivalent", "-5.10 ± 0.90, differs"):
+        assert f"<td>{cell}</td>" in answer["html"]
     (drawn,) = answer["plots"][0]["panels"][0]["series"]
     color, dash = drawn["style"].values()
     swatch = rf'stroke="{color}"\s+stroke-width="2.5" stroke-dasharray="{dash}"/></svg>{drawn["name"]}: '

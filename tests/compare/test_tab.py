@@ -80,8 +80,8 @@ def test_values_are_read_by_keyboard_and_by_pointing(open_tab: OpenTab, runs: Pa
     mean, low, high = curves.loc[("kl=backend", 2), ["difference", "low", "high"]]
     assert mean == pytest.approx(np.mean(BACKEND))
     words = read(panel, "ArrowRight ArrowRight").replace("\N{MINUS SIGN}", "-")
-    name, epoch, value = words.split("\n")
-    assert (name, epoch) == ("kl=backend", "epoch: 2")
+    name, epoch, value, names = words.split("\n")
+    assert (name, epoch, names) == ("kl=backend", "epoch: 2", "runs: backend-0, backend-1, backend-2")
     numbers = [float(number) for number in re.findall(r"-?\d+\.?\d*", value)]
     assert numbers == pytest.approx([mean, low, high], rel=1e-3)
     assert read(panel, "Escape") == ""

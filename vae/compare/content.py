@@ -1,6 +1,7 @@
 """What a comparison shows in a browser, on its page and in TensorBoard's tab: HTML, and the plots to draw into it."""
 
 import base64
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import resources
@@ -16,9 +17,11 @@ from vae.compare.difference_plots import MAX_CONFIGURATIONS
 from vae.compare.drawing import configuration_styles
 from vae.compare.inference import MARGIN
 from vae.compare.plot import Plot, browser_style
+from vae.compare.sentences import plus_minus
 from vae.compare.table import compare
-from vae.compare.verdicts import conclusions, default_baseline
+from vae.compare.verdicts import conclusions, default_baseline, differences
 from vae.runs.paths import RunDirectory
+from vae.runs.quantities import QUANTITIES
 
 ASSETS = resources.files("vae.compare") / "browser"
 TITLE = "Which KL? A comparison of runs"
@@ -61,15 +64,19 @@ def content(
     runs_of = last_epochs(runs).groupby("configuration", sort=False)["run"].agg(list)
     sentences = conclusions(runs, baseline, margin, quantity)
     is_ranking = not reasons_not_to_compare(runs)
+    baseline = baseline or default_baseline(runs)
+    verdicts = _verdicts(runs, baseline, margin, quantity)
     return {
-        "baseline": baseline or default_baseline(runs),
+        "baseline": baseline,
         "has_differences": is_ranking and len(rows) > 1,
         "is_ranking": is_ranking,
+        "quantity": QUANTITIES[quantity].title,
         "runs": runs["run"].nunique(),
         "columns": columns,
         "rows": [
             {
                 "cells": row,
+                "verdict": verdicts.get(row[0], ""),
                 "style": styles[row[0]],
                 "link": link(runs_of[row[0]]) if link else None,
                 "runs": [{"name": run, "link": link([run])} for run in runs_of[row[0]]] if link else [],
@@ -83,6 +90,19 @@ def content(
         ],
         "samples": [*_samples(runs, root)],
     }
+
+
+def _verdicts(runs: pd.DataFrame, baseline: str, margin: float, quantity: str) -> dict[str, str]:
+    """Return, for each configuration that is compared with the baseline, the difference and the verdict in words."""
+    found = differences(runs, baseline, quantity, margin)
+    verdicts = {
+        name: f"{plus_minus(difference, interval)}, {verdict}"
+        for name, difference, interval, verdict in found[
+            ["configuration", "difference", "interval", "verdict"]
+        ].itertuples(index=False)
+        if math.isfinite(interval)
+    }
+    return verdicts | {baseline: "baseline"}
 
 
 def data_uri(kind: str, data: bytes) -> str:

@@ -1,5 +1,7 @@
 """Plots of how configurations differ: from a baseline at every epoch, and from the exact KL at the same rate."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -13,7 +15,13 @@ MAX_CONFIGURATIONS = 16  # that a reader can tell apart
 _OF_FRONTIER = {"color": "#666666", "linestyle": "-"}
 
 
-def difference_plot(curves: pd.DataFrame, styles: Styles, margin: float, quantity: str = "elbo") -> Plot | None:
+def difference_plot(
+    curves: pd.DataFrame,
+    styles: Styles,
+    margin: float,
+    quantity: str = "elbo",
+    runs_of: Mapping[str, Sequence[str]] | None = None,
+) -> Plot | None:
     """Plot the difference of each configuration from the baseline at every epoch, with its band.
 
     Args:
@@ -21,6 +29,7 @@ def difference_plot(curves: pd.DataFrame, styles: Styles, margin: float, quantit
         styles: those of `configuration_styles`.
         margin: nats within which configurations are equivalent: the grey stripe.
         quantity: what the curves are of, a key of `QUANTITIES`.
+        runs_of: the names of each configuration's runs; None for no names.
     """
     groups = [(name, group) for name, group in by_configuration(curves) if group["difference"].notna().any()]
     groups = groups[:MAX_CONFIGURATIONS]
@@ -32,7 +41,7 @@ def difference_plot(curves: pd.DataFrame, styles: Styles, margin: float, quantit
     panels = []
     for name, group in groups:
         points = group[["epoch", "difference", "low", "high"]].set_axis(["x", "y", "low", "high"], axis=1)
-        panels.append(Panel(name, [Series(name, points, styles[name])]))
+        panels.append(Panel(name, [Series(name, points, styles[name], runs=(runs_of or {}).get(name, ()))]))
     shown = pd.concat([group["difference"] for _, group in groups])
     least = margin if meaning.in_nats else 0.0
     y = Axis(

@@ -1,5 +1,7 @@
 """Plots of a comparison, each with a description in words and its data."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -12,6 +14,7 @@ from vae.compare.plot import Axis, Panel, Plot, Series
 from vae.compare.table import compare
 from vae.runs.quantities import AUDIT, QUANTITIES, TRAINED, QuantityName, comparison_columns
 
+RunsOf = Mapping[str, Sequence[str]]  # the names of each configuration's runs
 _BY = {"step": "training steps", "seconds": "seconds"}
 
 
@@ -36,19 +39,20 @@ def draw_plots(
     named = named.assign(**named[numbers].where(np.isfinite(named[numbers])))
     if named.empty:
         return []
+    runs_of = {name: [*map(str, group["run"].unique())] for name, group in by_configuration(named)}
     plots = [
-        difference_plot(difference_curves(runs, baseline, quantity), styles, margin, quantity),
+        difference_plot(difference_curves(runs, baseline, quantity), styles, margin, quantity, runs_of),
         *frontier_plots(runs, styles, margin),
-        *(_course(named, styles, quantity, by) for by in _BY),
+        *(_course(named, styles, quantity, by, runs_of) for by in _BY),
         _rate_distortion(named, styles),
-        _kl_per_latent(named, styles),
+        _kl_per_latent(named, styles, runs_of),
         _audit(named, "gap"),
         _audit(named, "gradient_cosine"),
     ]
     return [plot for plot in plots if plot is not None]
 
 
-def _course(named: pd.DataFrame, styles: Styles, name: str, by: str) -> Plot | None:
+def _course(named: pd.DataFrame, styles: Styles, name: str, by: str, runs_of: RunsOf) -> Plot | None:
     """Plot a quantity during training: the mean over seeds, and the range of them."""
     quantity, column = QUANTITIES[name], comparison_columns()[name]
     if not {column, by} <= {*named} or named[column].isna().all():
@@ -78,7 +82,7 @@ def _course(named: pd.DataFrame, styles: Styles, name: str, by: str) -> Plot | N
         description,
         Axis(_BY[by]),
         Axis(f"{'nats per image' if quantity.in_nats else quantity.title}{better}", limits=(lowest, None)),
-        [Panel("", [_of_configuration(named, name, part, styles) for name, part in parts.items()])],
+        [Panel("", [_series(name, part, styles, runs_of) for name, part in parts.items()])],
         _stacked(parts, {"x": by, "y": "mean"}),
     )
 
@@ -108,7 +112,7 @@ def _rate_distortion(named: pd.DataFrame, styles: Styles) -> Plot | None:
     )
 
 
-def _kl_per_latent(named: pd.DataFrame, styles: Styles) -> Plot | None:
+def _kl_per_latent(named: pd.DataFrame, styles: Styles, runs_of: RunsOf) -> Plot | None:
     """Plot the KL of each latent variable at the end, the largest first: the mean over seeds."""
     columns = [*_audited(named, "kl_per_latent")]
     if not columns:
@@ -129,7 +133,7 @@ def _kl_per_latent(named: pd.DataFrame, styles: Styles) -> Plot | None:
         "The sorted KLs of the latent variables at the end of a run: the mean over a configuration's seeds.",
         Axis("rank"),
         Axis("nats", "symlog", 0.01, limits=(0.0, None)),
-        [Panel("", [_of_configuration(named, name, part, styles) for name, part in parts.items()])],
+        [Panel("", [_series(name, part, styles, runs_of) for name, part in parts.items()])],
         _stacked(parts, {"x": "rank", "y": "kl"}),
     )
 
@@ -169,9 +173,8 @@ def _audited(named: pd.DataFrame, quantity: str) -> dict[str, str]:
     }
 
 
-def _of_configuration(named: pd.DataFrame, name: str, points: pd.DataFrame, styles: Styles) -> Series:
-    runs = named["run"][named["configuration"] == name].unique()
-    return Series(name, points.reset_index(drop=True), styles[name], runs=[*map(str, runs)])
+def _series(name: str, points: pd.DataFrame, styles: Styles, runs_of: RunsOf) -> Series:
+    return Series(name, points.reset_index(drop=True), styles[name], runs=runs_of[name])
 
 
 def _stacked(parts: dict[str, pd.DataFrame], names: dict[str, str]) -> pd.DataFrame:
