@@ -70,6 +70,8 @@ def test_a_choice_changes_the_comparison(ask: Ask) -> None:
     assert [panel["title"] for panel in by_backend["plots"][0]["panels"]] == ["kl=analytic", "kl=keras_loss"]
     assert by_backend["version"] != ask()["version"]
     assert "equivalent to kl=analytic within 9 nats" in ask(margin="9")["html"]
+    of_units = ask(quantity="active_units")["plots"][0]
+    assert (of_units["y"]["label"], of_units["y"]["scale"], of_units["y"]["margin"]) == ("active units", "linear", 0.0)
     of_kl = ask(quantity="kl")
     assert of_kl["quantity"] == "kl"
     assert of_kl["plots"][0]["title"].startswith("KL minus the baseline's")

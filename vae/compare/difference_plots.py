@@ -35,31 +35,23 @@ def difference_plot(
     groups = groups[:MAX_CONFIGURATIONS]
     if not groups:
         return None
-    meaning = QUANTITIES[quantity]
-    if not meaning.in_nats:
-        margin = float("nan")
     panels = []
     for name, group in groups:
         points = group[["epoch", "difference", "low", "high"]].set_axis(["x", "y", "low", "high"], axis=1)
         panels.append(Panel(name, [Series(name, points, styles[name], runs=(runs_of or {}).get(name, ()))]))
-    shown = pd.concat([group["difference"] for _, group in groups])
-    least = margin if meaning.in_nats else 0.0
-    y = Axis(
-        "nats per image" if meaning.in_nats else meaning.title,
-        "symlog" if meaning.in_nats else "linear",
-        2 * margin,
-        (2 * min(shown.min(), -least), 2 * max(shown.max(), least)) if meaning.in_nats else (None, None),
-        margin if meaning.in_nats else 0.0,
-    )
+    meaning, shown = QUANTITIES[quantity], pd.concat([group["difference"] for _, group in groups])
+    y, unit, equivalent = Axis(meaning.title, margin=0.0), "", ""
+    if meaning.in_nats:
+        limits = (2 * min(shown.min(), -margin), 2 * max(shown.max(), margin))
+        y, unit = Axis("nats per image", "symlog", 2 * margin, limits, margin), " nats"
+        equivalent = f"; within the grey stripe, of {margin:g} nats, is equivalent"
+    good = {"higher": "Above 0 is better than the baseline", "lower": "Below 0 is better than the baseline"}
     name, curve = groups[0]
     end = curve.iloc[-1]
-    equivalent = f"; within the grey stripe, of {margin:g} nats, is equivalent" if meaning.in_nats else ""
-    better = {"higher": "Above 0 is better than the baseline", "lower": "Below 0 is better than the baseline"}
     description = (
         f"The difference of each configuration's {meaning.title} from the baseline's, paired by seed: the mean, and a "
-        f"band that holds the whole curve with 95 %. {better.get(meaning.better or '', '0 is as the baseline')}"
-        f"{equivalent}. {name}: {end['difference']:+.3g}{' nats' if meaning.in_nats else ''} at epoch "
-        f"{end['epoch']:.0f}."
+        f"band that holds the whole curve with 95 %. {good.get(meaning.better or '', '0 is as the baseline')}"
+        f"{equivalent}. {name}: {end['difference']:+.3g}{unit} at epoch {end['epoch']:.0f}."
     )
     title = f"{meaning.title} minus the baseline's at the same seed, with a 95 % band"
     return Plot("differences", title, description, Axis("epoch"), y, panels, curves)
