@@ -4,6 +4,9 @@
 
 One real run of `train.py` is trained, and the files that a comparison reads are copied, under so many configurations
 and a new seed for each copy of one. Each round is a process of its own; the table has the medians. The disk is warm.
+
+"tab, opened" is what TensorBoard's tab takes to answer for the first time, with another loading of the runs; "tab,
+another choice" is the answer for another quantity; "tab, unchanged" is its look whether a run has changed.
 """
 
 import argparse
@@ -21,17 +24,31 @@ ROOT = Path(__file__).resolve().parents[1]
 TIMED = """
 import json, sys, time
 
-clock = [time.perf_counter()]
-from vae.compare import compare, differences, load_runs  # names are resolved on first use
-clock.append(time.perf_counter())
-runs = load_runs(sys.argv[1])
-clock.append(time.perf_counter())
-compare(runs)
-clock.append(time.perf_counter())
-differences(runs)
-clock.append(time.perf_counter())
-stages = ("import", "load_runs", "compare", "differences")
-print(json.dumps({stage: clock[number + 1] - clock[number] for number, stage in enumerate(stages)}))
+seconds = {}
+
+def timed(stage, function, *arguments, **options):
+    start = time.perf_counter()
+    result = function(*arguments, **options)
+    seconds[stage] = time.perf_counter() - start
+    return result
+
+def load():
+    from vae.compare import compare, differences, load_runs  # names are resolved on first use
+    return compare, differences, load_runs
+
+compare, differences, load_runs = timed("import", load)
+runs = timed("load_runs", load_runs, sys.argv[1])
+timed("compare", compare, runs)
+timed("differences", differences, runs)
+
+from tensorboard.plugins.base_plugin import TBContext
+from werkzeug.test import Client
+from vae.compare.plugin import ComparisonPlugin
+
+ask = Client(ComparisonPlugin(TBContext(logdir=sys.argv[1])).get_plugin_apps()["/comparison"]).get
+for stage, query in (("opened", {}), ("another choice", {"quantity": "kl"}), ("unchanged", {})):
+    assert timed(f"tab, {stage}", ask, "/", query_string=query).status_code == 200
+print(json.dumps(seconds))
 assert "tensorflow" not in sys.modules
 """
 
