@@ -119,7 +119,7 @@ def _set_axis(axes: Axes, name: str, axis: Axis) -> None:
     if axis.names:
         names = [label_of(textwrap.shorten(text, LINE // 2)) for text in axis.names]
         drawn.set_ticks(range(len(names)), names, fontsize=8)
-        drawn.set_inverted(True)
+        getattr(axes, f"set_{name}lim")(len(names) - 0.5, -0.5)  # the first on top
         return
     limits = {"left": axis.limits[0], "right": axis.limits[1]}
     if name == "y":
