@@ -6,7 +6,10 @@ from .frontier import Frontier as Frontier
 from .frontier import frontier_gaps as frontier_gaps
 from .frontier import frontiers as frontiers
 from .pairs import difference_curves as difference_curves
+from .plot import Axis as Axis
+from .plot import Panel as Panel
 from .plot import Plot as Plot
+from .plot import Series as Series
 from .plotting import draw_plots as draw_plots
 from .report import write_report as write_report
 from .table import compare as compare

@@ -8,13 +8,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from matplotlib.figure import Figure
 
 Style = Mapping[str, Any]  # "color" and "linestyle", as options of Matplotlib
 Mark = Literal["line", "dots", "crosses", "intervals"]
@@ -96,7 +94,7 @@ class Plot:
     data: pd.DataFrame
 
     @cached_property
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """The plot as drawn by Matplotlib."""
         from vae.compare.drawing import draw
 

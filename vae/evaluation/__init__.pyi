@@ -1,3 +1,4 @@
+from .importance_sampling import Bounds as Bounds
 from .importance_sampling import ImportanceSampler as ImportanceSampler
 from .importance_sampling import importance_weighted_nll as importance_weighted_nll
 from .inference_gap import PosteriorOptimizer as PosteriorOptimizer
