@@ -162,7 +162,8 @@ def test_a_name_with_dollars_is_not_a_formula(tmp_path: Path) -> None:
     rows = [exact(seed, beta) for seed in range(2) for beta in BETAS]
     rows += [run_of(seed, 20.0 + seed, 0.8, kl="raw") | {"overrides": (r"name=$\nosuch$",)} for seed in range(2)]
     for plot in draw_plots(table(rows))[:3]:
-        plot.figure.savefig(tmp_path / f"{plot.name}.png")
+        plot.figure.savefig(tmp_path / f"{plot.name}.png")  # which fails for a formula that is none
+        assert (tmp_path / f"{plot.name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_real_histories_have_a_frontier(tmp_path: Path) -> None:

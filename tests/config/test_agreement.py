@@ -148,7 +148,7 @@ def test_a_run_says_what_it_measures(options: list[str], kind: str, printed: str
 
 
 def test_discrete_latent_variables_have_no_inference_gap(tmp_path: Path, no_tensorflow: str) -> None:
-    """Which is said before TensorFlow is loaded."""
+    """The refusal needs no TensorFlow."""
     (tmp_path / "run" / ".hydra").mkdir(parents=True)
     run = compose("train", "latent=categorical")
     (tmp_path / "run" / ".hydra" / "config.yaml").write_text(json.dumps(plain(run)))  # JSON is YAML

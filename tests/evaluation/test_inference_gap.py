@@ -209,7 +209,7 @@ def test_a_damaged_encoder_changes_the_amortization_gap_alone(make_vae: MakeVAE,
 
 @pytest.mark.thorough
 def test_convolutions(make_vae: MakeVAE, images: NDArray[np.float32]) -> None:
-    """Which are not compiled. The steps of the progress bar add up to the images."""
+    """Convolutions are not compiled. The steps of the progress bar add up to the images."""
     vae, steps = make_vae(network=Conv((3,), 4)), list[float]()
     measured = measure_inference_gap(vae, [tf.constant(images)], 50, 60, 50, seed=0, advance=steps.append)
     assert measured["amortization_gap"] > 0.0

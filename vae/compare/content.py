@@ -1,8 +1,8 @@
-"""What a comparison shows in a browser, on its page and in TensorBoard's tab: HTML, and the plots to draw into it."""
+"""The content of a comparison in a browser, shared by the report and TensorBoard's tab."""
 
 import base64
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -61,17 +61,17 @@ def content(
     table = compare(runs, elbo)
     styles = {name: browser_style(style) for name, style in configuration_styles(table["configuration"]).items()}
     columns, rows = cells(table)
-    runs_of = last_epochs(runs).groupby("configuration", sort=False)["run"].agg(list)
+    last = last_epochs(runs)
+    runs_of = last.groupby("configuration", sort=False)["run"].agg(list)
     sentences = conclusions(runs, baseline, margin, quantity)
-    is_ranking = not reasons_not_to_compare(runs)
     baseline = baseline or default_baseline(runs)
     verdicts = _verdicts(runs, baseline, margin, quantity)
     return {
         "baseline": baseline,
-        "has_differences": is_ranking and len(rows) > 1,
-        "is_ranking": is_ranking,
+        "is_ranking": not reasons_not_to_compare(runs),
         "quantity": QUANTITIES[quantity].title,
         "runs": runs["run"].nunique(),
+        "table": table,
         "columns": columns,
         "rows": [
             {
@@ -85,10 +85,8 @@ def content(
         ],
         "links": link is not None,
         "sentences": [{"text": text, "style": styles.get(text.split(": ", 1)[0])} for text in sentences],
-        "plots": [
-            {"name": plot.name, "title": plot.title, "description": plot.description, "data": None} for plot in plots
-        ],
-        "samples": [*_samples(runs, root)],
+        "plots": plots,
+        "samples": [*_samples(last, table["configuration"][:MAX_CONFIGURATIONS], root)],
     }
 
 
@@ -115,23 +113,16 @@ def data_uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _samples(runs: pd.DataFrame, root: Path) -> Iterator[dict[str, str]]:
-    """Yield the pictures of one run of each configuration, the first that has both, of the best configurations."""
-    last = last_epochs(runs)
-    shown = compare(runs)["configuration"][:MAX_CONFIGURATIONS]
-    for configuration in shown:
+def _samples(last: pd.DataFrame, configurations: Iterable[str], root: Path) -> Iterator[dict[str, str]]:
+    """Yield the pictures of one run of each configuration: the first that has both."""
+    for configuration in configurations:
         group = last[last["configuration"] == configuration].reindex(columns=["seed", "run"])
         for run in group.sort_values("seed", key=lambda seed: seed.map(str))["run"]:
             directory = RunDirectory(root / run)
             pictures = [_picture(path) for path in (directory.reconstructions, directory.samples)]
             if all(pictures):
-                reconstructions, samples = pictures
-                yield {
-                    "configuration": configuration,
-                    "run": run,
-                    "reconstructions": reconstructions,
-                    "samples": samples,
-                }
+                names = ("configuration", "run", "reconstructions", "samples")
+                yield dict(zip(names, (configuration, run, *pictures), strict=True))
                 break
 
 

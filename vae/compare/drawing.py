@@ -20,7 +20,7 @@ FEW_POINTS = 20  # so few that the line alone would hide where they are
 
 _GRAYS = (7, 17)  # of the two palettes: gray is what a plot measures by
 _LINES = ("-", "--", ":", "-.")  # some curves coincide
-_MARKERS = {"line": "", "dots": "o", "crosses": "x", "intervals": "x"}
+_MARKERS = {"dots": "o", "crosses": "x"}
 Styles = Mapping[str, Style]
 
 
@@ -121,9 +121,6 @@ def _set_axis(axes: Axes, name: str, axis: Axis) -> None:
         drawn.set_ticks(range(len(names)), names, fontsize=8)
         getattr(axes, f"set_{name}lim")(len(names) - 0.5, -0.5)  # the first on top
         return
-    limits = {"left": axis.limits[0], "right": axis.limits[1]}
-    if name == "y":
-        limits = dict(zip(("bottom", "top"), axis.limits, strict=True))
     if axis.scale == "symlog":
         getattr(axes, f"set_{name}scale")("symlog", linthresh=axis.linear_up_to)
         drawn.set_major_formatter("{x:g}")
@@ -131,7 +128,7 @@ def _set_axis(axes: Axes, name: str, axis: Axis) -> None:
         getattr(axes, f"set_{name}scale")("log")
         drawn.set_major_formatter("{x:g}")
         drawn.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
-    getattr(axes, f"set_{name}lim")(**limits)
+    getattr(axes, f"set_{name}lim")(*axis.limits)
 
 
 def label_of(name: str, width: int = LINE) -> str:

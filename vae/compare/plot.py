@@ -48,7 +48,7 @@ class Series:
     Args:
         name: what they are of: a configuration or an implementation. Empty if they need no entry in a legend.
         points: `x` and `y`; `low` and `high`, the ends of a band around `y`, or of an interval around `x` if the mark
-            is "intervals"; `text`, to stand beside a point.
+            is "intervals"; `text`, to stand beside a point; `run`, the run that a point is of.
         style: its color and the style of its line.
         mark: how it is drawn.
         runs: the names of the runs that all points are of together.

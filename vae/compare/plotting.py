@@ -159,8 +159,8 @@ def _audit(named: pd.DataFrame, quantity: str) -> Plot | None:
         "over its seeds."
     )
     unit = "nats" if QUANTITIES[quantity].in_nats else QUANTITIES[quantity].title
-    scale = Axis(unit, "symlog", 1.0) if quantity == "gap" else Axis(unit)
-    return Plot(f"audit_{quantity}", f"Audit: {label}", description, Axis("epoch"), scale, panels, pd.concat(parts))
+    y = Axis(unit, "symlog", 1.0) if quantity == "gap" else Axis(unit)
+    return Plot(f"audit_{quantity}", f"Audit: {label}", description, Axis("epoch"), y, panels, pd.concat(parts))
 
 
 def _audited(named: pd.DataFrame, quantity: str) -> dict[str, str]:

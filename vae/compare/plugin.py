@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -30,7 +31,7 @@ _SECONDS_BETWEEN_SEARCHES = 10.0
 
 
 class _Query(NamedTuple):
-    """What a person chose: None for the default."""
+    """The choices made in the tab; no baseline is the default one."""
 
     baseline: str | None
     quantity: str
@@ -71,21 +72,17 @@ class ComparisonPlugin(base_plugin.TBPlugin):
 
     def get_plugin_apps(self) -> dict[str, Callable[..., Any]]:
         """Return what answers each address: the tab's own files, and the comparison as JSON."""
-        return {**{f"/{name}": _asset_server(name) for name in _ASSETS}, "/comparison": self._serve_comparison}
+        served = {name: partial(_serve_asset, name) for name in _ASSETS} | {"comparison": self._serve_comparison}
+        return {f"/{name}": Request.application(serve) for name, serve in served.items()}
 
-    @property
-    def _serve_comparison(self) -> Callable[..., Any]:
-        @Request.application
-        def serve(request: Request) -> Any:
-            try:
-                answer = self._comparison(_query(request.args))
-            except UserError as error:
-                return Respond(request, {"error": str(error)}, "application/json", code=400)
-            if answer["version"] == request.args.get("version"):
-                answer = {"version": answer["version"], "runs": answer["runs"]}
-            return Respond(request, answer, "application/json")
-
-        return serve
+    def _serve_comparison(self, request: Request) -> Any:
+        try:
+            answer = self._comparison(_query(request.args))
+        except UserError as error:
+            return Respond(request, {"error": str(error)}, "application/json", code=400)
+        if answer["version"] == request.args.get("version"):
+            answer = {"version": answer["version"], "runs": answer["runs"]}
+        return Respond(request, answer, "application/json")
 
     def _comparison(self, query: _Query) -> dict[str, Any]:
         """Return the comparison, computed anew if a run has changed.
@@ -108,15 +105,10 @@ class ComparisonPlugin(base_plugin.TBPlugin):
             return self._answers[query]
 
 
-def _asset_server(name: str) -> Callable[..., Any]:
-    @Request.application
-    def serve(request: Request) -> Any:
-        from vae.compare.content import ASSETS
+def _serve_asset(name: str, request: Request) -> Any:
+    from vae.compare.content import ASSETS
 
-        asset = ASSETS / name
-        return Respond(request, asset.read_text(encoding="utf-8"), _TYPES[Path(name).suffix], expires=0)
-
-    return serve
+    return Respond(request, (ASSETS / name).read_text(encoding="utf-8"), _TYPES[Path(name).suffix], expires=0)
 
 
 def _query(arguments: Mapping[str, str]) -> _Query:

@@ -7,7 +7,6 @@ import pandas as pd
 from vae.compare.content import ASSETS, TITLE, content, data_uri, environment
 from vae.compare.inference import MARGIN
 from vae.compare.plotting import draw_plots
-from vae.compare.table import compare
 
 
 def write_report(
@@ -35,20 +34,16 @@ def write_report(
         for suffix in ("png", "svg"):
             plot.figure.savefig(directory / f"{plot.name}.{suffix}", dpi=150)
     variables = content(runs, plots, baseline, margin, elbo=elbo)
-    for shown, plot in zip(variables["plots"], plots, strict=True):
-        shown["data"] = _csv(plot.data)
-    page = (
-        environment()
-        .get_template("report.html")
-        .render(
-            variables,
-            title=TITLE,
-            table_data=_csv(compare(runs, elbo)),
-            drawn=[plot.to_json() for plot in plots],
-            style=_asset("style.css"),
-            library=f"{_asset('d3.min.js')}\n{_asset('plot.umd.min.js')}",
-            charts=_asset("charts.js"),
-        )
+    template = environment().get_template("report.html")
+    page = template.render(
+        variables,
+        title=TITLE,
+        table_data=_csv(variables["table"]),
+        plot_data={plot.name: _csv(plot.data) for plot in plots},
+        drawn=[plot.to_json() for plot in plots],
+        style=_asset("style.css"),
+        library=f"{_asset('d3.min.js')}\n{_asset('plot.umd.min.js')}",
+        charts=_asset("charts.js"),
     )
     path = directory / "report.html"
     path.write_text(page, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the encoder, and what the family of posteriors, cost in nats.
+"""The inference gap of a model, in nats: the amortization gap and the approximation gap.
 
 Cremer, Li and Duvenaud 2018, "Inference suboptimality in variational autoencoders".
 """

@@ -20,11 +20,17 @@
         panels.before(note);
       }
       const places = plot.panels.map((panel) => newPanel(panels, plot, panel));
+      const points = plot.panels.map(pointsOf);
       let width = 0;
       new ResizeObserver(() => {
         if (places[0].clientWidth && places[0].clientWidth !== width) {
           width = places[0].clientWidth;
-          places.forEach((place, at) => drawPanel(place, plot, plot.panels[at], width));
+          const size = { width, height: heightOf(plot, width) };
+          const scales = {
+            x: scaleOf(plot, points.flat(), "x", size.width),
+            y: scaleOf(plot, points.flat(), "y", size.height),
+          };
+          places.forEach((place, at) => drawPanel(place, plot, plot.panels[at], points[at], size, scales));
         }
       }).observe(panels);
       addLegend(figure, plot);
@@ -52,12 +58,13 @@
     });
   }
 
-  function drawPanel(place, plot, panel, width) {
-    const points = pointsOf(panel);
+  function heightOf(plot, width) {
+    if (plot.y.names.length) return 70 + 26 * plot.y.names.length;
+    return plot.panels.length > 1 ? 150 : Math.min(420, 0.7 * width);
+  }
+
+  function drawPanel(place, plot, panel, points, { width, height }, scales) {
     const hasLabels = width >= WIDE && plot.panels.length === 1 && isOfLines(panel);
-    const height = plot.y.names.length
-      ? 70 + 26 * plot.y.names.length
-      : plot.panels.length > 1 ? 150 : Math.min(420, 0.7 * width);
     const drawn = Plot.plot({
       width,
       height,
@@ -65,8 +72,7 @@
       marginRight: hasLabels ? LABEL_WIDTH : 14,
       marginTop: 22,
       style: { fontSize: `${FONT}px`, background: "none" },
-      x: scaleOf(plot, "x", width),
-      y: scaleOf(plot, "y", height),
+      ...scales,
       marks: [
         ...stripes(plot),
         ...panel.series.flatMap((series) => marksOf(series, points.filter((point) => point.series === series))),
@@ -92,7 +98,7 @@
     return panel.series.every((series) => series.mark === "line" && !series.faint);
   }
 
-  function scaleOf(plot, name, length) {
+  function scaleOf(plot, points, name, length) {
     const axis = plot[name], isSmall = plot.panels.length > 1;
     const label = isSmall ? null : axis.label || null; // a note above small panels has both
     if (axis.names.length) {
@@ -101,8 +107,7 @@
         tickFormat: (place) => shortened(axis.names[place], 28),
       };
     }
-    const values = plot.panels.flatMap(pointsOf).map((point) => point[name]).filter((value) => value !== null);
-    const [lowest, highest] = d3.extent(values);
+    const [lowest, highest] = d3.extent(points.map((point) => point[name]).filter((value) => value !== null));
     const domain = [axis.limits[0] ?? lowest, axis.limits[1] ?? highest];
     const scale = { label, type: axis.scale, domain, nice: axis.limits.every((limit) => limit === null), grid: true };
     if (axis.scale === "symlog") {
