@@ -85,8 +85,9 @@ def run_script(script: str, *arguments: str, cwd: Path, **environment: str) -> O
 
 def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Outcome:
     """Run a script as `run_script` does, but in this process, which has loaded TensorFlow already."""
-    module = importlib.import_module(Path(script).stem)
-    task = getattr(module, module.__name__)
+    name = Path(script).stem
+    module = importlib.import_module(f"vae.scripts.{name}")
+    task = getattr(module, name)
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(cwd),

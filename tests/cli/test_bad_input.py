@@ -155,7 +155,7 @@ for script, arguments in json.load(sys.stdin):
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-            status = cli.call(getattr(importlib.import_module(script), script), arguments)
+            status = cli.call(getattr(importlib.import_module(f"vae.scripts.{script}"), script), arguments)
         outcomes.append((status, errors.getvalue(), os.listdir()))
 print(json.dumps(outcomes))
 """

@@ -10,9 +10,8 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-import evaluate
-import train
 from vae import cli
+from vae.scripts import evaluate, train
 
 
 def state() -> list[object]:

@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vae import compat
+from vae import compat, invocation
 from vae.cli import config_source
 from vae.cli.arguments import prepared
 from vae.cli.errors import one_line_errors
@@ -41,7 +41,7 @@ def call(task: Callable[[], Any], arguments: Sequence[str]) -> int:
     """Run a script's Hydra task in this process, and leave the process as it was.
 
     Args:
-        task: the function that `hydra.main` decorates, such as `train.train`.
+        task: the function that `hydra.main` decorates, such as `vae.scripts.train.train`.
         arguments: the arguments as in a shell.
 
     Returns:
@@ -86,14 +86,15 @@ def shorten_warnings() -> None:
 
 
 def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None:
+    command = task.__name__
     config_source.register()
     compat.keep_stderr_open()
     shows_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, in several lines
-    with contextlib.nullcontext() if shows_tracebacks else one_line_errors(Path(script).name, arguments):
+    with contextlib.nullcontext() if shows_tracebacks else one_line_errors(command, arguments):
         sys.argv = [script, *prepared(arguments)]
         if asks_for_help(arguments):
-            print(help_text(Path(script).stem, sys.argv[1:]))
+            print(help_text(command, sys.argv[1:]))
             return
         try:
             task()
@@ -101,7 +102,7 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
             if not compat.is_search_without_results(error):
                 raise
             lines = failures(runs_of_search(Path(HydraConfig.get().sweep.dir)))
-            raise SystemExit("\n".join(f"{Path(script).name}: {line}" for line in lines)) from None
+            raise SystemExit("\n".join(f"{invocation.program(command)}: {line}" for line in lines)) from None
 
 
 @contextlib.contextmanager

@@ -21,7 +21,9 @@ import vae
 from vae.config.groups import GROUPS
 from vae.errors import UserError
 
-CONFIGS = str(Path(vae.__file__).parents[1] / "configs")
+_PACKAGE = Path(vae.__file__).parent
+#: The folder of the configuration: in an installed package where the build puts it, in a checkout beside the package
+CONFIGS = str(next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()))
 _CLASS = re.compile(r"(?P<group>\w+)/(?P<target>[^\W\d]\w*(\.[^\W\d]\w*)+)")
 
 

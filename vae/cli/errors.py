@@ -13,36 +13,37 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae import compat
+from vae import compat, invocation
 from vae.cli.config_source import CONFIGS
 from vae.errors import INTERRUPTED_STATUS, UserError
 from vae.runs.identity import flatten
 
 
 @contextlib.contextmanager
-def one_line_errors(script: str, arguments: Sequence[str] = ()) -> Iterator[None]:
+def one_line_errors(command: str, arguments: Sequence[str] = ()) -> Iterator[None]:
     """Turn a user's mistake inside into one line on stderr and exit status 1.
 
     Args:
-        script: the name of the script, which the line opens with.
+        command: "train" or "evaluate", whose program the line opens with.
         arguments: its command line, from which an unknown option's neighbours are found.
 
     Raises:
         SystemExit: with the line, or with the status of an interrupted program.
     """
+    program = invocation.program(command)
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
         if cause := _user_error_behind(error):
-            raise SystemExit(f"{script}: {cause}") from None
+            raise SystemExit(f"{program}: {cause}") from None
         if isinstance(error, HydraException | OmegaConfBaseException) or compat.is_group_given_a_value(error):
-            raise SystemExit(f"{script}: {explained(error, Path(script).stem, arguments)}") from None
+            raise SystemExit(f"{program}: {explained(error, command, arguments)}") from None
         raise
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED_STATUS) from None
 
 
-def explained(error: Exception, script: str, arguments: Sequence[str]) -> str:
+def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
     """Return the message of an error of Hydra's in one line: what is wrong, and what would be right."""
     if compat.is_group_given_a_value(error):
         return "a group takes one of its options, by name; --help lists them"
@@ -51,7 +52,7 @@ def explained(error: Exception, script: str, arguments: Sequence[str]) -> str:
         more = "; pip install '.[sweep]' brings more" if group in ("hydra/launcher", "hydra/sweeper") else ""
         return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}{more}"
     if isinstance(error, ConfigCompositionException) and (name := compat.unknown_override(error)):
-        near = difflib.get_close_matches(name, _known_options(script, arguments), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, _known_options(command, arguments), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}? " if near else ""
         return f"{name}: there is no such option here; {hint}--help lists them all"
     if isinstance(error, OverrideParseException):
@@ -87,15 +88,15 @@ def _user_error_behind(error: BaseException | None) -> UserError | None:
     return error
 
 
-def _known_options(script: str, arguments: Sequence[str]) -> list[str]:
+def _known_options(command: str, arguments: Sequence[str]) -> list[str]:
     """Return every option and group that the command line has, without the values that it overrides."""
     groups = [argument for argument in arguments if (Path(CONFIGS) / argument.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
     with initialize_config_dir(CONFIGS, version_base="1.3"):
         try:
-            config = compose(script, groups)
+            config = compose(command, groups)
         except HydraException:
-            config = compose(script)
+            config = compose(command)
     container = OmegaConf.to_container(config)
     assert isinstance(container, dict)
     options = {str(key): value for key, value in container.items()}

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
+from vae import invocation
 from vae.cli.config_source import CONFIGS, CompletedSearchPath
 from vae.config.groups import DATA_OF_EVALUATE, EVALUATE, GROUPS, TRAIN, Group
 from vae.config.signatures import REQUIRED, Option, summary_of
@@ -28,11 +29,11 @@ Train a variational autoencoder (VAE) on real images. One word chooses the KL re
 on the same scale.
 
 To begin with:
-  python train.py                          handwritten digits, no download, the exact KL: a quarter of a minute
-  python train.py kl=keras_loss            the same VAE under the Keras loss class
-  python train.py data=mnist model=conv    MNIST (downloaded once), convolutional networks
-  python train.py -m experiment=kl_study   which KL? four of them over three seeds, compared at the end
-  python train.py resume=RUN_DIR           go on where that run stopped
+  $train                          handwritten digits, no download, the exact KL: a quarter of a minute
+  $train kl=keras_loss            the same VAE under the Keras loss class
+  $train data=mnist model=conv    MNIST (downloaded once), convolutional networks
+  $train -m experiment=kl_study   which KL? four of them over three seeds, compared at the end
+  $train resume=RUN_DIR           go on where that run stopped
 
 == Groups: choose with GROUP=OPTION ==
 
@@ -44,28 +45,28 @@ $options
 
 == More commands ==
 
-  python train.py kl=backend kl.direction=reverse    Keras's functional op, D[p||q]
-  python train.py latent=categorical kl=backend      discrete latent variables, for which Keras's function is exact
-  python train.py prior=vamp kl=monte_carlo          a learned prior
-  python train.py kl=my_module.MyKL kl.alpha=2       a class of your own, in any group
-  python train.py experiment=recipe/old_keras_blog   what a well-known recipe really trains
-  python train.py -m kl=analytic,backend seed=0,1,2  a sweep: every combination, a run directory each
-  python train.py -m hydra/launcher=joblib seed=0,1  several at a time; also submitit_local, ray, submitit_slurm
-  python train.py -m experiment=search               a search with Optuna over beta and the number of latent variables
+  $train kl=backend kl.direction=reverse    Keras's functional op, D[p||q]
+  $train latent=categorical kl=backend      discrete latent variables, for which Keras's function is exact
+  $train prior=vamp kl=monte_carlo          a learned prior
+  $train kl=my_module.MyKL kl.alpha=2       a class of your own, in any group
+  $train experiment=recipe/old_keras_blog   what a well-known recipe really trains
+  $train -m kl=analytic,backend seed=0,1,2  a sweep: every combination, a run directory each
+  $train -m hydra/launcher=joblib seed=0,1  several at a time; also submitit_local, ray, submitit_slurm
+  $train -m experiment=search               a search with Optuna over beta and the number of latent variables
 Another regularizer in the audit: +kl@audit.NAME=OPTION
 A run's directory: hydra.run.dir=DIR (default runs/DATE/TIME-KL-SEED). A sweep's: hydra.sweep.dir=DIR; an existing one
 continues.
-Tab completion in bash: eval "$$(python train.py --shell-completion install=bash)"
+Tab completion in bash: eval "$$($train --shell-completion install=bash)"
 
-Measure a run: python evaluate.py run=RUN_DIR.   Watch its curves: tensorboard --logdir runs
-Compare runs: python -m vae.compare DIR --out DIR
+Measure a run: $evaluate run=RUN_DIR.   Watch its curves: tensorboard --logdir runs
+Compare runs: $compare DIR --out DIR
 Show the composed configuration without training: add --cfg job.   Hydra's own options: --hydra-help""")
 _EVALUATE_HELP = Template("""\
 Measure a trained VAE: ELBO, importance-sampled NLL, KL per latent variable, active units.
 
-python evaluate.py run=runs/DATE/TIME-analytic-0
-python evaluate.py run=RUN_DIR nll_samples=5000
-python evaluate.py run=RUN_DIR gap_images=100    also the gaps between ELBO and log p(x)
+$evaluate run=runs/DATE/TIME-analytic-0
+$evaluate run=RUN_DIR nll_samples=5000
+$evaluate run=RUN_DIR gap_images=100    also the gaps between ELBO and log p(x)
 
 == Options: change with NAME=VALUE ==
 
@@ -79,19 +80,20 @@ def asks_for_help(arguments: Sequence[str]) -> bool:
     return not {"--help", "-h"}.isdisjoint(arguments)
 
 
-def help_text(script: str, arguments: Sequence[str]) -> str:
-    """Return the help of a script.
+def help_text(command: str, arguments: Sequence[str]) -> str:
+    """Return the help of a command.
 
     Args:
-        script: "train" or "evaluate".
+        command: "train" or "evaluate".
         arguments: the arguments beside `--help`, which may name classes of the user's.
 
     Raises:
         UserError: if an argument names a class that does not exist.
     """
-    if script == "evaluate":
-        return _EVALUATE_HELP.substitute(options=_options_of_evaluate())
-    return _TRAIN_HELP.substitute(groups=_groups(), options=_options_of_train(arguments))
+    calls = {name: invocation.call(name) for name in ("train", "evaluate", "compare")}
+    if command == "evaluate":
+        return _EVALUATE_HELP.substitute(calls, options=_options_of_evaluate())
+    return _TRAIN_HELP.substitute(calls, groups=_groups(), options=_options_of_train(arguments))
 
 
 def _groups() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from vae import invocation
 from vae.diagnosis import Finding, format_findings
 from vae.runs.paths import RunDirectory
 from vae.runs.quantities import AUDIT, QUANTITIES, TRAIN, VALIDATION
@@ -38,7 +39,7 @@ def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
     path = shlex.quote(str(directory))
     console.print(f"run        {path}")
     console.print(f"curves     tensorboard --logdir {path}")
-    console.print(f"measure    python evaluate.py run={path}")
+    console.print(f"measure    {invocation.call('evaluate')} run={path}")
 
 
 def weight_of_kl(summary: Mapping[str, Any]) -> str:

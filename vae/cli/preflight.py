@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from vae import invocation
 from vae.cli.command import shorten_warnings
 from vae.cli.errors import one_line_errors
 from vae.cli.resume import check_resume
@@ -42,7 +43,7 @@ class Preflight(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the configuration, and that no earlier run would be written over."""
         HydraConfig.instance().set_config(config)  # hydra.run.dir refers to it
-        with one_line_errors(f"{config.hydra.job.name}.py"):
+        with one_line_errors(config.hydra.job.name):
             if "run" in config:
                 check_evaluate(plain(config))
                 stored_config(config.run, "run", trusted_modules(config))
@@ -51,7 +52,7 @@ class Preflight(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Find the runs of a sweep that are left to do, and check that no earlier run would be written over."""
-        with one_line_errors(f"{config.hydra.job.name}.py"):
+        with one_line_errors(config.hydra.job.name):
             directory = Path(config.hydra.sweep.dir)
             check_writable(directory, "hydra.sweep.dir")
             if is_planned(config.hydra):
@@ -79,7 +80,8 @@ class Preflight(Callback):
         if len(runs) > 1:
             show_sweep(config)
         if failed := failures(runs):
-            raise SystemExit("\n".join(f"{config.hydra.job.name}.py: {line}" for line in failed))
+            program = invocation.program(config.hydra.job.name)
+            raise SystemExit("\n".join(f"{program}: {line}" for line in failed))
 
 
 def check_writable(directory: str | Path, option: str) -> None:

@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vae import compat
+from vae import compat, invocation
 from vae.cli.arguments import named_modules
 from vae.cli.errors import unexpected_error
 from vae.cli.launchers import check_launcher, share_cores
@@ -198,8 +198,8 @@ def show_sweep(config: DictConfig) -> None:
     if "kl" in runs and runs["kl"].nunique() > 1 and frontier_gaps(runs).empty:
         others = [text for text in config.hydra.overrides.task if not text.lstrip("+").startswith(_OF_STUDY)]
         command = ["-m", "experiment=frontier", *others, f"hydra.sweep.dir={directory / 'frontier'}"]
-        print(f"frontier   python train.py {shlex.join(command)}")
-        print(f"           python -m vae.compare {shlex.quote(str(directory))}  # is it the weight or the term?")
+        print(f"frontier   {invocation.call('train')} {shlex.join(command)}")
+        print(f"           {invocation.call('compare')} {shlex.quote(str(directory))}  # is it the weight or the term?")
 
 
 def update_comparison(directory: Path) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vae import invocation
 from vae.errors import UserError
 from vae.runs.loading import load_runs
 
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the arguments of the command line; None for those of this process.
     """
-    parser = argparse.ArgumentParser("python -m vae.compare", description="Compare the runs below folders.")
+    parser = argparse.ArgumentParser(invocation.call("compare"), description="Compare the runs below folders.")
     parser.add_argument("directories", metavar="DIR", nargs="+", help="a run, or a folder with runs below it")
     parser.add_argument("--format", choices=["table", "csv", "json", "markdown"], default="table")
     parser.add_argument(
@@ -117,10 +118,15 @@ def _print(runs: "pd.DataFrame", table: "pd.DataFrame", options: argparse.Namesp
 
 
 def _say(message: object) -> None:
-    print(f"vae.compare: {message}", file=sys.stderr)
+    print(f"{invocation.program('compare')}: {message}", file=sys.stderr)
 
 
-if __name__ == "__main__":
+def shell() -> None:
+    """Run the command for the shell, and end the process with its exit status."""
     if hasattr(signal, "SIGPIPE"):  # not on Windows
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly if the reader of a pipe, such as `head`, has ended
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    shell()

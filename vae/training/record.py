@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import vae
+from vae import invocation
 from vae.distributed.strategies import WorkerLostError
 from vae.errors import INTERRUPTED_STATUS, UserError
 from vae.runs.files import write_json
@@ -86,7 +87,8 @@ class RunRecord:
 
     @property
     def _resume_command(self) -> str:
-        command = f"python train.py resume={shlex.quote(str(self.directory)) if self.writes else 'RUN_DIR'}"
+        directory = shlex.quote(str(self.directory)) if self.writes else "RUN_DIR"
+        command = f"{invocation.call('train')} resume={directory}"
         return f"{command} trust=[{','.join(self._trust)}]" if self._trust else command
 
     def validation_values(self, names: str | Sequence[str]) -> float | list[float]:

@@ -1,0 +1,1 @@
+"""The two scripts: `vae.scripts.train` and `vae.scripts.evaluate`."""

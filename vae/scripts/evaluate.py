@@ -1,0 +1,53 @@
+"""Measure a trained VAE: python evaluate.py run=RUN_DIR. `python evaluate.py --help` lists the options."""
+
+import hydra
+from omegaconf import DictConfig
+
+from vae import cli
+from vae.compat import load_tensorflow
+from vae.diagnosis import diagnose, format_findings
+from vae.runs.files import write_json
+from vae.runs.identity import flatten
+from vae.runs.paths import RunDirectory
+from vae.runs.summary import read_summary
+
+
+@hydra.main(version_base="1.3", config_path=cli.CONFIGS, config_name="evaluate")
+def evaluate(config: DictConfig) -> None:
+    """Measure a run's model on a split of its data, and write the result into the run's directory."""
+    with cli.reported_errors():
+        directory, run = RunDirectory(config.run), cli.measured_run(config)
+        load_tensorflow()  # takes seconds: whatever can fail earlier has been checked
+
+        from vae import data, evaluation, training
+        from vae.config import build
+        from vae.config.stored import plain
+        from vae.random import Stream
+
+        build.import_classes(run)  # Keras must know a user's classes before it loads the model
+        model = training.trained_model(directory.path, f"run={config.run}")
+        seed = run.seed if config.seed is None else config.seed
+        source = build.build("data", run.data)
+        images = getattr(source, config.split)[: config.take]
+        stream = Stream[f"{config.split.upper()}_BINARIZATION"]
+        batches = data.evaluation_batches(images, config.batch_size, source.binarization, seed, stream)
+
+        with evaluation.progress_bar(len(images)) as advance:
+            measured = evaluation.measure_model(model, batches, config.nll_samples, seed, advance)
+        quantities = {"split": config.split, **measured}
+        if config.gap_images is not None:
+            count = min(config.gap_images, len(images))
+            with evaluation.progress_bar(count, "optimizing") as advance:
+                quantities |= evaluation.measure_inference_gap(
+                    model, batches, count, config.gap_steps, config.nll_samples, seed, advance
+                )
+        pictures = evaluation.save_pictures(model, next(iter(batches)), directory.path, seed)
+        write_json(directory.evaluation, quantities)
+        evaluation.print_quantities(quantities, [directory.evaluation, *pictures])
+        if "validation" in (summary := read_summary(directory)):
+            print(format_findings(diagnose(summary, flatten(plain(run)))))
+
+
+def main() -> None:
+    """Measure the run that the shell's command line names."""
+    cli.main(evaluate)
