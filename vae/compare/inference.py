@@ -17,8 +17,6 @@ from statsmodels.stats.power import TTestPower
 CONFIDENCE = 0.95
 SIGNIFICANCE = 1 - CONFIDENCE  # of all claims of a family together
 POWER = 0.8  # with which the seeds that are recommended would lead to a claim
-#: Nats within which two configurations are equivalent, unless the user names others
-MARGIN = 0.5
 MOST_SEEDS = 1000  # that are recommended
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from vae.compare.comparison import Comparison, computed_once
 from vae.compare.configurations import last_epochs, one_run_per_seed, shared_conditions
 from vae.compare.frontier import points_of_frontiers
 from vae.compare.inference import differs_from_index, mean_and_interval, simultaneous_band
-from vae.compare.table import summarize
+from vae.compare.table import ranking
 from vae.runs.quantities import SPLITS, comparison_columns
 from vae.runs.summary import Status
 
@@ -66,8 +67,9 @@ class Pairs:
         return pd.DataFrame({"difference": mean, "low": mean - half, "high": mean + half, "seeds": seeds})
 
 
+@computed_once
 def paired(
-    runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elbo", at: At = "last"
+    comparison: Comparison, baseline: str | None = None, quantity: str = "elbo", at: At = "last"
 ) -> tuple[str, dict[str, Pairs]]:
     """Return the baseline's name, and the pairs of every configuration that can be compared with it.
 
@@ -77,7 +79,7 @@ def paired(
     has several runs of one seed, the one counts that has finished, or else has come furthest.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
         baseline: the name of a configuration, as in `compare`; None for `default_baseline`.
         quantity: the column of `compare` to compare.
         at: "last", or "best": each run at its epoch with the highest validation ELBO.
@@ -85,22 +87,22 @@ def paired(
     Raises:
         KeyError: if there is no configuration of that name.
     """
-    last = last_epochs(runs)
-    names = summarize(last)["configuration"].tolist()
+    last, names = last_epochs(comparison), ranking(comparison)
     baseline = baseline or best_exact(last, names)
     if baseline not in names:
         raise KeyError(baseline)
-    passed_over = points_of_frontiers(runs) | {baseline}
-    series, conditions = _series_by_seed(runs, last, comparison_columns()[quantity]), shared_conditions(last)
+    passed_over = points_of_frontiers(comparison) | {baseline}
+    series, conditions = _series_by_seed(comparison, comparison_columns()[quantity]), shared_conditions(last)
     others = [name for name in names if name not in passed_over and conditions[name] == conditions[baseline]]
     return baseline, {name: _pairs(series[name], series[baseline], at) for name in others}
 
 
-def difference_curves(runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elbo") -> pd.DataFrame:
+@computed_once
+def difference_curves(comparison: Comparison, baseline: str | None = None, quantity: str = "elbo") -> pd.DataFrame:
     """Return the difference of each configuration from a baseline at every epoch, paired by seed.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
         baseline: the name of a configuration, as in `compare`; None for `default_baseline`.
         quantity: the column of `compare` to compare. One that is known at the end only has a single epoch.
 
@@ -112,7 +114,7 @@ def difference_curves(runs: pd.DataFrame, baseline: str | None = None, quantity:
     Raises:
         KeyError: if there is no configuration of that name.
     """
-    _, pairs = paired(runs, baseline, quantity)
+    _, pairs = paired(comparison, baseline, quantity)
     bands = [pair.band().rename_axis("epoch").reset_index().assign(configuration=name) for name, pair in pairs.items()]
     columns = ["configuration", "epoch", "difference", "low", "high", "seeds"]
     return pd.concat(bands, ignore_index=True)[columns] if bands else pd.DataFrame(columns=columns)
@@ -129,11 +131,12 @@ def best_exact(last: pd.DataFrame, ranking: Sequence[str]) -> str:
     return next((name for name in ranking if name in exact), ranking[0])
 
 
-def _series_by_seed(runs: pd.DataFrame, last: pd.DataFrame, column: str) -> dict[str, dict[Any, _Series]]:
+@computed_once
+def _series_by_seed(comparison: Comparison, column: str) -> dict[str, dict[Any, _Series]]:
     """Return the series of a quantity for each configuration and seed."""
-    elbo = comparison_columns()["elbo"]
+    elbo, last = comparison_columns()["elbo"], last_epochs(comparison)
     columns = [*dict.fromkeys(["run", "epoch", column, elbo])]
-    history = runs.reindex(columns=columns).drop_duplicates(["run", "epoch"], keep="last")
+    history = comparison.runs.reindex(columns=columns).drop_duplicates(["run", "epoch"], keep="last")
     if column.partition("/")[0] not in SPLITS:
         history = history.groupby("run").tail(1)  # it is known at the end only
     of_run = dict(iter(history.set_index("epoch").groupby("run")))

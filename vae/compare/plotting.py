@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from vae.compare.comparison import Comparison, computed_once
 from vae.compare.configurations import by_configuration, last_epochs
 from vae.compare.difference_plots import MAX_CONFIGURATIONS, difference_plot, frontier_plots
 from vae.compare.drawing import Styles, configuration_styles, styles_in_order
-from vae.compare.inference import MARGIN
+from vae.compare.margin import MARGIN
 from vae.compare.pairs import difference_curves
 from vae.compare.plot import Axis, Panel, Plot, Series
 from vae.compare.table import compare
@@ -18,22 +19,23 @@ RunsOf = Mapping[str, Sequence[str]]  # the names of each configuration's runs
 _BY = {"step": "training steps", "seconds": "seconds"}
 
 
+@computed_once
 def draw_plots(
-    runs: pd.DataFrame, baseline: str | None = None, margin: float = MARGIN, quantity: str = "elbo"
+    comparison: Comparison, baseline: str | None = None, margin: float = MARGIN, quantity: str = "elbo"
 ) -> list[Plot]:
     """Return all plots that the runs have the quantities for, of the best sixteen configurations.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
         baseline: as for `differences`.
         margin: as for `differences`.
         quantity: the column of `compare` whose course is plotted.
     """
-    table = compare(runs)
-    best = table["configuration"][:MAX_CONFIGURATIONS]
+    table, last = compare(comparison), last_epochs(comparison)
     styles = configuration_styles(table["configuration"])
-    named = runs.merge(last_epochs(runs)[["run", "configuration"]].reset_index(drop=True), on="run")
-    named = named[named["configuration"].isin(best)]
+    shown = last["configuration"][last["configuration"].isin(table["configuration"][:MAX_CONFIGURATIONS])]
+    named = comparison.details([*shown.index])
+    named = named.assign(configuration=named["run"].map(shown))
     named = named[named["epoch"].notna()] if "epoch" in named else named.iloc[:0]
     numbers = named.select_dtypes("number").columns
     named = named.assign(**named[numbers].where(np.isfinite(named[numbers])))
@@ -41,8 +43,8 @@ def draw_plots(
         return []
     runs_of = {name: [*map(str, group["run"].unique())] for name, group in by_configuration(named)}
     plots = [
-        difference_plot(difference_curves(runs, baseline, quantity), styles, margin, quantity, runs_of),
-        *frontier_plots(runs, styles, margin),
+        difference_plot(difference_curves(comparison, baseline, quantity), styles, margin, quantity, runs_of),
+        *frontier_plots(comparison, styles, margin),
         *(_course(named, styles, quantity, by, runs_of) for by in _BY),
         _rate_distortion(named, styles),
         _kl_per_latent(named, styles, runs_of),
