@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
 from vae.compare.inference import (
@@ -42,7 +43,7 @@ def test_a_single_value_is_no_test(values: list[float]) -> None:
 def test_values_without_spread_are_certain() -> None:
     assert corrected_p_values([np.zeros(2), np.ones(2)], MARGIN).tolist() == [[1.0, 0.0], [0.0, 1.0]]
     assert equivalence_p_value(np.full(2, MARGIN), MARGIN) == 0.5  # at the margin itself nothing is known
-    assert more_seeds(np.zeros(2), np.nan, 2) is None
+    assert more_seeds([np.zeros(2)], [np.nan], 2) == [None]
 
 
 def test_claims_allow_for_an_error_that_all_values_share() -> None:
@@ -54,6 +55,11 @@ def test_claims_allow_for_an_error_that_all_values_share() -> None:
         assert (vague > 0.9).all()
     nearest = stats.ttest_1samp(values, 0.1).pvalue, DescrStatsW(values).ttost_mean(-0.4, 0.4)[0]
     assert corrected_p_values([values], MARGIN, [0.1])[0] == pytest.approx(holm(nearest))
+
+
+def test_holm_equals_that_of_statsmodels() -> None:
+    p_values = np.random.default_rng(0).uniform(size=200) ** 4
+    assert holm(p_values).tolist() == multipletests(p_values, method="holm")[1].tolist()
 
 
 def test_holm_corrects_step_by_step() -> None:
@@ -109,7 +115,7 @@ def test_as_many_seeds_as_recommended_reach_a_verdict(mean: float, margin: float
     """Four times of five, if the differences are as they were seen; and no fewer seeds do."""
     claims, repeats, random = 4, 20_000, np.random.default_rng(5)
     seen = mean + 0.7 * np.array([-1.0, 0.0, 1.0])  # of standard deviation 0.7
-    further = more_seeds(seen, margin, claims)
+    (further,) = more_seeds([seen], [margin], claims)
     assert further is not None
     powers = []
     for count in (len(seen) + further - 1, len(seen) + further):
@@ -125,7 +131,7 @@ def test_as_many_seeds_as_recommended_reach_a_verdict(mean: float, margin: float
 
 
 def test_hopelessly_many_seeds_are_not_recommended() -> None:
-    assert more_seeds(np.array([10.0, -10.5, 0.3]), MARGIN, 6) is None
+    assert more_seeds([np.array([10.0, -10.5, 0.3])], [MARGIN], 6) == [None]
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])

@@ -16,6 +16,7 @@ from vae.compare.table import compare
 from vae.runs.quantities import AUDIT, QUANTITIES, TRAINED, QuantityName, comparison_columns
 
 RunsOf = Mapping[str, Sequence[str]]  # the names of each configuration's runs
+MAX_PATHS = 20  # of a configuration that a reader can follow; of more seeds, their mean is drawn
 _BY = {"step": "training steps", "seconds": "seconds"}
 
 
@@ -90,23 +91,31 @@ def _course(named: pd.DataFrame, styles: Styles, name: str, by: str, runs_of: Ru
 
 
 def _rate_distortion(named: pd.DataFrame, styles: Styles) -> Plot | None:
-    """Plot reconstruction against KL: the path of each run, and its end."""
+    """Plot reconstruction against KL: the path of each run, or of many seeds their mean, and the end of each run."""
     rate, distortion = comparison_columns()["kl"], comparison_columns()["reconstruction"]
     if rate not in named or distortion not in named:
         return None
     series = []
     for configuration, group in by_configuration(named):
-        for run, path in group.groupby("run", sort=False):
+        style, paths = styles[configuration], group.groupby("run", sort=False)
+        for run, path in paths if len(paths) <= MAX_PATHS else ():
             points = path[[rate, distortion]].set_axis(["x", "y"], axis=1)
-            style = styles[configuration]
             series += [
                 Series(configuration, points, style, runs=[str(run)], faint=True),
                 Series("", points.tail(1), style, "dots", runs=[str(run)]),
             ]
+        if len(paths) > MAX_PATHS:
+            mean = group.groupby("epoch")[[rate, distortion]].mean().set_axis(["x", "y"], axis=1)
+            ends = paths.tail(1)[[rate, distortion, "run"]].set_axis(["x", "y", "run"], axis=1)
+            series += [
+                Series(configuration, mean, style, runs=[*map(str, ends["run"])], faint=True),
+                Series("", ends, style, "dots"),
+            ]
     return Plot(
         "rate_distortion",
         "Rate and distortion",
-        "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot.",
+        "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot. The path "
+        f"of a configuration with more than {MAX_PATHS} runs is their mean.",
         Axis("KL, nats"),
         Axis("reconstruction, -log p(x|z), nats"),
         [Panel("", series)],

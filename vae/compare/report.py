@@ -35,6 +35,7 @@ def write_report(
     for plot in plots:
         for suffix in ("png", "svg"):
             plot.figure.savefig(directory / f"{plot.name}.{suffix}", dpi=150)
+            plot.figure.set_layout_engine("none")  # it stays as it is, and finding it takes as long as drawing
     variables = content(comparison, plots, baseline, margin, elbo=elbo)
     template = environment().get_template("report.html")
     page = template.render(

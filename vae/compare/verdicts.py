@@ -62,13 +62,13 @@ def differences(
     table = compare(comparison).set_index("configuration")
     baseline, pairs = paired(comparison, baseline, quantity, at)
     options = _options(comparison)
+    others = options.loc[:, [not option.startswith(TERM_OPTIONS) for option in options]]
+    only_weight_differs = (others == others.loc[baseline]).all(axis=1)
     margin = margin if QUANTITIES[quantity].in_nats else float("nan")
     judgements = judged([pair.ends for pair in pairs.values()], margin)
     rows = []
     for (name, pair), judgement in zip(pairs.items(), judgements, strict=True):
-        differing = options.columns[(options.loc[name] != options.loc[baseline]).to_numpy()]
-        only_weight_differs = all(option.startswith(TERM_OPTIONS) for option in differing)
-        difference = Difference(quantity, judgement, margin, only_weight_differs, at)
+        difference = Difference(quantity, judgement, margin, only_weight_differs[name], at)
         words = sentence(table.loc[name], table.loc[baseline], difference)
         rows.append((name, *judgement, *pair.area(), pair.differs_from(), words))
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"more_seeds": "Int64", "differs_from": "Int64"})
