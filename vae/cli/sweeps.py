@@ -63,14 +63,15 @@ def start_sweep(config: DictConfig) -> list[Path]:
     config.hydra.overrides.hydra.append("hydra.output_subdir=null")  # begin_run writes it, but over no finished run's
     _name_by_what_differs(config)
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
-    runs = dict(_planned_runs(config))
-    for path, run in runs.items():
+    runs = []
+    for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
         _check_strategy(run)
         _check_directory(path, run)
-    finished = sum(is_finished(path) for path in runs)
+        runs.append(path)
+    finished = sum(map(is_finished, runs))
     print(f"runs: {len(runs)}, already finished: {finished}, threads per run: {threads or 'all'}")
     print(f"to continue after a stop: the same command with hydra.sweep.dir={shlex.quote(str(directory))}")
-    return list(runs)
+    return runs
 
 
 def start_search(config: DictConfig) -> None:
