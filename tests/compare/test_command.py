@@ -95,8 +95,8 @@ def test_the_benchmark_reads_what_it_copied(tmp_path: Path) -> None:
     assert ended.status == 0, ended.stderr
     assert "8 runs of 1 epochs" in ended.stdout
     seconds = json.loads((tmp_path / "figures.json").read_text())["seconds"]
-    tab = {"tab, opened", "tab, another choice", "tab, unchanged"}
-    assert seconds.keys() == {"import", "load_runs", "compare", "differences", *tab}
+    tab = {"tab, opened", "tab, another choice", "tab, unchanged", "tab, a new run"}
+    assert seconds.keys() == {"import", "load_runs", "compare", "differences", *tab, "command"}
     assert all(value > 0 for value in seconds.values())
 
 

@@ -182,8 +182,8 @@ def test_quantities_known_at_the_end_have_no_curve(make_run: MakeRun, load: Call
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--margin", "0"], "--margin=0: must be greater than 0, in nats"),
-        (["--margin", "nan"], "--margin=nan: must be greater than 0, in nats"),
+        (["--margin", "0"], "--margin=0: must be a number of nats greater than 0"),
+        (["--margin", "nan"], "--margin=nan: must be a number of nats greater than 0"),
         (["--elbo", "inf"], "--elbo=inf: must be a number of nats, such as -100"),
     ],
 )

@@ -1,12 +1,14 @@
 """The checks of a command before Hydra writes anything, as a Hydra callback."""
 
 import atexit
+import gc
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
@@ -52,6 +54,7 @@ class Preflight(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Find the runs of a sweep that are left to do, and check that no earlier run would be written over."""
+        gc.enable()  # `main` switched it off for a start without garbage: composing the runs of a sweep makes much
         with one_line_errors(config.hydra.job.name):
             directory = Path(config.hydra.sweep.dir)
             check_writable(directory, "hydra.sweep.dir")
@@ -68,9 +71,10 @@ class Preflight(Callback):
         if is_planned(config.hydra):
             begin_run(config)
 
-    def on_job_end(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Bring the comparison of a sweep up to date, so that TensorBoard shows it while the sweep goes on."""
         if is_one_of_several(config.hydra):
+            job_return.cfg = job_return.hydra_cfg = None  # Hydra keeps them to the end of the sweep, and reads neither
             update_comparison(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:

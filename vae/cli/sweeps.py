@@ -63,14 +63,15 @@ def start_sweep(config: DictConfig) -> list[Path]:
     config.hydra.overrides.hydra.append("hydra.output_subdir=null")  # begin_run writes it, but over no finished run's
     _name_by_what_differs(config)
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
-    runs = dict(_planned_runs(config))
-    for path, run in runs.items():
+    runs = []
+    for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
         _check_strategy(run)
         _check_directory(path, run)
-    finished = sum(is_finished(path) for path in runs)
+        runs.append(path)
+    finished = sum(map(is_finished, runs))
     print(f"runs: {len(runs)}, already finished: {finished}, threads per run: {threads or 'all'}")
     print(f"to continue after a stop: the same command with hydra.sweep.dir={shlex.quote(str(directory))}")
-    return list(runs)
+    return runs
 
 
 def start_search(config: DictConfig) -> None:
@@ -180,22 +181,23 @@ def show_sweep(config: DictConfig) -> None:
         config: the sweep's own configuration with the node `hydra`.
     """
     # Takes a second: pandas, SciPy and Matplotlib
-    from vae.compare import compare, frontier_gaps, load_runs, write_report, write_tensorboard
+    from vae.compare import frontier_gaps, write_report, write_tensorboard
+    from vae.compare.reading import ComparisonReader
     from vae.compare.terminal import show_comparison
 
     directory = Path(config.hydra.sweep.dir)
     try:
-        runs = load_runs(directory)
+        comparison = ComparisonReader().read(directory)
     except UserError:
         return  # no run has finished an epoch
-    show_comparison(runs, compare(runs))
+    show_comparison(comparison)
     try:
-        print(f"report     {write_report(runs, directory / COMPARISON)}")
-        write_tensorboard(runs, directory / COMPARISON)
+        print(f"report     {write_report(comparison, directory / COMPARISON)}")
+        write_tensorboard(comparison, directory / COMPARISON)
         print(f"curves     tensorboard --logdir {shlex.quote(str(directory))}, run {COMPARISON}: the differences")
     except OSError as error:
         print(f"report     not written: {error}")
-    if "kl" in runs and runs["kl"].nunique() > 1 and frontier_gaps(runs).empty:
+    if "kl" in comparison.runs and comparison.runs["kl"].nunique() > 1 and frontier_gaps(comparison).empty:
         others = [text for text in config.hydra.overrides.task if not text.lstrip("+").startswith(_OF_STUDY)]
         command = ["-m", "experiment=frontier", *others, f"hydra.sweep.dir={directory / 'frontier'}"]
         print(f"frontier   {invocation.call('train')} {shlex.join(command)}")
@@ -208,9 +210,10 @@ def update_comparison(directory: Path) -> None:
         times = [path.stat().st_mtime for path in directory.glob("multirun.yaml")]  # when the sweep began
         times += [path.stat().st_mtime for path in (directory / COMPARISON).glob("events.*")]
         if time.time() - max(times, default=0.0) > _UPDATE_SECONDS:
-            from vae.compare import load_runs, write_tensorboard  # takes a second, in each process of a launcher
+            from vae.compare import write_tensorboard  # takes a second, in each process of a launcher
+            from vae.compare.reading import ComparisonReader
 
-            write_tensorboard(load_runs(directory), directory / COMPARISON)
+            write_tensorboard(ComparisonReader().read(directory), directory / COMPARISON)
 
 
 def _check_strategy(run: DictConfig) -> None:

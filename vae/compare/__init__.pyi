@@ -1,3 +1,4 @@
+from .comparison import Comparison as Comparison
 from .configurations import last_epochs as last_epochs
 from .configurations import load_runs as load_runs
 from .configurations import reasons_not_to_compare as reasons_not_to_compare

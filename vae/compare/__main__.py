@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae import invocation
+from vae.compare.margin import MARGIN, margin_from
+from vae.compare.reading import ComparisonReader
 from vae.errors import UserError
-from vae.runs.loading import load_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from vae.compare.comparison import Comparison
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--elbo", type=float, help="also report how long it took to reach this validation ELBO")
     parser.add_argument(
-        "--margin", type=float, default=0.5, help="nats within which two configurations are equivalent (default: 0.5)"
+        "--margin",
+        default=str(MARGIN),
+        help=f"nats within which two configurations are equivalent (default: {MARGIN})",
     )
     parser.add_argument("--out", type=Path, help="write report.html and the plots to this folder")
     parser.add_argument(
@@ -56,38 +61,37 @@ def _compare(options: argparse.Namespace) -> None:
     """
     if options.out and options.out.is_file():
         raise UserError(f"--out={options.out}: is a file; name a folder")
-    if not (options.margin > 0 and math.isfinite(options.margin)):
-        raise UserError(f"--margin={options.margin:g}: must be greater than 0, in nats")
+    options.margin = margin_from(options.margin, "--margin")
     if options.elbo is not None and not math.isfinite(options.elbo):
         raise UserError(f"--elbo={options.elbo:g}: must be a number of nats, such as -100")
-    runs = load_runs(*options.directories)
+    comparison = ComparisonReader().read(*options.directories)
     from vae.compare.table import compare  # takes a second to load: whatever can fail earlier has been checked
 
-    table = compare(runs, options.elbo)
+    table = compare(comparison, options.elbo)
     names = table["configuration"].tolist()
     if options.baseline is not None and options.baseline not in names:
         raise UserError(f"--baseline={options.baseline}: must be one of {'; '.join(names)}")
-    written = [_written("--out", options.out, partial(_write_report, runs, options))] if options.out else []
+    written = [_written("--out", options.out, partial(_write_report, comparison, options))] if options.out else []
     if options.tensorboard:
         directory = Path(options.directories[0], "comparison")
-        written.append(_written("DIR", directory, partial(_write_tensorboard, runs, options, directory)))
-    _print(runs, table, options)
+        written.append(_written("DIR", directory, partial(_write_tensorboard, comparison, options, directory)))
+    _print(comparison, table, options)
     if options.elbo is not None and not table["reached"].any():
         _say(f"no run reached an ELBO of {options.elbo:g}")
     for path in written:
         print(f"wrote {path}", file=sys.stderr)
 
 
-def _write_report(runs: "pd.DataFrame", options: argparse.Namespace) -> Path:
+def _write_report(comparison: "Comparison", options: argparse.Namespace) -> Path:
     from vae.compare.report import write_report
 
-    return write_report(runs, options.out, options.baseline, options.elbo, options.margin)
+    return write_report(comparison, options.out, options.baseline, options.elbo, options.margin)
 
 
-def _write_tensorboard(runs: "pd.DataFrame", options: argparse.Namespace, directory: Path) -> Path:
+def _write_tensorboard(comparison: "Comparison", options: argparse.Namespace, directory: Path) -> Path:
     from vae.compare.tensorboard import write_tensorboard
 
-    return write_tensorboard(runs, directory, options.baseline, options.margin)
+    return write_tensorboard(comparison, directory, options.baseline, options.margin)
 
 
 def _written(option: str, directory: Path, write: Callable[[], Path]) -> Path:
@@ -102,7 +106,7 @@ def _written(option: str, directory: Path, write: Callable[[], Path]) -> Path:
         raise UserError(f"{option}={directory}: {error.strerror}; name another folder") from error
 
 
-def _print(runs: "pd.DataFrame", table: "pd.DataFrame", options: argparse.Namespace) -> None:
+def _print(comparison: "Comparison", table: "pd.DataFrame", options: argparse.Namespace) -> None:
     if options.format == "csv":
         table.to_csv(sys.stdout, index=False)
     elif options.format == "json":
@@ -114,7 +118,7 @@ def _print(runs: "pd.DataFrame", table: "pd.DataFrame", options: argparse.Namesp
     else:
         from vae.compare.terminal import show_comparison
 
-        show_comparison(runs, table, options.baseline, options.margin)
+        show_comparison(comparison, options.elbo, options.baseline, options.margin)
 
 
 def _say(message: object) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from vae.compare.comparison import Comparison, computed_once
 from vae.runs.identity import NOT_COMPARED, identifying_value
 from vae.runs.loading import load_runs
 from vae.runs.quantities import VALIDATION
@@ -30,15 +31,16 @@ CONDITIONS = {
 TERM_OPTIONS = ("kl.", "beta.", "objective.")
 
 
-def last_epochs(runs: pd.DataFrame) -> pd.DataFrame:
+@computed_once
+def last_epochs(comparison: Comparison) -> pd.DataFrame:
     """Return a row for each run: its last epoch, and `configuration`, the name of its configuration.
 
     An epoch without validation has the figures of the last one with it.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
     """
-    last = _validated(runs).groupby("run", sort=False).tail(1).set_index("run", drop=False)
+    last = _validated(comparison.runs).groupby("run", sort=False).tail(1).set_index("run", drop=False)
     return last.assign(configuration=_names(last))
 
 
@@ -59,13 +61,14 @@ def by_configuration(named: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(name), group) for name, group in named.groupby("configuration", sort=False)]
 
 
-def reasons_not_to_compare(runs: pd.DataFrame) -> list[str]:
+@computed_once
+def reasons_not_to_compare(comparison: Comparison) -> list[str]:
     """Return a sentence for each reason that not all ELBOs can be compared, such as different data sets.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
     """
-    sentences, readable = [], _readable(runs.drop_duplicates("run"))
+    sentences, readable = [], _readable(comparison.runs.drop_duplicates("run"))
     for column, condition in CONDITIONS.items():
         values = sorted({*map(_text, readable[column])}) if column in readable else []
         if len(values) > 1:

@@ -12,10 +12,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from vae.compare.columns import cells
+from vae.compare.comparison import Comparison
 from vae.compare.configurations import last_epochs, reasons_not_to_compare
 from vae.compare.difference_plots import MAX_CONFIGURATIONS
 from vae.compare.drawing import configuration_styles
-from vae.compare.inference import MARGIN
+from vae.compare.margin import MARGIN
 from vae.compare.plot import Plot, browser_style
 from vae.compare.sentences import plus_minus
 from vae.compare.table import compare
@@ -37,7 +38,7 @@ def environment() -> Environment:
 
 
 def content(
-    runs: pd.DataFrame,
+    comparison: Comparison,
     plots: Sequence[Plot],
     baseline: str | None = None,
     margin: float = MARGIN,
@@ -49,7 +50,7 @@ def content(
     """Return the variables of the template comparison.html.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs.
         plots: those of `draw_plots`.
         baseline: as for `differences`.
         margin: as for `differences`.
@@ -58,19 +59,19 @@ def content(
         link: where the runs of a configuration are shown; None if the page has no links.
         root: the folder that the names of the runs are relative to.
     """
-    table = compare(runs, elbo)
+    table = compare(comparison, elbo)
     styles = {name: browser_style(style) for name, style in configuration_styles(table["configuration"]).items()}
     columns, rows = cells(table)
-    last = last_epochs(runs)
+    last = last_epochs(comparison)
     runs_of = last.groupby("configuration", sort=False)["run"].agg(list)
-    sentences = conclusions(runs, baseline, margin, quantity)
-    baseline = baseline or default_baseline(runs)
-    verdicts = _verdicts(runs, baseline, margin, quantity)
+    sentences = conclusions(comparison, baseline, margin, quantity)
+    baseline = baseline or default_baseline(comparison)
+    verdicts = _verdicts(comparison, baseline, margin, quantity)
     return {
         "baseline": baseline,
-        "is_ranking": not reasons_not_to_compare(runs),
+        "is_ranking": not reasons_not_to_compare(comparison),
         "quantity": QUANTITIES[quantity].title,
-        "runs": runs["run"].nunique(),
+        "runs": len(last),
         "table": table,
         "columns": columns,
         "rows": [
@@ -90,9 +91,9 @@ def content(
     }
 
 
-def _verdicts(runs: pd.DataFrame, baseline: str, margin: float, quantity: str) -> dict[str, str]:
+def _verdicts(comparison: Comparison, baseline: str, margin: float, quantity: str) -> dict[str, str]:
     """Return, for each configuration that is compared with the baseline, the difference and the verdict in words."""
-    found = differences(runs, baseline, quantity, margin)
+    found = differences(comparison, baseline, quantity, margin)
     verdicts = {
         name: f"{plus_minus(difference, interval)}, {verdict}"
         for name, difference, interval, verdict in found[

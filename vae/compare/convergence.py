@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from vae.compare.comparison import Comparison, computed_once
 from vae.compare.inference import median_and_restricted_mean
 from vae.runs.quantities import comparison_columns
 from vae.runs.summary import Status
@@ -14,11 +15,12 @@ TIMES = ("epoch", "step", "seconds")
 _FINAL = (Status.DIVERGED, Status.FAILED)
 
 
-def best_and_rise(runs: pd.DataFrame) -> pd.DataFrame:
+@computed_once
+def best_and_rise(comparison: Comparison) -> pd.DataFrame:
     """Return for each run its best validation ELBO, and how much the ELBO rises at the end.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
 
     Returns:
         A table by `run` with `best_elbo` in nats and `best_epoch`; `rise`, the least-squares slope of the ELBO over the
@@ -26,7 +28,7 @@ def best_and_rise(runs: pd.DataFrame) -> pd.DataFrame:
         epochs: what it rose by in all. NaN without enough values.
     """
     column = comparison_columns()["elbo"]
-    history = runs.reindex(columns=["run", "epoch", column]).rename(columns={column: "elbo"})
+    history = comparison.runs.reindex(columns=["run", "epoch", column]).rename(columns={column: "elbo"})
     values = history[np.isfinite(history["elbo"])]
     best = values.loc[values.groupby("run", sort=False)["elbo"].idxmax()].set_index("run")
     found = best.rename(columns={"elbo": "best_elbo", "epoch": "best_epoch"})

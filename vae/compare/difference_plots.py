@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from vae.compare.comparison import Comparison
 from vae.compare.configurations import by_configuration
 from vae.compare.drawing import Styles
 from vae.compare.frontier import Frontier, frontier_curve, frontier_gaps, frontiers
@@ -57,11 +58,11 @@ def difference_plot(
     return Plot("differences", title, description, Axis("epoch"), y, panels, curves)
 
 
-def frontier_plots(runs: pd.DataFrame, styles: Styles, margin: float) -> list[Plot]:
+def frontier_plots(runs: pd.DataFrame | Comparison, styles: Styles, margin: float) -> list[Plot]:
     """Plot the frontier of the exact KL with the other terms beside it, and their gaps; nothing without a frontier.
 
     Args:
-        runs: the table of `load_runs`.
+        runs: the table of `load_runs`, or a comparison.
         styles: those of `configuration_styles`.
         margin: nats within which a term lies on the frontier: the grey stripe.
     """

@@ -13,8 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from vae.compare.comparison import Comparison, computed_once
 from vae.compare.configurations import TERM_OPTIONS, identifying_options, last_epochs, one_run_per_seed
-from vae.compare.inference import MARGIN, Verdict, judged
+from vae.compare.inference import Verdict, judged
+from vae.compare.margin import MARGIN
 from vae.compare.sentences import plus_minus
 from vae.runs.quantities import comparison_columns
 from vae.runs.summary import Status
@@ -40,16 +42,17 @@ class Frontier(NamedTuple):
     names: frozenset[str]
 
 
-def frontiers(runs: pd.DataFrame) -> list[Frontier]:
+@computed_once
+def frontiers(comparison: Comparison) -> list[Frontier]:
     """Return the frontiers that are among the runs: finished runs of the exact KL that differ in beta and seed alone.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
 
     Returns:
         One for each set of conditions (data, model, optimizer, ...) under which there are runs of at least three betas.
     """
-    last = last_epochs(runs)
+    last = last_epochs(comparison)
     last = one_run_per_seed(last[last["status"] == Status.FINISHED])
     columns = {"rate": comparison_columns()["kl"], "distortion": comparison_columns()["reconstruction"]}
     if f"option/{BETA}" not in last or not {*columns.values()} <= {*last}:
@@ -79,13 +82,13 @@ def _frontiers(found: pd.DataFrame, is_exact: pd.Series) -> Iterator[Frontier]:
         yield Frontier(points.sort_values("rate"), others.sort_values("rate"), names)
 
 
-def points_of_frontiers(runs: pd.DataFrame) -> set[str]:
+def points_of_frontiers(comparison: Comparison) -> set[str]:
     """Return the configurations that are the points of a frontier to which other terms are compared.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
     """
-    return {name for one in frontiers(runs) if len(one.others) for name in one.names}
+    return {name for one in frontiers(comparison) if len(one.others) for name in one.names}
 
 
 def frontier_curve(points: pd.DataFrame) -> Curve:
@@ -101,7 +104,8 @@ def frontier_curve(points: pd.DataFrame) -> Curve:
     return lambda rate: float(curve(np.log(rate)))
 
 
-def frontier_gaps(runs: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
+@computed_once
+def frontier_gaps(comparison: Comparison, margin: float = MARGIN) -> pd.DataFrame:
     """Return how many nats each term is worse than the exact KL at the same rate.
 
     For each seed, the gap is the distortion of the term's run minus that of the seed's frontier at the run's rate. The
@@ -109,7 +113,7 @@ def frontier_gaps(runs: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     the interpolation between betas, which is estimated by leaving out each beta in turn.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
         margin: nats within which a term lies on the frontier.
 
     Returns:
@@ -119,7 +123,7 @@ def frontier_gaps(runs: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
         those with a run within the rates of their frontier; `p_value`, `equivalence_p_value`, `verdict` and
         `more_seeds` as in `differences`; and `sentence`.
     """
-    rows = [row for frontier in frontiers(runs) for row in _gaps_of(frontier, margin)]
+    rows = [row for frontier in frontiers(comparison) for row in _gaps_of(frontier, margin)]
     columns = ["configuration", "rate", "gap", "interval", "interpolation", "seeds", "p_value", "equivalence_p_value"]
     table = pd.DataFrame(rows, columns=[*columns, "verdict", "more_seeds", "sentence"])
     return table.astype({"more_seeds": "Int64"}).sort_values("gap", kind="stable", ignore_index=True)

@@ -5,20 +5,19 @@ The functions take arrays and know nothing of runs. All assume that the differen
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cache
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 CONFIDENCE = 0.95
 SIGNIFICANCE = 1 - CONFIDENCE  # of all claims of a family together
 POWER = 0.8  # with which the seeds that are recommended would lead to a claim
-#: Nats within which two configurations are equivalent, unless the user names others
-MARGIN = 0.5
 MOST_SEEDS = 1000  # that are recommended
 
 
@@ -56,7 +55,7 @@ def mean_and_interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[fl
         return float("nan"), float("nan")
     if count == 1:
         return float(values[0]), float("nan")
-    return float(np.mean(values)), float(half_width(np.std(values, ddof=1), count))
+    return float(np.mean(values)), float(_critical_value(count) * np.std(values, ddof=1) / np.sqrt(count))
 
 
 def half_width(deviation: Any, count: Any, comparisons: int = 1) -> Any:
@@ -70,6 +69,12 @@ def half_width(deviation: Any, count: Any, comparisons: int = 1) -> Any:
     return stats.t.isf(SIGNIFICANCE / 2 / comparisons, count - 1) * deviation / np.sqrt(count)
 
 
+@cache  # configurations have few different numbers of seeds
+def _critical_value(count: int) -> float:
+    """Return half the width of a mean's 95 % confidence interval, in standard errors."""
+    return float(stats.t.isf(SIGNIFICANCE / 2, count - 1))
+
+
 def difference_p_values(differences: ArrayLike) -> NDArray[np.float64]:
     """Return the p-value of the paired t-test, two-sided: that the mean difference is 0.
 
@@ -80,7 +85,7 @@ def difference_p_values(differences: ArrayLike) -> NDArray[np.float64]:
         A number, or `(epochs,)`; NaN for fewer than two values.
     """
     statistic, degrees = _t_statistic(differences, 0.0)
-    return 2 * stats.t.sf(abs(statistic), degrees)
+    return _differs(statistic, degrees)
 
 
 def equivalence_p_value(differences: ArrayLike, margin: float) -> float:
@@ -90,15 +95,27 @@ def equivalence_p_value(differences: ArrayLike, margin: float) -> float:
     """
     above, degrees = _t_statistic(differences, -margin)
     below, _ = _t_statistic(differences, margin)
-    return float(np.maximum(stats.t.sf(above, degrees), stats.t.cdf(below, degrees)))
+    return float(_not_equivalent(above, below, degrees))
+
+
+def _differs(statistic: NDArray[np.float64], degrees: NDArray[np.int64]) -> NDArray[np.float64]:
+    p_values: NDArray[np.float64] = 2 * stats.t.sf(abs(statistic), degrees)
+    return p_values
+
+
+def _not_equivalent(
+    above: NDArray[np.float64], below: NDArray[np.float64], degrees: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    p_values: NDArray[np.float64] = np.maximum(stats.t.sf(above, degrees), stats.t.cdf(below, degrees))
+    return p_values
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Return p-values that are corrected for their number by Holm's method (1979). NaN is no test, and stays NaN."""
+    # statsmodels has it, too, but collects garbage at each call, which takes up to half a second
     adjusted = np.array(p_values, float)
-    is_test = np.isfinite(adjusted)
-    if is_test.any():
-        adjusted[is_test] = multipletests(adjusted[is_test], method="holm")[1]
+    order = np.argsort(adjusted)[: np.isfinite(adjusted).sum()]  # NaN comes last
+    adjusted[order] = np.minimum(np.maximum.accumulate(adjusted[order] * np.arange(len(order), 0, -1)), 1.0)
     return adjusted
 
 
@@ -115,41 +132,56 @@ def corrected_p_values(
     Returns:
         `(comparisons, 2)`: of a difference, and of an equivalence. NaN where there is no test.
     """
-    tests = []
+    statistics = []
     for values, error in zip(differences, errors or [0.0] * len(differences), strict=True):
         mean = float(np.mean(values)) if len(values) else 0.0
         nearest = values - np.clip(mean, -error, error)  # to 0, of those that the error admits
-        tests.append([float(difference_p_values(nearest)), equivalence_p_value(values, margin - error)])
-    return holm(np.array(tests).ravel()).reshape(-1, 2)
+        tested = ((nearest, 0.0), (values, error - margin), (values, margin - error))
+        statistics.append([_t_statistic(sample, hypothesis) for sample, hypothesis in tested])
+    found = np.array(statistics, float).reshape(-1, 3, 2)  # SciPy takes as long for one as for a thousand
+    (zero, above, below), degrees = found[..., 0].T, found[:, 0, 1]
+    p_values = np.column_stack([_differs(zero, degrees), _not_equivalent(above, below, degrees)])
+    return holm(p_values.ravel()).reshape(-1, 2)
 
 
-def more_seeds(differences: NDArray[np.float64], margin: float, claims: int) -> int | None:
+def more_seeds(differences: Sequence[NDArray[np.float64]], margins: Sequence[float], claims: int) -> list[int | None]:
     """Return how many further seeds would lead to a claim, a difference or an equivalence, with a power of 80 %.
 
     The mean and the standard deviation of the differences are taken as the true ones, so that the number from few seeds
     is rough.
 
     Args:
-        differences: at least two.
-        margin: that of `equivalence_p_value`; NaN if equivalence is no claim.
+        differences: those of each comparison, at least two.
+        margins: that of `equivalence_p_value` for each comparison; NaN if equivalence is no claim.
         claims: the number of claims that share the level of 5 %.
 
     Returns:
-        The number; None if it is more than `MOST_SEEDS`, or if all differences are equal.
+        The number for each comparison; None if it is more than `MOST_SEEDS`, or if all differences are equal.
     """
-    size, deviation = abs(float(np.mean(differences))), float(np.std(differences, ddof=1))
-    if deviation == 0.0:
-        return None
+    count = np.array([len(values) for values in differences])
+    size = np.array([abs(np.mean(values)) for values in differences])
+    deviation = np.array([np.std(values, ddof=1) for values in differences])
+    margin = np.array(margins)
     further = np.unique(np.geomspace(1, MOST_SEEDS, 300).astype(int))  # every number up to 43, then about one in 50
 
-    def power(distance: float, alternative: str) -> NDArray[np.float64]:
-        level = SIGNIFICANCE / claims
-        return TTestPower().power(distance / deviation, len(differences) + further, level, alternative=alternative)
+    def power(distance: NDArray[np.float64], seeds: NDArray[np.int64], alternative: str) -> NDArray[np.float64]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return TTestPower().power(distance / deviation, seeds, SIGNIFICANCE / claims, alternative=alternative)
 
-    is_enough = power(size, "two-sided") >= POWER  # NaN for some numbers far beyond
-    if size < margin:
-        is_enough |= power(margin - size, "larger") + power(margin + size, "larger") - 1 >= POWER
-    return int(further[np.argmax(is_enough)]) if is_enough.any() else None
+    def is_enough(places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        seeds = count + further[places]
+        larger = power(margin - size, seeds, "larger") + power(margin + size, seeds, "larger") - 1
+        differs = ~(power(size, seeds, "two-sided") < POWER)  # NaN is far beyond it
+        return differs | ((size < margin) & ~(larger < POWER))
+
+    # The power grows with the seeds: halve the range in which it becomes enough, for all comparisons together
+    first, last = np.zeros(len(count), int), np.full(len(count), len(further))
+    while (first < last).any():
+        middle = np.minimum((first + last) // 2, len(further) - 1)
+        enough = is_enough(middle)
+        first, last = np.where(enough | (first == last), first, middle + 1), np.where(enough, middle, last)
+    is_known = (first < len(further)) & (deviation > 0.0)
+    return [int(further[place]) if known else None for place, known in zip(first, is_known, strict=True)]
 
 
 def judged(
@@ -158,14 +190,17 @@ def judged(
     """Return the judgement of each comparison of a family, with the arguments of `corrected_p_values`."""
     corrected = corrected_p_values(differences, margin, errors)
     claims = int(np.isfinite(corrected).sum())
+    verdicts = [verdict_of(*tests) for tests in corrected]
+    is_open = [
+        verdict is Verdict.OPEN and len(values) > 1 for verdict, values in zip(verdicts, differences, strict=True)
+    ]
+    margins = margin - np.array(errors or [0.0] * len(differences))
+    further = iter(more_seeds([*compress(differences, is_open)], [*compress(margins, is_open)], claims))
     found = []
-    for values, error, tests in zip(differences, errors or [0.0] * len(differences), corrected, strict=True):
-        p_value, equivalence = tests
-        verdict = verdict_of(p_value, equivalence)
-        is_open = verdict is Verdict.OPEN and len(values) > 1
-        further = more_seeds(values, margin - error, claims) if is_open else None
+    for values, (p_value, equivalence), verdict, opened in zip(differences, corrected, verdicts, is_open, strict=True):
         mean, interval = mean_and_interval(values)
-        found.append(Judgement(mean, interval, len(values), p_value, equivalence, str(verdict), further))
+        more = next(further) if opened else None
+        found.append(Judgement(mean, interval, len(values), p_value, equivalence, str(verdict), more))
     return found
 
 

@@ -5,35 +5,38 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from vae.compare.comparison import Comparison, computed_once
 from vae.compare.configurations import by_configuration, last_epochs
 from vae.compare.difference_plots import MAX_CONFIGURATIONS, difference_plot, frontier_plots
 from vae.compare.drawing import Styles, configuration_styles, styles_in_order
-from vae.compare.inference import MARGIN
+from vae.compare.margin import MARGIN
 from vae.compare.pairs import difference_curves
 from vae.compare.plot import Axis, Panel, Plot, Series
 from vae.compare.table import compare
 from vae.runs.quantities import AUDIT, QUANTITIES, TRAINED, QuantityName, comparison_columns
 
 RunsOf = Mapping[str, Sequence[str]]  # the names of each configuration's runs
+MAX_PATHS = 20  # of a configuration that a reader can follow; of more seeds, their mean is drawn
 _BY = {"step": "training steps", "seconds": "seconds"}
 
 
+@computed_once
 def draw_plots(
-    runs: pd.DataFrame, baseline: str | None = None, margin: float = MARGIN, quantity: str = "elbo"
+    comparison: Comparison, baseline: str | None = None, margin: float = MARGIN, quantity: str = "elbo"
 ) -> list[Plot]:
     """Return all plots that the runs have the quantities for, of the best sixteen configurations.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
         baseline: as for `differences`.
         margin: as for `differences`.
         quantity: the column of `compare` whose course is plotted.
     """
-    table = compare(runs)
-    best = table["configuration"][:MAX_CONFIGURATIONS]
+    table, last = compare(comparison), last_epochs(comparison)
     styles = configuration_styles(table["configuration"])
-    named = runs.merge(last_epochs(runs)[["run", "configuration"]].reset_index(drop=True), on="run")
-    named = named[named["configuration"].isin(best)]
+    shown = last["configuration"][last["configuration"].isin(table["configuration"][:MAX_CONFIGURATIONS])]
+    named = comparison.details([*shown.index])
+    named = named.assign(configuration=named["run"].map(shown))
     named = named[named["epoch"].notna()] if "epoch" in named else named.iloc[:0]
     numbers = named.select_dtypes("number").columns
     named = named.assign(**named[numbers].where(np.isfinite(named[numbers])))
@@ -41,8 +44,8 @@ def draw_plots(
         return []
     runs_of = {name: [*map(str, group["run"].unique())] for name, group in by_configuration(named)}
     plots = [
-        difference_plot(difference_curves(runs, baseline, quantity), styles, margin, quantity, runs_of),
-        *frontier_plots(runs, styles, margin),
+        difference_plot(difference_curves(comparison, baseline, quantity), styles, margin, quantity, runs_of),
+        *frontier_plots(comparison, styles, margin),
         *(_course(named, styles, quantity, by, runs_of) for by in _BY),
         _rate_distortion(named, styles),
         _kl_per_latent(named, styles, runs_of),
@@ -88,23 +91,31 @@ def _course(named: pd.DataFrame, styles: Styles, name: str, by: str, runs_of: Ru
 
 
 def _rate_distortion(named: pd.DataFrame, styles: Styles) -> Plot | None:
-    """Plot reconstruction against KL: the path of each run, and its end."""
+    """Plot reconstruction against KL: the path of each run, or of many seeds their mean, and the end of each run."""
     rate, distortion = comparison_columns()["kl"], comparison_columns()["reconstruction"]
     if rate not in named or distortion not in named:
         return None
     series = []
     for configuration, group in by_configuration(named):
-        for run, path in group.groupby("run", sort=False):
+        style, paths = styles[configuration], group.groupby("run", sort=False)
+        for run, path in paths if len(paths) <= MAX_PATHS else ():
             points = path[[rate, distortion]].set_axis(["x", "y"], axis=1)
-            style = styles[configuration]
             series += [
                 Series(configuration, points, style, runs=[str(run)], faint=True),
                 Series("", points.tail(1), style, "dots", runs=[str(run)]),
             ]
+        if len(paths) > MAX_PATHS:
+            mean = group.groupby("epoch")[[rate, distortion]].mean().set_axis(["x", "y"], axis=1)
+            ends = paths.tail(1)[[rate, distortion, "run"]].set_axis(["x", "y", "run"], axis=1)
+            series += [
+                Series(configuration, mean, style, runs=[*map(str, ends["run"])], faint=True),
+                Series("", ends, style, "dots"),
+            ]
     return Plot(
         "rate_distortion",
         "Rate and distortion",
-        "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot.",
+        "The reconstruction of each run against its KL, from the first epoch to the last, which is a dot. The path "
+        f"of a configuration with more than {MAX_PATHS} runs is their mean.",
         Axis("KL, nats"),
         Axis("reconstruction, -log p(x|z), nats"),
         [Panel("", series)],

@@ -19,11 +19,14 @@ from tensorboard.backend.http_util import Respond
 from tensorboard.plugins import base_plugin
 from werkzeug.wrappers import Request
 
+from vae.compare.margin import MARGIN, margin_from
+from vae.compare.reading import ComparisonReader
 from vae.errors import UserError
-from vae.runs.paths import RunDirectory, find_runs
+from vae.runs.loading import file_signature, signature_of
+from vae.runs.paths import find_runs
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from vae.compare.comparison import Comparison
 
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
 _ASSETS = ("tab.js", "charts.js", "style.css", "d3.min.js", "plot.umd.min.js")
@@ -52,7 +55,8 @@ class ComparisonPlugin(base_plugin.TBPlugin):
         self._lock = threading.Lock()
         self._has_runs, self._searched = False, -math.inf
         self._signature: str = ""
-        self._runs: pd.DataFrame | None = None
+        self._reader = ComparisonReader(self._directory)
+        self._compared: Comparison | None = None
         self._answers: dict[_Query, dict[str, Any]] = {}
 
     def is_active(self) -> bool:
@@ -90,18 +94,16 @@ class ComparisonPlugin(base_plugin.TBPlugin):
         Raises:
             UserError: if there is no run, or the query names something that there is not.
         """
-        from vae.runs.loading import load_runs
-
         if self._directory is None:
             raise UserError("--logdir: the comparison needs one local folder")
         with self._lock:  # one computation at a time: the others take its result
             signature = _signature_of(self._directory)
             if signature != self._signature:
-                self._runs, self._answers = _with_short_names(load_runs(self._directory), self._directory), {}
+                self._compared, self._answers = self._reader.read(self._directory), {}
                 self._signature = signature
             if query not in self._answers:
-                assert self._runs is not None
-                self._answers[query] = _answer(self._runs, self._directory, query, signature)
+                assert self._compared is not None
+                self._answers[query] = _answer(self._compared, self._directory, query, signature)
             return self._answers[query]
 
 
@@ -117,32 +119,26 @@ def _query(arguments: Mapping[str, str]) -> _Query:
     Raises:
         UserError: if the margin is not a positive number.
     """
-    from vae.compare.inference import MARGIN
-
-    text = arguments.get("margin") or str(MARGIN)
-    try:
-        margin = float(text)
-    except ValueError:
-        margin = math.nan
-    if not (math.isfinite(margin) and margin > 0.0):
-        raise UserError(f"margin={text}: must be a number of nats greater than 0")
+    margin = margin_from(arguments.get("margin") or str(MARGIN), "margin")
     return _Query(arguments.get("baseline") or None, arguments.get("quantity") or "elbo", margin)
 
 
-def _answer(runs: "pd.DataFrame", directory: Path, query: _Query, signature: str) -> dict[str, Any]:
+def _answer(comparison: "Comparison", directory: Path, query: _Query, signature: str) -> dict[str, Any]:
     from vae.compare.content import content, environment
     from vae.compare.plotting import draw_plots
     from vae.compare.table import compare
     from vae.runs.quantities import QUANTITIES, comparison_columns
 
-    names = compare(runs)["configuration"].tolist()
-    quantities = {name: QUANTITIES[name].title for name, column in comparison_columns().items() if column in runs}
+    names = compare(comparison)["configuration"].tolist()
+    quantities = {
+        name: QUANTITIES[name].title for name, column in comparison_columns().items() if column in comparison.runs
+    }
     if query.baseline not in (None, *names):
         query = query._replace(baseline=None)  # its runs have been deleted, or got another name beside new ones
     if query.quantity not in quantities:
         raise UserError(f"quantity={query.quantity}: must be one of {', '.join(quantities)}")
-    plots = draw_plots(runs, query.baseline, query.margin, query.quantity)
-    variables = content(runs, plots, query.baseline, query.margin, query.quantity, link=_link, root=directory)
+    plots = draw_plots(comparison, query.baseline, query.margin, query.quantity)
+    variables = content(comparison, plots, query.baseline, query.margin, query.quantity, link=_link, root=directory)
     html = environment().get_template("comparison.html").render(variables)
     return {
         "version": hashlib.sha256(f"{signature} {query}".encode()).hexdigest(),
@@ -157,11 +153,6 @@ def _answer(runs: "pd.DataFrame", directory: Path, query: _Query, signature: str
     }
 
 
-def _with_short_names(runs: "pd.DataFrame", directory: Path) -> "pd.DataFrame":
-    """Return the runs under the names that TensorBoard has for them: their paths from the log directory on."""
-    return runs.assign(run=[Path(run).relative_to(directory).as_posix() for run in runs["run"]])
-
-
 def _link(runs: Sequence[str]) -> str:
     """Return the address of TensorBoard's time series with some runs selected, from the plugin's own address."""
     names = "|".join(re.escape(run) for run in runs)
@@ -172,14 +163,6 @@ def _signature_of(directory: Path) -> str:
     """Return a text that changes with every file of a run that a comparison reads."""
     digest = hashlib.sha256()
     for run in find_runs(directory):
-        for path in _files_of(run):
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            digest.update(f"{path} {status.st_mtime_ns} {status.st_size}\n".encode())
+        pictures = (file_signature(run.reconstructions), file_signature(run.samples))
+        digest.update(f"{run} {signature_of(run)} {pictures}\n".encode())
     return digest.hexdigest()
-
-
-def _files_of(run: RunDirectory) -> Sequence[Path]:
-    return run.summary, run.history, run.evaluation, run.config, run.overrides, run.reconstructions, run.samples

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from vae.compare.comparison import Comparison
 from vae.compare.content import ASSETS, TITLE, content, data_uri, environment
-from vae.compare.inference import MARGIN
+from vae.compare.margin import MARGIN
 from vae.compare.plotting import draw_plots
 
 
 def write_report(
-    runs: pd.DataFrame,
+    runs: pd.DataFrame | Comparison,
     directory: Path,
     baseline: str | None = None,
     elbo: float | None = None,
@@ -19,7 +20,7 @@ def write_report(
     """Write report.html, which needs neither a network nor another file, and each plot as PNG and SVG.
 
     Args:
-        runs: the table of `load_runs`.
+        runs: the table of `load_runs`, or a comparison.
         directory: the folder to write to.
         baseline: the configuration to compare the others with; None for `default_baseline`.
         elbo: as for `compare`.
@@ -28,12 +29,14 @@ def write_report(
     Returns:
         The path of the page.
     """
-    plots = draw_plots(runs, baseline, margin)
+    comparison = Comparison.of(runs)
+    plots = draw_plots(comparison, baseline, margin)
     directory.mkdir(parents=True, exist_ok=True)
     for plot in plots:
         for suffix in ("png", "svg"):
             plot.figure.savefig(directory / f"{plot.name}.{suffix}", dpi=150)
-    variables = content(runs, plots, baseline, margin, elbo=elbo)
+            plot.figure.set_layout_engine("none")  # it stays as it is, and finding it takes as long as drawing
+    variables = content(comparison, plots, baseline, margin, elbo=elbo)
     template = environment().get_template("report.html")
     page = template.render(
         variables,

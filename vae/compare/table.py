@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from vae.compare.comparison import Comparison, computed_once
 from vae.compare.configurations import last_epochs, one_run_per_seed
 from vae.compare.convergence import best_and_rise, times_to_elbo
 from vae.compare.frontier import frontier_gaps
@@ -15,11 +16,12 @@ from vae.runs.summary import Status
 _OF_CONVERGENCE = ("best_elbo", "best_epoch", "rise", "late_rise")
 
 
-def compare(runs: pd.DataFrame, elbo: float | None = None) -> pd.DataFrame:
+@computed_once
+def compare(comparison: Comparison, elbo: float | None = None) -> pd.DataFrame:
     """Return a row for each configuration, the best ELBO first.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
         elbo: a validation ELBO in nats; also report how long it took to reach it.
 
     Returns:
@@ -31,15 +33,25 @@ def compare(runs: pd.DataFrame, elbo: float | None = None) -> pd.DataFrame:
         that have not finished. If some runs of a configuration have finished, the means are over those alone. With
         `elbo`, also the columns of `times_to_elbo`, over all runs.
     """
-    last = last_epochs(runs)
-    table = summarize(last.join(best_and_rise(runs)), _OF_CONVERGENCE)
-    gaps = frontier_gaps(runs).set_index("configuration")[["gap", "interval"]]
+    if elbo is not None:
+        times = times_to_elbo(comparison.runs, one_run_per_seed(last_epochs(comparison)), elbo)
+        return compare(comparison).join(times, on="configuration")
+    table = summarize(last_epochs(comparison).join(best_and_rise(comparison)), _OF_CONVERGENCE)
+    gaps = frontier_gaps(comparison).set_index("configuration")[["gap", "interval"]]
     if len(gaps):
         gaps.columns = ["frontier_gap", "frontier_gap_interval"]
         table = table.join(gaps, on="configuration")
-    if elbo is None:
-        return table
-    return table.join(times_to_elbo(runs, one_run_per_seed(last), elbo), on="configuration")
+    return table
+
+
+@computed_once
+def ranking(comparison: Comparison) -> list[str]:
+    """Return the names of the configurations, the best ELBO first.
+
+    Args:
+        comparison: the runs, or the table of `load_runs`.
+    """
+    return summarize(last_epochs(comparison))["configuration"].tolist()
 
 
 def summarize(last: pd.DataFrame, others: Sequence[str] = ()) -> pd.DataFrame:

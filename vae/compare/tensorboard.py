@@ -20,9 +20,10 @@ from tensorboard.plugins.text import metadata as text
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from vae.compare.columns import markdown_table
+from vae.compare.comparison import Comparison
 from vae.compare.difference_plots import difference_plot, frontier_plots
 from vae.compare.drawing import configuration_styles
-from vae.compare.inference import MARGIN
+from vae.compare.margin import MARGIN
 from vae.compare.pairs import difference_curves
 from vae.compare.plot import Plot
 from vae.compare.table import compare
@@ -32,7 +33,9 @@ _CURVES = {"difference": "difference", "low": "difference_low", "high": "differe
 _SUFFIX = ".comparison"
 
 
-def write_tensorboard(runs: pd.DataFrame, directory: Path, baseline: str | None = None, margin: float = MARGIN) -> Path:
+def write_tensorboard(
+    runs: pd.DataFrame | Comparison, directory: Path, baseline: str | None = None, margin: float = MARGIN
+) -> Path:
     """Write the differences of the ELBO and the verdicts as a run that `tensorboard --logdir` shows beside the others.
 
     The curves `difference/<configuration>` are the paired differences from the baseline at every epoch; the page
@@ -40,7 +43,7 @@ def write_tensorboard(runs: pd.DataFrame, directory: Path, baseline: str | None 
     differences and the frontier. Writing again replaces what was there, also in a TensorBoard that is open.
 
     Args:
-        runs: the table of `load_runs`.
+        runs: the table of `load_runs`, or a comparison.
         directory: the run's folder.
         baseline: as for `differences`.
         margin: as for `differences`.
@@ -48,11 +51,12 @@ def write_tensorboard(runs: pd.DataFrame, directory: Path, baseline: str | None 
     Returns:
         The path of the event file.
     """
-    baseline = baseline or default_baseline(runs)
-    curves, table = difference_curves(runs, baseline), compare(runs)
+    comparison = Comparison.of(runs)
+    baseline = baseline or default_baseline(comparison)
+    curves, table = difference_curves(comparison, baseline), compare(comparison)
     styles = configuration_styles(table["configuration"])
-    plots = [difference_plot(curves, styles, margin), *frontier_plots(runs, styles, margin)]
-    said = "\n\n".join([f"Baseline: {baseline}", *conclusions(runs, baseline, margin)])
+    plots = [difference_plot(curves, styles, margin), *frontier_plots(comparison, styles, margin)]
+    said = "\n\n".join([f"Baseline: {baseline}", *conclusions(comparison, baseline, margin)])
     events = [
         Event(file_version="brain.Event:2"),
         # TensorBoard discards what it has read of this run from step 0 on

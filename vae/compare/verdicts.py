@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from vae.compare.comparison import Comparison, computed_once
 from vae.compare.configurations import (
     TERM_OPTIONS,
     identifying_options,
@@ -12,15 +13,21 @@ from vae.compare.configurations import (
     shared_conditions,
 )
 from vae.compare.frontier import frontier_gaps
-from vae.compare.inference import MARGIN, judged
+from vae.compare.inference import judged
+from vae.compare.margin import MARGIN
 from vae.compare.pairs import At, best_exact, paired
 from vae.compare.sentences import Difference, family_note, sentence, unfinished_note
-from vae.compare.table import compare, summarize
+from vae.compare.table import compare, ranking
 from vae.runs.quantities import QUANTITIES
 
 
+@computed_once
 def differences(
-    runs: pd.DataFrame, baseline: str | None = None, quantity: str = "elbo", margin: float = MARGIN, at: At = "last"
+    comparison: Comparison,
+    baseline: str | None = None,
+    quantity: str = "elbo",
+    margin: float = MARGIN,
+    at: At = "last",
 ) -> pd.DataFrame:
     """Return the difference of each configuration from a baseline, paired by seed, and the verdict on it.
 
@@ -33,7 +40,7 @@ def differences(
     verdict is that the two are equivalent.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
         baseline: the name of a configuration, as in `compare`; None for `default_baseline`.
         quantity: the column of `compare` to compare.
         margin: nats within which two configurations are equivalent. Quantities in other units never are.
@@ -52,16 +59,16 @@ def differences(
     Raises:
         KeyError: if there is no configuration of that name.
     """
-    table = compare(runs).set_index("configuration")
-    baseline, pairs = paired(runs, baseline, quantity, at)
-    options = _options(runs)
+    table = compare(comparison).set_index("configuration")
+    baseline, pairs = paired(comparison, baseline, quantity, at)
+    options = _options(comparison)
+    others = options.loc[:, [not option.startswith(TERM_OPTIONS) for option in options]]
+    only_weight_differs = (others == others.loc[baseline]).all(axis=1)
     margin = margin if QUANTITIES[quantity].in_nats else float("nan")
     judgements = judged([pair.ends for pair in pairs.values()], margin)
     rows = []
     for (name, pair), judgement in zip(pairs.items(), judgements, strict=True):
-        differing = options.columns[(options.loc[name] != options.loc[baseline]).to_numpy()]
-        only_weight_differs = all(option.startswith(TERM_OPTIONS) for option in differing)
-        difference = Difference(quantity, judgement, margin, only_weight_differs, at)
+        difference = Difference(quantity, judgement, margin, only_weight_differs[name], at)
         words = sentence(table.loc[name], table.loc[baseline], difference)
         rows.append((name, *judgement, *pair.area(), pair.differs_from(), words))
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"more_seeds": "Int64", "differs_from": "Int64"})
@@ -73,24 +80,25 @@ _COLUMNS = [
 ]
 
 
-def default_baseline(runs: pd.DataFrame, among: Collection[str] | None = None) -> str:
+def default_baseline(comparison: pd.DataFrame | Comparison, among: Collection[str] | None = None) -> str:
     """Return the configuration to compare others with: the best of those with `kl=analytic`, or else of all.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
         among: the configurations to choose from; None for all.
     """
-    last = last_epochs(runs)
-    return best_exact(last, [name for name in summarize(last)["configuration"] if among is None or name in among])
+    names = [name for name in ranking(comparison) if among is None or name in among]
+    return best_exact(last_epochs(comparison), names)
 
 
+@computed_once
 def conclusions(
-    runs: pd.DataFrame, baseline: str | None = None, margin: float = MARGIN, quantity: str = "elbo"
+    comparison: Comparison, baseline: str | None = None, margin: float = MARGIN, quantity: str = "elbo"
 ) -> list[str]:
     """Return the conclusions of a comparison in sentences: the differences, or the reasons that there are none.
 
     Args:
-        runs: the table of `load_runs`.
+        comparison: the runs, or the table of `load_runs`.
         baseline: as for `differences`. Configurations that cannot be compared with it get a baseline of their own.
         margin: as for `differences`.
         quantity: as for `differences`.
@@ -100,12 +108,12 @@ def conclusions(
         those of `frontier_gaps`. After each of these families, what its verdicts mean together.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
-    for name, conditions in shared_conditions(last_epochs(runs)).items():
+    for name, conditions in shared_conditions(last_epochs(comparison)).items():
         groups.setdefault(conditions, []).append(name)
-    sentences, table = reasons_not_to_compare(runs), compare(runs).set_index("configuration")
+    sentences, table = [*reasons_not_to_compare(comparison)], compare(comparison).set_index("configuration")
     for names in groups.values():
-        group_baseline = baseline if baseline in names else default_baseline(runs, names)
-        found = differences(runs, group_baseline, quantity, margin)
+        group_baseline = baseline if baseline in names else default_baseline(comparison, names)
+        found = differences(comparison, group_baseline, quantity, margin)
         if found.empty:
             sentences.append(f"{group_baseline}: no other configuration to compare with.")
         elif (found["seeds"] < 2).all():
@@ -119,9 +127,9 @@ def conclusions(
                 *found["sentence"],
                 *unfinished_note(compared, margin),
                 family_note(found, margin, "differences"),
-                *_changed_at_best(found, differences(runs, group_baseline, quantity, margin, "best"), margin),
+                *_changed_at_best(found, differences(comparison, group_baseline, quantity, margin, "best"), margin),
             ]
-    gaps = frontier_gaps(runs, margin)
+    gaps = frontier_gaps(comparison, margin)
     if (gaps["seeds"] > 1).any():
         sentences += [*gaps["sentence"], family_note(gaps, margin, "frontier gaps")]
     return sentences
@@ -135,7 +143,8 @@ def _changed_at_best(last: pd.DataFrame, best: pd.DataFrame, margin: float) -> l
     return [*best["sentence"][is_changed], family_note(best, margin, "differences at the best epochs")]
 
 
-def _options(runs: pd.DataFrame) -> pd.DataFrame:
+@computed_once
+def _options(comparison: Comparison) -> pd.DataFrame:
     """Return the options that identify each configuration, as text."""
-    first = last_epochs(runs).drop_duplicates("configuration")
+    first = last_epochs(comparison).drop_duplicates("configuration")
     return pd.DataFrame(identifying_options(first), index=first["configuration"])

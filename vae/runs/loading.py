@@ -1,8 +1,10 @@
 """Runs, finished or still running, complete or damaged, as one table."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
@@ -21,7 +23,13 @@ _SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load_runs(*paths: str | Path) -> "pd.DataFrame":
+#: Where a key at the top of a YAML file begins
+_KEY = re.compile(r"^(?=\w)", re.MULTILINE)
+
+Signature = tuple[tuple[int, int] | None, ...]
+
+
+def load_runs(*paths: str | Path, columns: Callable[[str], bool] | None = None) -> "pd.DataFrame":
     """Return all runs in and below the folders as one tidy table, a row for each run and epoch.
 
     A run that is damaged or has not completed an epoch has one row without an epoch. Its `status` is that of
@@ -29,6 +37,7 @@ def load_runs(*paths: str | Path) -> "pd.DataFrame":
 
     Args:
         paths: folders that are runs or have runs below them, at any depth.
+        columns: tells of a column of history.csv whether to read it, which takes most of the time; None for all.
 
     Returns:
         A table with the columns `run`, the run's directory; `status`, `seed`, `kl`, `effective_beta`, ... of its
@@ -39,33 +48,79 @@ def load_runs(*paths: str | Path) -> "pd.DataFrame":
     Raises:
         UserError: if a folder does not exist or cannot be read, or none has a run.
     """
-    directories = runs_below(*paths)
+    return RunReader(columns).read(runs_below(*paths))
+
+
+class RunReader:
+    """A reader of runs that keeps what it has read, and reads a run again only if one of its files has changed.
+
+    Args:
+        columns: as for `load_runs`.
+    """
+
+    def __init__(self, columns: Callable[[str], bool] | None = None) -> None:
+        self._columns = columns
+        self._read: dict[str, tuple[Signature, _Run]] = {}
+
+    def read(self, directories: Sequence[RunDirectory]) -> "pd.DataFrame":
+        """Return the table of `load_runs` of these runs, and forget all others."""
+        self._read = {str(directory): self._latest(directory) for directory in directories}
+        return _table([run for _, run in self._read.values()])
+
+    def _latest(self, directory: RunDirectory) -> "tuple[Signature, _Run]":
+        signature = signature_of(directory)  # taken first: what changes while it is read is read again
+        known = self._read.get(str(directory))
+        if known and known[0] == signature:
+            return known
+        return signature, _Run(_facts(directory), *read_history_columns(directory.history, self._columns))
+
+
+class _Run(NamedTuple):
+    """What has been read of a run: its facts, and the columns of its history with `(epochs, columns)` values."""
+
+    facts: dict[str, Any]
+    columns: list[str]
+    values: "NDArray[np.float64]"
+
+
+def signature_of(directory: RunDirectory) -> Signature:
+    """Return what changes with every file of a run that `load_runs` reads: times and sizes."""
+    files = (directory.summary, directory.history, directory.evaluation, directory.config, directory.overrides)
+    return tuple(map(file_signature, files))
+
+
+def file_signature(path: Path) -> tuple[int, int] | None:
+    """Return what changes with a file: its time and size; None if it is missing or cannot be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _table(runs: Sequence[_Run]) -> "pd.DataFrame":
     import numpy as np
     import pandas as pd  # takes half a second: a mistake in a path has been reported
 
-    facts = pd.DataFrame([_facts(directory) for directory in directories])
-    histories = []
-    for directory in directories:
-        columns, rows = read_history_columns(directory.history)
-        histories.append((columns, np.array(rows)))  # a quarter of the memory of the rows
-    epochs = [max(len(rows), 1) for _, rows in histories]
-    repeated = facts.take(np.repeat(np.arange(len(directories)), epochs)).reset_index(drop=True)
-    joined = _joined(histories, epochs).drop(columns=["", *facts], errors="ignore")  # names only of a damaged file
+    facts = pd.DataFrame([run.facts for run in runs])
+    epochs = [max(len(run.values), 1) for run in runs]
+    repeated = facts.take(np.repeat(np.arange(len(runs)), epochs)).reset_index(drop=True)
+    joined = _joined(runs, epochs).drop(columns=["", *facts], errors="ignore")  # names only of a damaged file
     return pd.concat([repeated, joined], axis=1)
 
 
-def _joined(histories: Sequence[tuple[list[str], "NDArray[np.float64]"]], epochs: Sequence[int]) -> "pd.DataFrame":
+def _joined(runs: Sequence[_Run], epochs: Sequence[int]) -> "pd.DataFrame":
     """Return the histories below each other, each in so many rows; a history without an epoch is a row of NaN."""
     import numpy as np
     import pandas as pd
 
-    names = list(dict.fromkeys(name for columns, rows in histories if len(rows) for name in columns))
+    names = list(dict.fromkeys(name for run in runs if len(run.values) for name in run.columns))
     places = {name: place for place, name in enumerate(names)}
     values = np.full((len(names), sum(epochs)), np.nan)
     start = 0
-    for (columns, rows), count in zip(histories, epochs, strict=True):
-        if len(rows):
-            values[[places[name] for name in columns], start : start + count] = rows.T
+    for run, count in zip(runs, epochs, strict=True):
+        if len(run.values):
+            values[[places[name] for name in run.columns], start : start + count] = run.values.T
         start += count
     return pd.DataFrame(values.T, columns=names, copy=False)
 
@@ -89,11 +144,25 @@ def _overrides(directory: RunDirectory) -> tuple[str, ...]:
 
 
 def _options(directory: RunDirectory) -> dict[str, Any]:
-    content = _read_yaml(directory.config)
+    """Return the options of a run by their dotted names."""
     try:
-        options = with_current_names(flatten(content)) if isinstance(content, dict) else {}
-    except RecursionError:  # an alias of YAML may refer to the mapping that it is in
+        text = directory.config.read_text(encoding="utf-8")
+        # The runs of a sweep have most groups of options in common, and each takes long to read
+        return {name: value for group in _KEY.split(text) for name, value in _read_options(group).items()}
+    except yaml.YAMLError:
+        pass  # not of our making: a reference from one group to another, for example
+    except (OSError, ValueError, RecursionError):  # an alias of YAML may refer to the mapping that it is in
         return {}
+    try:
+        return _read_options(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+
+
+@lru_cache(maxsize=4096)
+def _read_options(text: str) -> dict[str, Any]:
+    content = yaml.load(text, _YAML)  # a safe loader
+    options = with_current_names(flatten(content)) if isinstance(content, dict) else {}
     return {
         name: value if isinstance(value, str | int | float | None) else str(value) for name, value in options.items()
     }

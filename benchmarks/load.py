@@ -1,0 +1,117 @@
+"""Measure what a sweep of many tiny runs leaves behind, and whether the cost of an epoch grows with their number.
+
+    python benchmarks/load.py [--runs 500] [--epochs 5000] [--json FILE]
+
+The runs are those of one `train.py -m`, in one process: one epoch of a tiny network on 200 images. After every run the
+process says what it holds: its resident set, open files, threads and objects. The slopes are least-squares fits to the
+second half of the runs, by which TensorFlow's own pools have filled.
+
+The epochs are those of one run of the same network. Seconds are medians over the first and the last tenth of the
+epochs, from history.csv; the memory is read from outside once a second, and its slope is over the second half.
+"""
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from footprint import held_by
+from rich.console import Console
+from rich.table import Table
+
+TRAIN = Path(__file__).parents[1] / "train.py"
+TINY = ["data.take=200", "model.hidden=[16]", "latent.size=2"]
+HELD = {"mebibytes": "MiB", "files": "open files", "threads": "threads", "objects": "objects of Python"}
+
+
+def held_after_runs(folder: Path, runs: int, options: Sequence[str] = ()) -> list[dict[str, float]]:
+    """Return what the process of a sweep holds after each of so many runs."""
+    path = folder / "footprint.jsonl"
+    watch = ["+hydra.callbacks.footprint._target_=footprint.Footprint", f"+hydra.callbacks.footprint.path={path}"]
+    sweep = ["-m", f"seed=range({runs})", "trainer.epochs=1", f"hydra.sweep.dir={folder / 'sweep'}"]
+    modules = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    subprocess.run(
+        [sys.executable, TRAIN, *sweep, *TINY, *watch, *options],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": modules},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def sweep_figures(held: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the last values and the slopes over the second half, per run, of what a process held."""
+    late = held[len(held) // 2 :]
+    slopes = {f"{name}_per_run": slope_of([values[name] for values in late]) for name in HELD}
+    return {"runs": len(held), **held[-1], **slopes}
+
+
+def epoch_figures(folder: Path, epochs: int) -> dict[str, float]:
+    """Train for so many epochs, and return the cost of the first and of the last ones."""
+    run = folder / "run"
+    process = subprocess.Popen(
+        [sys.executable, TRAIN, f"trainer.epochs={epochs}", *TINY, f"hydra.run.dir={run}"],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+    )
+    memory = []
+    while process.poll() is None:
+        memory.append(held_by(process.pid)["mebibytes"])
+        time.sleep(1)
+    if process.returncode:
+        raise SystemExit(f"train.py: ended with status {process.returncode}")
+    with (run / "history.csv").open(newline="") as file:
+        seconds = np.diff([float(row["seconds"]) for row in csv.DictReader(file)])
+    part, late = max(epochs // 10, 1), memory[len(memory) // 2 : -1]
+    return {
+        "epochs": epochs,
+        "milliseconds_first": 1000 * float(np.median(seconds[:part])),
+        "milliseconds_last": 1000 * float(np.median(seconds[-part:])),
+        "mebibytes": late[-1],
+        "mebibytes_grown": slope_of(late) * len(late),
+    }
+
+
+def slope_of(values: Sequence[float]) -> float:
+    """Return the least-squares slope of values against their place."""
+    return float(np.polyfit(np.arange(len(values)), values, 1)[0])
+
+
+def main() -> None:
+    """Measure, print the tables and write the figures if `--json` is given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=500, help="0 for none")
+    parser.add_argument("--epochs", type=int, default=5000, help="0 for none")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+
+    console, figures = Console(), {}
+    with tempfile.TemporaryDirectory() as name:
+        if arguments.runs:
+            figures["sweep"] = found = sweep_figures(held_after_runs(Path(name), arguments.runs))
+            table = Table("after the last run", "", "a run", title=f"{arguments.runs:,} runs, {os.cpu_count()} cores")
+            for held, unit in HELD.items():
+                table.add_row(unit, f"{found[held]:,.0f}", f"{found[f'{held}_per_run']:+.4f}")
+            console.print(table)
+        if arguments.epochs:
+            figures["epochs"] = found = epoch_figures(Path(name), arguments.epochs)
+            table = Table("cost of an epoch", "", title=f"{arguments.epochs:,} epochs, {os.cpu_count()} cores")
+            table.add_row("first tenth, ms", f"{found['milliseconds_first']:.1f}")
+            table.add_row("last tenth, ms", f"{found['milliseconds_last']:.1f}")
+            table.add_row("memory at the end, MiB", f"{found['mebibytes']:,.0f}")
+            table.add_row("grown over the second half, MiB", f"{found['mebibytes_grown']:+.1f}")
+            console.print(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"cores": os.cpu_count(), **figures}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
