@@ -24,6 +24,8 @@ from vae.cli.errors import one_line_errors
 from vae.cli.help import asks_for_help, help_text
 from vae.cli.sweeps import failures, runs_of_search
 
+_resources: list[contextlib.ExitStack] = []  # of each command that is running: one may call another
+
 
 def main(task: Callable[[], Any]) -> None:
     """Run a script's Hydra task on the arguments of the shell.
@@ -75,6 +77,11 @@ def compose(script: str, *arguments: str) -> DictConfig:
         return hydra.compose(script, prepared(arguments))
 
 
+def hold(resource: contextlib.AbstractContextManager[Any]) -> None:
+    """Enter a context that ends with the command that is running."""
+    _resources[-1].enter_context(resource)
+
+
 def current_arguments() -> list[str]:
     """Return the arguments of the command that is running."""
     return sys.argv[1:]
@@ -90,7 +97,10 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
     compat.keep_stderr_open()
     shows_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, in several lines
-    with contextlib.nullcontext() if shows_tracebacks else one_line_errors(Path(script).name, arguments):
+    with (
+        contextlib.nullcontext() if shows_tracebacks else one_line_errors(Path(script).name, arguments),
+        _holding_resources(),
+    ):
         sys.argv = [script, *prepared(arguments)]
         if asks_for_help(arguments):
             print(help_text(Path(script).stem, sys.argv[1:]))
@@ -102,6 +112,16 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
                 raise
             lines = failures(runs_of_search(Path(HydraConfig.get().sweep.dir)))
             raise SystemExit("\n".join(f"{Path(script).name}: {line}" for line in lines)) from None
+
+
+@contextlib.contextmanager
+def _holding_resources() -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        _resources.append(stack)
+        try:
+            yield
+        finally:
+            _resources.pop()
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import pandas as pd
 from vae.compare.content import ASSETS, TITLE, content, data_uri, environment
 from vae.compare.inference import MARGIN
 from vae.compare.plotting import draw_plots
+from vae.runs.files import atomic_path
 
 
 def write_report(
@@ -32,7 +33,8 @@ def write_report(
     directory.mkdir(parents=True, exist_ok=True)
     for plot in plots:
         for suffix in ("png", "svg"):
-            plot.figure.savefig(directory / f"{plot.name}.{suffix}", dpi=150)
+            with atomic_path(directory / f"{plot.name}.{suffix}") as temporary:
+                plot.figure.savefig(temporary, dpi=150)
     variables = content(runs, plots, baseline, margin, elbo=elbo)
     template = environment().get_template("report.html")
     page = template.render(
@@ -46,7 +48,8 @@ def write_report(
         charts=_asset("charts.js"),
     )
     path = directory / "report.html"
-    path.write_text(page, encoding="utf-8")
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
     return path
 
 

@@ -30,10 +30,10 @@ def read_history_columns(path: Path) -> tuple[list[str], list[list[float]]]:
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the names of the columns, and the cells of the complete rows."""
+    """Return the names of the columns, and the cells of the complete rows, of which each ends in a newline."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(line for line in file if line.endswith("\n"))
             columns = next(reader, [])
             return columns, [row[: len(columns)] for row in reader if row and len(row) >= len(columns)]
     except (OSError, csv.Error, UnicodeDecodeError):

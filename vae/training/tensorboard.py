@@ -157,11 +157,13 @@ def _describe_points(points: Path, images: NDArray[np.float32], labels: Sequence
     columns = math.ceil(math.sqrt(count))
     if columns * max(height, width) <= LARGEST_SPRITE:
         sprite = np.round(255 * tile(images, columns, gap=0)).astype(np.uint8)
-        points.with_name("sprite.png").write_bytes(tf.io.encode_png(sprite).numpy())
+        with atomic_path(points.with_name("sprite.png")) as temporary:
+            temporary.write_bytes(tf.io.encode_png(sprite).numpy())
         embedding.sprite.image_path = "sprite.png"
         embedding.sprite.single_image_dim.extend([width, height])
     if labels is not None:
-        points.with_name("labels.tsv").write_text("".join(f"{label}\n" for label in labels))
+        with atomic_path(points.with_name("labels.tsv")) as temporary:
+            temporary.write_text("".join(f"{label}\n" for label in labels))
         embedding.metadata_path = "labels.tsv"
     projector.visualize_embeddings(str(points.parent), config)
 
