@@ -25,6 +25,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from tests.faults.intact import damages, differences, untrue_statuses
+from vae.runs.summary import is_finished
 
 REPOSITORY = Path(__file__).parents[2]
 TRAIN = [sys.executable, str(REPOSITORY / "train.py")]
@@ -60,6 +61,8 @@ def _same(name: str) -> Callable[[Path, Path], list[str]]:
 
 
 def _training(folder: Path) -> list[str]:
+    if is_finished(folder):  # it was killed when nothing was left to do
+        return [sys.executable, "-c", ""]
     if (folder / ".hydra" / "config.yaml").exists():
         return [*TRAIN, f"resume={folder}"]
     return [*TRAIN, *OPTIONS, f"hydra.run.dir={folder}"]

@@ -24,6 +24,11 @@ from vae.cli.errors import one_line_errors
 from vae.cli.help import asks_for_help, help_text
 from vae.cli.sweeps import failures, runs_of_search
 
+_LOST_WORKER = (
+    "hydra/launcher=joblib: a worker process was killed, perhaps for lack of memory, and the runs of the others were "
+    "stopped; the same command with the hydra.sweep.dir printed above continues them; hydra.launcher.n_jobs=N trains "
+    "fewer at a time"
+)
 _resources: list[contextlib.ExitStack] = []  # of each command that is running: one may call another
 
 
@@ -107,10 +112,13 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
             return
         try:
             task()
-        except ValueError as error:
-            if not compat.is_search_without_results(error):
+        except Exception as error:
+            if compat.is_lost_joblib_worker(error):
+                lines = [_LOST_WORKER]
+            elif compat.is_search_without_results(error):
+                lines = failures(runs_of_search(Path(HydraConfig.get().sweep.dir)))
+            else:
                 raise
-            lines = failures(runs_of_search(Path(HydraConfig.get().sweep.dir)))
             raise SystemExit("\n".join(f"{Path(script).name}: {line}" for line in lines)) from None
 
 

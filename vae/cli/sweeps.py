@@ -6,9 +6,9 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -156,10 +156,16 @@ def failures(directories: Iterable[Path]) -> list[str]:
     """Return a line for every run that did not finish."""
     summaries = {directory: read_summary(directory) for directory in directories}
     return [
-        f"{directory}: {str(summary.get('error') or f'{holder(directory)} writes to it').splitlines()[0]}"
+        f"{directory}: {_reason(directory, summary)}"
         for directory, summary in summaries.items()
-        if summary.get("status") != "finished"
+        if summary.get("status") != Status.FINISHED
     ]
+
+
+def _reason(directory: Path, summary: Mapping[str, Any]) -> str:
+    if summary.get("status") == Status.RUNNING:
+        return f"{holder(directory)} still writes to it"
+    return str(summary.get("error", "its process died")).splitlines()[0]
 
 
 def show_sweep(config: DictConfig) -> None:
@@ -196,7 +202,7 @@ def update_comparison(directory: Path) -> None:
     with contextlib.suppress(UserError, OSError):  # no run has an epoch, or nothing can be written: the end will say
         times = [path.stat().st_mtime for path in directory.glob("multirun.yaml")]  # when the sweep began
         times += [path.stat().st_mtime for path in (directory / COMPARISON).glob("events.*")]
-        if time.time() - max(times, default=0.0) > _UPDATE_SECONDS:
+        if abs(time.time() - max(times, default=0.0)) > _UPDATE_SECONDS:  # or the clock has gone back
             from vae.compare import load_runs, write_tensorboard  # takes a second, in each process of a launcher
 
             write_tensorboard(load_runs(directory), directory / COMPARISON)

@@ -43,6 +43,9 @@ def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
         temporary.replace(path)
         if durable:
             sync(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # an error of a write does not know it
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
