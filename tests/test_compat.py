@@ -31,6 +31,20 @@ def run_program(program: str, **environment: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.parametrize(("option", "limit"), [("v", "RLIMIT_AS"), ("d", "RLIMIT_DATA")])
+def test_a_limit_of_memory_under_which_a_library_hangs_is_refused(option: str, limit: str) -> None:
+    """OpenBLAS asks for memory forever where it gets none: measured under `ulimit -v` of 2 GB."""
+    program = (
+        "import resource, sys; from vae import compat\n"
+        f"resource.setrlimit(resource.{limit}, (2**29, 2**29))\n"
+        "try: compat.load_tensorflow()\n"
+        "except ValueError as error: print(error, 'tensorflow' in sys.modules)"
+    )
+    said = run_program(program).stdout
+    assert said.startswith(f"ulimit -{option} limits the memory of this process to 0.5 GiB; TensorFlow needs ")
+    assert said.endswith("False\n")
+
+
 @pytest.mark.thorough
 def test_tensorflow_is_loaded_without_its_messages() -> None:
     ended = run_program("from vae.compat import load_tensorflow; load_tensorflow(); import tensorflow; print('loaded')")

@@ -1,8 +1,9 @@
 """Folders that look like runs, written without TensorFlow, and the command in this process."""
 
+import contextlib
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from tests.browsing import browser, screenshots, shoot
 from tests.conftest import Outcome
 from vae.compare.__main__ import main
+from vae.runs.lock import locked
 
 __all__ = ["browser", "screenshots", "shoot"]
 
@@ -25,8 +27,12 @@ ELBOS = {
 
 
 @pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
-    """A function that writes a run: its overrides, its seed and its validation ELBO at each epoch."""
+def make_run(tmp_path: Path) -> Iterator[MakeRun]:
+    """A function that writes a run: its overrides, its seed and its validation ELBO at each epoch.
+
+    A run whose status is "running" is locked until the test ends.
+    """
+    locks = contextlib.ExitStack()
 
     def make(
         name: str,
@@ -63,9 +69,12 @@ def make_run(tmp_path: Path) -> MakeRun:
                     row = {"epoch": epoch, "step": 10 * epoch, "seconds": 0.5 * epoch, "validation/elbo": elbo}
                     row["audit/residual_share"] = residual
                     writer.writerow({**dict.fromkeys(COLUMNS, epoch), **row})
+        if status == "running":
+            locks.enter_context(locked(directory))
         return directory
 
-    return make
+    with locks:
+        yield make
 
 
 COLUMNS = [

@@ -93,7 +93,7 @@ def test_runs_of_different_columns_share_a_table(tmp_path: Path) -> None:
             run.history.write_text(text)
     table = load_runs(tmp_path)
     assert table["run"].map(lambda run: Path(run).name).tolist() == ["a", "a", "b", "c", "d"]
-    assert set(table["status"]) == {"running"}
+    assert set(table["status"]) == {"interrupted"}  # "running", but no process is there
     assert table.columns.is_unique
     nan = np.nan
     expected = {
@@ -102,14 +102,14 @@ def test_runs_of_different_columns_share_a_table(tmp_path: Path) -> None:
         "audit/x": [0.5, nan, nan, nan, nan],
         "validation/elbo": [nan, nan, nan, -0.1, nan],
     }
-    assert set(table) == {"run", "status", "overrides", *expected}
+    assert set(table) == {"run", "status", "error", "overrides", *expected}
     for column, values in expected.items():
         np.testing.assert_array_equal(table[column], values)
 
 
 def test_an_alias_to_its_own_mapping_does_not_stop_loading(tmp_path: Path) -> None:
     write_run(tmp_path / "run", []).config.write_text("a: &a {b: *a}")
-    assert load_runs(tmp_path)["status"].tolist() == ["running"]
+    assert load_runs(tmp_path)["status"].tolist() == ["interrupted"]
 
 
 @pytest.mark.parametrize(("name", "words"), [("missing", "no such folder"), ("empty", "no run in this folder")])

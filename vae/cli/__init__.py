@@ -1,5 +1,6 @@
 """The command line: arguments, errors, sweeps and resume."""
 
+from vae.cli.beginning import begun_run
 from vae.cli.command import call, compose, main
 from vae.cli.config_source import CONFIGS
 from vae.cli.outcome import show_outcome
@@ -19,6 +20,7 @@ from vae.cli.run import (
 __all__ = [
     "CONFIGS",
     "Preflight",
+    "begun_run",
     "call",
     "check_configuration",
     "choices",

@@ -24,6 +24,13 @@ from vae.cli.errors import one_line_errors
 from vae.cli.help import asks_for_help, help_text
 from vae.cli.sweeps import failures, runs_of_search
 
+_LOST_WORKER = (
+    "hydra/launcher=joblib: a worker process was killed, perhaps for lack of memory, and the runs of the others were "
+    "stopped; the same command with the hydra.sweep.dir printed above continues them; hydra.launcher.n_jobs=N trains "
+    "fewer at a time"
+)
+_resources: list[contextlib.ExitStack] = []  # of each command that is running: one may call another
+
 
 def main(task: Callable[[], Any]) -> None:
     """Run a script's Hydra task on the arguments of the shell.
@@ -75,6 +82,11 @@ def compose(script: str, *arguments: str) -> DictConfig:
         return hydra.compose(script, prepared(arguments))
 
 
+def hold(resource: contextlib.AbstractContextManager[Any]) -> None:
+    """Enter a context that ends with the command that is running."""
+    _resources[-1].enter_context(resource)
+
+
 def current_arguments() -> list[str]:
     """Return the arguments of the command that is running."""
     return sys.argv[1:]
@@ -91,18 +103,34 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
     compat.keep_stderr_open()
     shows_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, in several lines
-    with contextlib.nullcontext() if shows_tracebacks else one_line_errors(command, arguments):
+    with (
+        contextlib.nullcontext() if shows_tracebacks else one_line_errors(command, arguments),
+        _holding_resources(),
+    ):
         sys.argv = [script, *prepared(arguments)]
         if asks_for_help(arguments):
             print(help_text(command, sys.argv[1:]))
             return
         try:
             task()
-        except ValueError as error:
-            if not compat.is_search_without_results(error):
+        except Exception as error:
+            if compat.is_lost_joblib_worker(error):
+                lines = [_LOST_WORKER]
+            elif compat.is_search_without_results(error):
+                lines = failures(runs_of_search(Path(HydraConfig.get().sweep.dir)))
+            else:
                 raise
-            lines = failures(runs_of_search(Path(HydraConfig.get().sweep.dir)))
             raise SystemExit("\n".join(f"{invocation.program(command)}: {line}" for line in lines)) from None
+
+
+@contextlib.contextmanager
+def _holding_resources() -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        _resources.append(stack)
+        try:
+            yield
+        finally:
+            _resources.pop()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae import compat, invocation
 from vae.cli.config_source import CONFIGS
 from vae.errors import INTERRUPTED_STATUS, UserError
+from vae.runs.files import atomic_path, disk_problem
 from vae.runs.identity import flatten
 
 
@@ -70,9 +71,22 @@ def unexpected_error(error: BaseException, directory: Path) -> str:
     choices = HydraConfig.get().runtime.choices
     chosen = ", ".join(f"{group}={choices[group]}" for group in ("model", "latent", "kl", "data") if group in choices)
     path = directory / "traceback.txt"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     reason = " ".join(str(error).split())[:200]
-    return f"{chosen or 'failed'}: {type(error).__name__}: {reason}; the traceback is in {path}"
+    message = f"{chosen or 'failed'}: {type(error).__name__}: {reason}"
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError as problem:
+        return f"{message}; the traceback could not be written to {path} ({problem.strerror})"
+    return f"{message}; the traceback is in {path}"
+
+
+def unwritable(error: BaseException) -> str | None:
+    """Return one line about a file that a full or failing disk, or its permissions, kept from being written."""
+    if (problem := disk_problem(error)) is None:
+        return None
+    name = getattr(error, "filename", None)
+    return f"{name or 'a file'}: cannot be written ({problem}); the files saved so far are complete"
 
 
 def first_line(error: BaseException) -> str:

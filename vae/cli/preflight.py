@@ -13,11 +13,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from vae import invocation
-from vae.cli.command import shorten_warnings
+from vae.cli.beginning import check_unused
+from vae.cli.command import hold, shorten_warnings
 from vae.cli.errors import one_line_errors
 from vae.cli.resume import check_resume
 from vae.cli.sweeps import (
-    begin_run,
     failures,
     is_one_of_several,
     is_planned,
@@ -31,6 +31,7 @@ from vae.config.stored import plain, stored_config, trusted_modules
 from vae.config.validation import check_evaluate, check_train
 from vae.distributed.cluster import check_multi_worker, is_chief
 from vae.errors import UserError
+from vae.runs.lock import locked
 
 
 class Preflight(Callback):
@@ -64,12 +65,12 @@ class Preflight(Callback):
                 start_search(config)
             elif directory.is_dir() and any(directory.iterdir()):
                 raise UserError(f"hydra.sweep.dir={directory}: is not empty, and no run is written over")
+            directory.mkdir(parents=True, exist_ok=True)
+            hold(locked(directory))
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Prepare the process in which a launcher runs a job."""
         shorten_warnings()
-        if is_planned(config.hydra):
-            begin_run(config)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Bring the comparison of a sweep up to date, so that TensorBoard shows it while the sweep goes on."""
@@ -117,8 +118,10 @@ def _check_training(config: DictConfig) -> None:
         _write_to_temporary_directory(config)
         return
     check_writable(directory, "resume" if config.resume else "hydra.run.dir")
-    if not config.resume and any((directory / name).exists() for name in (".hydra", "summary.json")):
-        raise UserError(f"hydra.run.dir={directory}: holds a run already, which is never written over")
+    if not config.resume:
+        check_unused(directory)
+        with read_write(config.hydra):
+            config.hydra.output_subdir = None  # begun_run writes it, once the directory is locked
 
 
 def _write_to_temporary_directory(config: DictConfig) -> None:

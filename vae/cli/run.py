@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vae import invocation
-from vae.cli.errors import unexpected_error
+from vae.cli.errors import unexpected_error, unwritable
 from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
 from vae.config.build import hyperparameters, kl_name
 from vae.config.stored import foreign_modules, plain, trusted_modules
@@ -97,7 +96,7 @@ def reported_errors(directory: Path | None = None) -> Iterator[None]:
     The traceback of an unexpected error is written into the run's directory, or into the current one.
 
     Args:
-        directory: the directory that Hydra made for the run. It is removed if only Hydra's files are in it by then.
+        directory: the directory that Hydra made for the run.
     """
     hydra = HydraConfig.get()
     if directory is not None and is_one_of_several(hydra):
@@ -107,18 +106,9 @@ def reported_errors(directory: Path | None = None) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if directory is not None and [path.name for path in directory.iterdir()] == [".hydra"]:
-            shutil.rmtree(directory)
-            _remove_empty_parents(directory)
         if hydra.mode == RunMode.MULTIRUN:
             raise  # Hydra goes on with the next job, and names this one at the end
         sys.exit(f"{invocation.program(hydra.job.name)}: {error}")
     except Exception as error:
-        sys.exit(f"{invocation.program(hydra.job.name)}: {unexpected_error(error, directory or Path())}")
-
-
-def _remove_empty_parents(directory: Path) -> None:
-    for parent in directory.absolute().parents:
-        if Path.cwd() not in parent.parents or any(parent.iterdir()):
-            return
-        parent.rmdir()
+        message = unwritable(error) or unexpected_error(error, directory or Path())
+        sys.exit(f"{invocation.program(hydra.job.name)}: {message}")

@@ -6,9 +6,9 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,16 +19,17 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae import compat, invocation
 from vae.cli.arguments import named_modules
-from vae.cli.errors import unexpected_error
+from vae.cli.errors import unexpected_error, unwritable
 from vae.cli.launchers import check_launcher, share_cores
 from vae.config.stored import plain, stored_config
 from vae.config.validation import check_train
 from vae.errors import UserError
-from vae.runs.files import write_json
+from vae.runs.files import read_json, write_json
 from vae.runs.identity import differing_options
+from vae.runs.lock import LockedError, holder
 from vae.runs.paths import RunDirectory
 from vae.runs.quantities import QUANTITIES, VALIDATION
-from vae.runs.summary import is_finished, read_summary
+from vae.runs.summary import Status, is_finished, read_summary
 
 COMPARISON = "comparison"  # the folder of a sweep's report, and its run in TensorBoard
 _UPDATE_SECONDS = 60.0
@@ -60,7 +61,7 @@ def start_sweep(config: DictConfig) -> list[Path]:
     """
     check_launcher(config)
     threads = share_cores(config, len(_combinations(config)))
-    config.hydra.overrides.hydra.append("hydra.output_subdir=null")  # begin_run writes it, but over no finished run's
+    config.hydra.overrides.hydra.append("hydra.output_subdir=null")  # begun_run writes it, but over no finished run's
     _name_by_what_differs(config)
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
     runs = []
@@ -103,25 +104,6 @@ def runs_of_search(directory: Path) -> list[Path]:
     return sorted(started, key=started.__getitem__)
 
 
-def begin_run(config: DictConfig) -> None:
-    """Write a run's configuration into its directory, as Hydra does, unless the run is finished.
-
-    It is called in the run's own process.
-    """
-    directory = Path(config.hydra.runtime.output_dir)
-    if is_finished(directory):
-        return
-    RunDirectory(directory).summary.unlink(missing_ok=True)  # of an earlier attempt
-    (directory / ".hydra").mkdir(exist_ok=True)
-    parts = {
-        "config": OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"]),
-        "hydra": OmegaConf.masked_copy(config, "hydra"),
-        "overrides": config.hydra.overrides.task,
-    }
-    for name, part in parts.items():
-        OmegaConf.save(part, directory / ".hydra" / f"{name}.yaml")
-
-
 @contextlib.contextmanager
 def contained_failure(directory: Path) -> Iterator[None]:
     """Record a failure inside in the run's summary.json, so that it stops no other run of the sweep.
@@ -141,11 +123,18 @@ def contained_failure(directory: Path) -> Iterator[None]:
         except Exception as error:
             message = str(error)
             if not isinstance(error, UserError):
-                message = unexpected_error(error, directory)
+                message = unwritable(error) or unexpected_error(error, directory)
                 print(f"{directory}: {message}", file=sys.stderr)
-            summary = RunDirectory(directory).summary
-            if not summary.exists():  # training had not begun
-                write_json(summary, {"status": "failed", "error": message})
+            if not isinstance(error, LockedError):
+                _record_failure(RunDirectory(directory).summary, message)
+
+
+def _record_failure(summary: Path, message: str) -> None:
+    """Write the status "failed" unless the run's own record has written how it ended."""
+    facts = read_json(summary)
+    if facts.get("status") in (None, Status.RUNNING):  # training had not begun
+        with contextlib.suppress(OSError):  # of a full disk: without a process, the run counts as interrupted
+            write_json(summary, {**facts, "status": Status.FAILED, "error": message})
 
 
 @contextlib.contextmanager
@@ -168,10 +157,16 @@ def failures(directories: Iterable[Path]) -> list[str]:
     """Return a line for every run that did not finish."""
     summaries = {directory: read_summary(directory) for directory in directories}
     return [
-        f"{directory}: {str(summary.get('error', 'its process died')).splitlines()[0]}"
+        f"{directory}: {_reason(directory, summary)}"
         for directory, summary in summaries.items()
-        if summary.get("status") != "finished"
+        if summary.get("status") != Status.FINISHED
     ]
+
+
+def _reason(directory: Path, summary: Mapping[str, Any]) -> str:
+    if summary.get("status") == Status.RUNNING:
+        return f"{holder(directory)} still writes to it"
+    return str(summary.get("error", "its process died")).splitlines()[0]
 
 
 def show_sweep(config: DictConfig) -> None:
@@ -209,7 +204,7 @@ def update_comparison(directory: Path) -> None:
     with contextlib.suppress(UserError, OSError):  # no run has an epoch, or nothing can be written: the end will say
         times = [path.stat().st_mtime for path in directory.glob("multirun.yaml")]  # when the sweep began
         times += [path.stat().st_mtime for path in (directory / COMPARISON).glob("events.*")]
-        if time.time() - max(times, default=0.0) > _UPDATE_SECONDS:
+        if abs(time.time() - max(times, default=0.0)) > _UPDATE_SECONDS:  # or the clock has gone back
             from vae.compare import write_tensorboard  # takes a second, in each process of a launcher
             from vae.compare.reading import ComparisonReader
 

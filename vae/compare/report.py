@@ -8,6 +8,7 @@ from vae.compare.comparison import Comparison
 from vae.compare.content import ASSETS, TITLE, content, data_uri, environment
 from vae.compare.margin import MARGIN
 from vae.compare.plotting import draw_plots
+from vae.runs.files import atomic_path
 
 
 def write_report(
@@ -34,7 +35,8 @@ def write_report(
     directory.mkdir(parents=True, exist_ok=True)
     for plot in plots:
         for suffix in ("png", "svg"):
-            plot.figure.savefig(directory / f"{plot.name}.{suffix}", dpi=150)
+            with atomic_path(directory / f"{plot.name}.{suffix}") as temporary:
+                plot.figure.savefig(temporary, dpi=150)
             plot.figure.set_layout_engine("none")  # it stays as it is, and finding it takes as long as drawing
     variables = content(comparison, plots, baseline, margin, elbo=elbo)
     template = environment().get_template("report.html")
@@ -49,7 +51,8 @@ def write_report(
         charts=_asset("charts.js"),
     )
     path = directory / "report.html"
-    path.write_text(page, encoding="utf-8")
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
     return path
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from vae.data.tiling import tile
 from vae.model import VAE
+from vae.runs.files import atomic_path
 
 COLUMNS = 10
 ROWS = 5
@@ -47,4 +48,5 @@ def _save_grid(path: Path, title: str, images: NDArray[np.float32], columns: int
     axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=10)
     axes.axis("off")
-    figure.savefig(path, dpi=120)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)

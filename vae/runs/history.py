@@ -53,13 +53,14 @@ def read_history_columns(
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the names of the columns, and the cells of the complete rows."""
+    """Return the names of the columns, and the cells of the complete rows, of which each ends in a newline."""
     try:
         text = path.read_text(encoding="utf-8")
+        lines = text.split("\n")[:-1]
         # No name or number of ours has a quotation mark, and without one a split is the same in half the time
-        reader = csv.reader(io.StringIO(text)) if '"' in text else (line.split(",") for line in text.split("\n"))
-        columns = next(reader)
-        return columns, [row[: len(columns)] for row in reader if row != [""] and len(row) >= len(columns)]
+        reader = csv.reader(lines) if '"' in text else (line.split(",") for line in lines)
+        columns = next(reader, [])
+        return columns, [row[: len(columns)] for row in reader if row not in ([], [""]) and len(row) >= len(columns)]
     except (OSError, csv.Error, UnicodeDecodeError):
         return [], []
 

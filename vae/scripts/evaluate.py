@@ -8,6 +8,7 @@ from vae.compat import load_tensorflow
 from vae.diagnosis import diagnose, format_findings
 from vae.runs.files import write_json
 from vae.runs.identity import flatten
+from vae.runs.lock import locked
 from vae.runs.paths import RunDirectory
 from vae.runs.summary import read_summary
 
@@ -15,7 +16,7 @@ from vae.runs.summary import read_summary
 @hydra.main(version_base="1.3", config_path=cli.CONFIGS, config_name="evaluate")
 def evaluate(config: DictConfig) -> None:
     """Measure a run's model on a split of its data, and write the result into the run's directory."""
-    with cli.reported_errors():
+    with cli.reported_errors(), locked(config.run):
         directory, run = RunDirectory(config.run), cli.measured_run(config)
         load_tensorflow()  # takes seconds: whatever can fail earlier has been checked
 

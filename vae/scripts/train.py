@@ -12,7 +12,7 @@ from vae.runs.paths import RunDirectory
 def train(config: DictConfig) -> float | list[float] | None:
     """Train a VAE and record the run in its directory; return the quantities that a search optimizes."""
     directory = cli.run_directory()
-    with cli.reported_errors(directory):
+    with cli.reported_errors(directory), cli.begun_run(config, directory):
         cli.check_configuration(config)
         if cli.is_finished_run_of_sweep(directory):
             return None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vae import compat
 from vae.errors import UserError
-from vae.runs.files import atomic_path
+from vae.runs.files import atomic_path, remove_unfinished, sync
 from vae.runs.paths import RunDirectory
 from vae.training.non_finite import NonFiniteError
 from vae.training.options import TrainingOptions
@@ -76,6 +76,7 @@ class Checkpoints(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._directory = record.directory.checkpoints if record.writes else None
+        self._history = record.directory.history
         self._callbacks = callbacks
         self._steps = options.steps_per_epoch(images)
         self._start = start
@@ -85,8 +86,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._is_first = True
         if self._directory:
             self._directory.mkdir(parents=True, exist_ok=True)
-            for unfinished in self._directory.glob(".step-*"):
-                unfinished.unlink()  # a killed process was writing it
+            remove_unfinished(record.directory.path)
 
     def __enter__(self) -> Self:
         self._stack = contextlib.ExitStack()
@@ -140,6 +140,8 @@ class Checkpoints(keras.callbacks.Callback):
             for owner, callback in self._owners():
                 state |= _packed(compat.callback_state(callback), owner)
             progress = Progress(steps, bool(self.model.stop_training), state)
+            if self._history.exists():
+                sync(self._history)  # a machine that is lost must not keep the checkpoint without the epochs before it
             save_model(self.model, self._directory / f"step-{steps:08d}.keras", progress)
             for old in checkpoints_in(self._directory)[RETAINED:]:
                 old.unlink()
@@ -192,7 +194,7 @@ def trained_model(directory: Path, option: str) -> keras.Model:
 
 def save_model(model: keras.Model, path: Path, progress: Progress | None = None) -> None:
     """Write a model, with its progress as one more member of the same archive, whole or not at all."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=True) as temporary:
         model.save(temporary)
         if progress is not None:
             content = io.BytesIO()

@@ -2,7 +2,6 @@
 
 import bisect
 import contextlib
-import errno
 import math
 import os
 import platform
@@ -22,22 +21,21 @@ import vae
 from vae import invocation
 from vae.distributed.strategies import WorkerLostError
 from vae.errors import INTERRUPTED_STATUS, UserError
-from vae.runs.files import write_json
+from vae.runs.files import disk_problem, write_json
 from vae.runs.history import HistoryWriter
+from vae.runs.lock import locked
 from vae.runs.paths import RunDirectory
 from vae.runs.quantities import AUDIT, TRAIN, VALIDATION, QuantityName, by_split, history_columns
 from vae.runs.summary import Status
 from vae.training.non_finite import NonFiniteError
 from vae.training.signals import sigterm_as_interrupt
 
-_DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
-
 
 class RunRecord:
     """The summary of a run, kept in summary.json: what the run is, how far it came and how it ended.
 
-    A context manager around the whole run. The status is "running" inside, and afterwards "finished", "interrupted",
-    "diverged" or "failed".
+    A context manager around the whole run, which locks the directory. The status is "running" inside, and afterwards
+    "finished", "interrupted", "diverged" or "failed".
 
     Args:
         directory: the run's directory.
@@ -55,15 +53,24 @@ class RunRecord:
         self.summary: dict[str, Any] = {"status": Status.RUNNING, **facts, "versions": _versions()}
 
     def __enter__(self) -> Self:
-        self._interruption = sigterm_as_interrupt()
-        self._interruption.__enter__()
-        self.update()
+        with contextlib.ExitStack() as stack:
+            if self.writes:
+                stack.enter_context(locked(self.directory))
+            self._interruption = stack.enter_context(contextlib.ExitStack())
+            self._interruption.enter_context(sigterm_as_interrupt())
+            self.update()
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._interruption.__exit__(kind, error, traceback)
+        self._interruption.close()
+        with self._stack:
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Write how the run ended, and say so."""
         if error is None:
             self.update(status=Status.FINISHED)
         elif isinstance(error, KeyboardInterrupt):
@@ -75,7 +82,7 @@ class RunRecord:
             raise UserError(f"{error}. To resume, on all workers: {self._resume_command}") from error
         elif isinstance(error, NonFiniteError):
             self.update(status=Status.DIVERGED, error=str(error), **error.facts)
-        elif problem := _disk_problem(error):
+        elif problem := disk_problem(error):
             with contextlib.suppress(OSError):
                 self.update(status=Status.FAILED, error=problem)
             raise UserError(
@@ -201,15 +208,6 @@ class EpochRecorder(keras.callbacks.Callback):
             early={"epoch": first["epoch"], **{name.within_split: first.get(name.column) for name in profile}},
             **by_split(latest),
         )
-
-
-def _disk_problem(error: BaseException) -> str | None:
-    """Return the reason of the file system if an exception says that a file cannot be written."""
-    if isinstance(error, OSError) and error.errno in _DISK_PROBLEMS:
-        return error.strerror
-    if isinstance(error, tf.errors.OpError):  # raised by TensorBoard's writer
-        return next((reason for reason in map(os.strerror, _DISK_PROBLEMS) if reason in error.message), None)
-    return None
 
 
 def _versions() -> dict[str, str]:

@@ -157,13 +157,25 @@ def _describe_points(points: Path, images: NDArray[np.float32], labels: Sequence
     columns = math.ceil(math.sqrt(count))
     if columns * max(height, width) <= LARGEST_SPRITE:
         sprite = np.round(255 * tile(images, columns, gap=0)).astype(np.uint8)
-        points.with_name("sprite.png").write_bytes(tf.io.encode_png(sprite).numpy())
+        with atomic_path(points.with_name("sprite.png")) as temporary:
+            temporary.write_bytes(tf.io.encode_png(sprite).numpy())
         embedding.sprite.image_path = "sprite.png"
         embedding.sprite.single_image_dim.extend([width, height])
     if labels is not None:
-        points.with_name("labels.tsv").write_text("".join(f"{label}\n" for label in labels))
+        with atomic_path(points.with_name("labels.tsv")) as temporary:
+            temporary.write_text("".join(f"{label}\n" for label in labels))
         embedding.metadata_path = "labels.tsv"
     projector.visualize_embeddings(str(points.parent), config)
+
+
+def _make_earlier(directory: Path, now: int) -> None:
+    """Rename the event files of a folder, in their order, if the clock has gone back: new ones must sort after them."""
+    files = {path: int(path.name.split(".")[3]) for path in sorted(directory.glob("events.out.tfevents.[0-9]*"))}
+    if max(files.values(), default=0) < now:
+        return
+    first = min(now, *files.values()) - len(files)
+    for place, (path, number) in enumerate(files.items()):
+        path.rename(path.with_name(path.name.replace(f".{number:010d}.", f".{first + place:010d}.", 1)))
 
 
 def _announce_start(directory: Path, step: int) -> None:
@@ -174,6 +186,7 @@ def _announce_start(directory: Path, step: int) -> None:
     """
     directory.mkdir(parents=True, exist_ok=True)
     now = time.time()
+    _make_earlier(directory, int(now))
     version = Event(wall_time=now, file_version="brain.Event:2")
     start = Event(wall_time=now, step=step, session_log=SessionLog(status=SessionLog.START))
     with tf.io.TFRecordWriter(str(directory / f"events.out.tfevents.{int(now):010d}.-start")) as file:

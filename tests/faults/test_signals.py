@@ -1,0 +1,53 @@
+"""SIGTERM while a run imports TensorFlow, compiles and saves: it ends within seconds, and can go on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, inherited_environment
+from tests.faults.intact import damages, untrue_statuses
+
+pytestmark = pytest.mark.thorough  # a run for each moment
+
+PATIENCE = 30.0  # seconds: XLA's compilation is not interrupted, and takes several on a machine with other work
+MOMENTS: dict[str, tuple[list[str], Callable[[Path], bool]]] = {
+    "import": ([], lambda run: (run / ".hydra" / "config.yaml").exists()),
+    "compilation": (["trainer.engine=compiled"], lambda run: (run / "summary.json").exists()),
+    "saving": (
+        ["trainer.engine=keras", "trainer.epochs=1000", "trainer.checkpoint_seconds=0.001", "data.take=200"],
+        lambda run: any((run / "checkpoints").glob(".step-*")),
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "has_come"), MOMENTS.values(), ids=MOMENTS)
+def test_sigterm_ends_a_run_within_seconds(
+    options: list[str], has_come: Callable[[Path], bool], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with subprocess.Popen(
+        [sys.executable, str(REPOSITORY / "train.py"), *options, "audit=none", "hydra.run.dir=run"],
+        cwd=tmp_path,
+        env={**inherited_environment(), "XDG_CACHE_HOME": str(tmp_path / "cold")},  # so that it does compile
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not has_come(run):
+            assert process.poll() is None
+            time.sleep(0.001)
+        time.sleep(0.1)
+        os.kill(process.pid, signal.SIGTERM)
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert not damages(run)
+    assert not untrue_statuses(run)
+    assert not list(run.rglob(".lock"))
+    assert (run / ".hydra" / "config.yaml").exists()

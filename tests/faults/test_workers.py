@@ -1,0 +1,64 @@
+"""Workers that are killed and workers that hang: the others end, in one line, and the run goes on later."""
+
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, run_script
+from tests.faults.intact import damages, untrue_statuses
+from tests.reading import QUICK, summary_of
+from tests.training.test_workers import COMMON, two_workers
+
+pytestmark = pytest.mark.thorough  # several processes
+
+#: A Keras callback whose process is killed after the third epoch, unless that has happened before
+KILLED_ONCE = """
+import os
+import signal
+from pathlib import Path
+
+import keras
+
+
+class KilledOnce(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 2 and not Path("killed").exists():
+            Path("killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_sweep_whose_worker_was_killed_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra 'sweep'")
+    (tmp_path / "killing.py").write_text(KILLED_ONCE)
+    options = ["trainer.epochs=4", "data.take=200", "model.hidden=[8]", "audit=none", QUICK, "seed=0,1"]
+    options += ["+callbacks.killing._target_=killing.KilledOnce", "hydra/launcher=joblib", "hydra.sweep.dir=sweep"]
+    path = f"{REPOSITORY}:{tmp_path}"
+    ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=path)
+    assert ended.status == 1
+    assert "train.py: hydra/launcher=joblib: a worker process was killed" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    assert not damages(tmp_path / "sweep")
+    assert not untrue_statuses(tmp_path / "sweep")
+    again = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=path)
+    assert again.status == 0, again.stderr
+    assert [summary_of(run)["status"] for run in (tmp_path / "sweep").glob("*-analytic-*")] == ["finished"] * 2
+
+
+def test_a_worker_that_hangs_is_reported(tmp_path: Path) -> None:
+    """SIGSTOP: the process is there, its connections are open, and it does nothing."""
+    (tmp_path / "tmp").mkdir()
+    run = tmp_path / "run"
+    with two_workers(*COMMON, "trainer.epochs=2000", "hydra.run.dir=run", cwd=tmp_path) as (chief, other):
+        while not (run / "checkpoints" / "step-00000006.keras").exists():
+            assert chief.poll() is None, [chief.communicate(), other.kill(), other.communicate()]
+            time.sleep(0.005)
+        other.send_signal(signal.SIGSTOP)
+        _, stderr = chief.communicate(timeout=120)
+    assert chief.returncode == 1, stderr
+    assert re.search(r"train.py: another worker ended or does not answer any more. To resume, on all workers", stderr)
+    assert summary_of(run)["status"] == "interrupted"
+    assert not damages(run)
