@@ -15,7 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae import compat
 from vae.cli.config_source import CONFIGS
-from vae.errors import INTERRUPTED_STATUS, UserError
+from vae.errors import INTERRUPTED_STATUS, UserError, printable
+from vae.runs.files import atomic_path
 from vae.runs.identity import flatten
 
 
@@ -55,7 +56,8 @@ def explained(error: Exception, script: str, arguments: Sequence[str]) -> str:
         hint = f"did you mean {near[0]}? " if near else ""
         return f"{name}: there is no such option here; {hint}--help lists them all"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: Hydra's grammar does not take this ({first_line(error)}); quote it: NAME='VALUE'"
+        given = printable(str(error.override))
+        return f"{given}: Hydra's grammar does not take this ({first_line(error)}); quote it: NAME='VALUE'"
     return first_line(error)
 
 
@@ -69,15 +71,16 @@ def unexpected_error(error: BaseException, directory: Path) -> str:
     choices = HydraConfig.get().runtime.choices
     chosen = ", ".join(f"{group}={choices[group]}" for group in ("model", "latent", "kl", "data") if group in choices)
     path = directory / "traceback.txt"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    reason = " ".join(str(error).split())[:200]
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
+    reason = printable(" ".join(str(error).split())[:200])
     return f"{chosen or 'failed'}: {type(error).__name__}: {reason}; the traceback is in {path}"
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if it has none."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return printable(lines[0]) if lines else type(error).__name__
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:

@@ -1,8 +1,10 @@
 """The checks of a command before Hydra writes anything, as a Hydra callback."""
 
 import atexit
+import contextlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from vae.cli.command import shorten_warnings
-from vae.cli.errors import one_line_errors
+from vae.cli.errors import one_line_errors, unexpected_error
 from vae.cli.resume import check_resume
 from vae.cli.sweeps import (
     begin_run,
@@ -27,7 +28,8 @@ from vae.cli.sweeps import (
 from vae.config.stored import plain, stored_config, trusted_modules
 from vae.config.validation import check_evaluate, check_train
 from vae.distributed.cluster import check_multi_worker, is_chief
-from vae.errors import UserError
+from vae.errors import UserError, shorten_warnings
+from vae.runs.untrusted import check_files
 
 
 class Preflight(Callback):
@@ -42,7 +44,7 @@ class Preflight(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the configuration, and that no earlier run would be written over."""
         HydraConfig.instance().set_config(config)  # hydra.run.dir refers to it
-        with one_line_errors(f"{config.hydra.job.name}.py"):
+        with _ended_by_errors(f"{config.hydra.job.name}.py"):
             if "run" in config:
                 check_evaluate(plain(config))
                 stored_config(config.run, "run", trusted_modules(config))
@@ -51,8 +53,10 @@ class Preflight(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Find the runs of a sweep that are left to do, and check that no earlier run would be written over."""
-        with one_line_errors(f"{config.hydra.job.name}.py"):
+        HydraConfig.instance().set_config(config)
+        with _ended_by_errors(f"{config.hydra.job.name}.py"):
             directory = Path(config.hydra.sweep.dir)
+            check_files(directory, "hydra.sweep.dir")
             check_writable(directory, "hydra.sweep.dir")
             if is_planned(config.hydra):
                 self._directories = start_sweep(config)
@@ -80,6 +84,16 @@ class Preflight(Callback):
             show_sweep(config)
         if failed := failures(runs):
             raise SystemExit("\n".join(f"{config.hydra.job.name}.py: {line}" for line in failed))
+
+
+@contextlib.contextmanager
+def _ended_by_errors(script: str) -> Iterator[None]:
+    """End the command in one line on any error inside. Hydra would warn of it, and go on without the check."""
+    try:
+        with one_line_errors(script):
+            yield
+    except Exception as error:
+        raise SystemExit(f"{script}: {unexpected_error(error, Path())}") from error
 
 
 def check_writable(directory: str | Path, option: str) -> None:

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vae.errors import UserError
+from vae.errors import UserError, shorten_warnings
 from vae.runs.loading import load_runs
+from vae.runs.untrusted import check_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +70,7 @@ def _compare(options: argparse.Namespace) -> None:
     written = [_written("--out", options.out, partial(_write_report, runs, options))] if options.out else []
     if options.tensorboard:
         directory = Path(options.directories[0], "comparison")
+        check_files(Path(options.directories[0]), "DIR")  # no link may lead the writing out of it
         written.append(_written("DIR", directory, partial(_write_tensorboard, runs, options, directory)))
     _print(runs, table, options)
     if options.elbo is not None and not table["reached"].any():
@@ -123,4 +125,5 @@ def _say(message: object) -> None:
 if __name__ == "__main__":
     if hasattr(signal, "SIGPIPE"):  # not on Windows
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly if the reader of a pipe, such as `head`, has ended
+    shorten_warnings()
     sys.exit(main())

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vae.errors import UserError, printable
 from vae.runs.files import atomic_path
+from vae.runs.untrusted import RefusedFileError, check_size
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -18,13 +20,16 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
     A cell that is empty is left out, and text that is not a number becomes NaN. A last row that is only partly
     written is left out. A file that is missing or damaged has no rows.
+
+    Raises:
+        RefusedFileError: if the file is not one of the run's own, or too large (`vae.runs.untrusted`).
     """
     columns, rows = _read(path)
     return [{name: _number(text) for name, text in zip(columns, row, strict=True) if name and text} for row in rows]
 
 
 def read_history_columns(path: Path) -> tuple[list[str], list[list[float]]]:
-    """Return the names of a history's columns, and its rows as in `read_history`, with NaN for an empty cell."""
+    """Return the names of a history's columns, and its rows, as `read_history`, with NaN for an empty cell."""
     columns, rows = _read(path)
     return columns, [[_number(text) for text in row] for row in rows]
 
@@ -32,10 +37,13 @@ def read_history_columns(path: Path) -> tuple[list[str], list[list[float]]]:
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     """Return the names of the columns, and the cells of the complete rows."""
     try:
+        check_size(path, path.parent)
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.reader(file)
-            columns = next(reader, [])
+            columns = [printable(name) for name in next(reader, [])]
             return columns, [row[: len(columns)] for row in reader if row and len(row) >= len(columns)]
+    except RefusedFileError:
+        raise
     except (OSError, csv.Error, UnicodeDecodeError):
         return [], []
 
@@ -57,11 +65,17 @@ class HistoryWriter:
         path: the file.
         steps: training steps that the run has behind it. Rows of later steps are removed from the file: a run that
             resumes from a checkpoint trains these epochs again.
+
+    Raises:
+        UserError: if there is such a file, but not one that is read (`vae.runs.untrusted`).
     """
 
     def __init__(self, path: Path, steps: int = 0) -> None:
         self._path = path
-        self.kept = [row for row in _rows(path) if row["step"] <= steps]
+        try:
+            self.kept = [row for row in _rows(path) if row["step"] <= steps]
+        except RefusedFileError as error:  # its rows would be lost
+            raise UserError(str(error)) from None
         self._columns: list[str] = []
         if self.kept:
             self._rewrite(self.kept)

@@ -1,16 +1,19 @@
 """Runs, finished or still running, complete or damaged, as one table."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from vae.errors import printable
 from vae.runs.files import read_json
 from vae.runs.history import read_history_columns
 from vae.runs.identity import NOT_COMPARED, flatten, with_current_names
 from vae.runs.paths import RunDirectory, runs_below
 from vae.runs.summary import Status, read_summary
+from vae.runs.untrusted import RefusedFileError, read_yaml
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_per_second", "engine", "error")
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_runs(*paths: str | Path) -> "pd.DataFrame":
@@ -46,12 +48,20 @@ def load_runs(*paths: str | Path) -> "pd.DataFrame":
     facts = pd.DataFrame([_facts(directory) for directory in directories])
     histories = []
     for directory in directories:
-        columns, rows = read_history_columns(directory.history)
+        columns, rows = _history(directory)
         histories.append((columns, np.array(rows)))  # a quarter of the memory of the rows
     epochs = [max(len(rows), 1) for _, rows in histories]
     repeated = facts.take(np.repeat(np.arange(len(directories)), epochs)).reset_index(drop=True)
     joined = _joined(histories, epochs).drop(columns=["", *facts], errors="ignore")  # names only of a damaged file
     return pd.concat([repeated, joined], axis=1)
+
+
+def _history(directory: RunDirectory) -> tuple[list[str], list[list[float]]]:
+    try:
+        return read_history_columns(directory.history)
+    except RefusedFileError as error:
+        warnings.warn(f"{error}; it is not read", stacklevel=2)
+        return [], []
 
 
 def _joined(histories: Sequence[tuple[list[str], "NDArray[np.float64]"]], epochs: Sequence[int]) -> "pd.DataFrame":
@@ -73,34 +83,44 @@ def _joined(histories: Sequence[tuple[list[str], "NDArray[np.float64]"]], epochs
 def _facts(directory: RunDirectory) -> dict[str, Any]:
     summary = read_summary(directory)
     facts: dict[str, Any] = {"run": str(directory), "status": str(Status.DAMAGED)}
-    facts |= {name: summary[name] for name in _SUMMARY if isinstance(summary.get(name), str | int | float)}
+    facts |= {name: _shown(summary[name]) for name in _SUMMARY if isinstance(summary.get(name), str | int | float)}
     facts["overrides"] = _overrides(directory)
     facts |= {f"option/{name}": value for name, value in _options(directory).items()}
     evaluation = read_json(directory.evaluation)
-    return facts | {f"evaluation/{name}": value for name, value in evaluation.items() if not isinstance(value, list)}
+    single = {name: _shown(value) for name, value in evaluation.items() if not isinstance(value, list)}
+    return facts | {f"evaluation/{printable(name)}": value for name, value in single.items()}
+
+
+def _shown(value: Any) -> Any:
+    """Return a value of a file without control characters, which could rewrite a terminal."""
+    return printable(value) if isinstance(value, str) else value
 
 
 def _overrides(directory: RunDirectory) -> tuple[str, ...]:
     """Return the overrides that make a run another configuration, without Hydra's leading + or ++."""
-    content = _read_yaml(directory.overrides)
-    overrides = [str(override).lstrip("+") for override in content] if isinstance(content, list) else []
+    content = _read_yaml(directory.overrides, directory)
+    overrides = [printable(str(override)).lstrip("+") for override in content] if isinstance(content, list) else []
     names = {override: override.partition("=")[0].lstrip("~") for override in overrides}
     return tuple(text for text, name in names.items() if name not in NOT_COMPARED and not name.startswith("hydra"))
 
 
 def _options(directory: RunDirectory) -> dict[str, Any]:
-    content = _read_yaml(directory.config)
+    content = _read_yaml(directory.config, directory)
     try:
         options = with_current_names(flatten(content)) if isinstance(content, dict) else {}
-    except RecursionError:  # an alias of YAML may refer to the mapping that it is in
+    except RecursionError:  # it is nested a thousand times
         return {}
     return {
-        name: value if isinstance(value, str | int | float | None) else str(value) for name, value in options.items()
+        printable(name): value if isinstance(value, int | float | None) else printable(str(value))
+        for name, value in options.items()
     }
 
 
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path, directory: RunDirectory) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _YAML)  # a safe loader
+        return read_yaml(path, directory.path)
+    except RefusedFileError as error:
+        warnings.warn(f"{error}; it is not read", stacklevel=2)
+        return None
     except (OSError, yaml.YAMLError, ValueError, RecursionError):
         return None
