@@ -6,6 +6,7 @@ TensorFlow.
 
 import hashlib
 import math
+import os
 import re
 import threading
 import time
@@ -165,7 +166,7 @@ def _with_short_names(runs: "pd.DataFrame", directory: Path) -> "pd.DataFrame":
 def _link(runs: Sequence[str]) -> str:
     """Return the address of TensorBoard's time series with some runs selected, from the plugin's own address."""
     names = "|".join(re.escape(run) for run in runs)
-    return f"../../../?runFilter={quote(f'^({names})/', safe='')}#timeseries"
+    return f"../../../?runFilter={quote(os.fsencode(f'^({names})/'), safe='')}#timeseries"
 
 
 def _signature_of(directory: Path) -> str:
@@ -177,7 +178,7 @@ def _signature_of(directory: Path) -> str:
                 status = path.stat()
             except OSError:
                 continue
-            digest.update(f"{path} {status.st_mtime_ns} {status.st_size}\n".encode())
+            digest.update(os.fsencode(f"{path} {status.st_mtime_ns} {status.st_size}\n"))
     return digest.hexdigest()
 
 

@@ -46,12 +46,12 @@ def write_report(
         charts=_asset("charts.js"),
     )
     path = directory / "report.html"
-    path.write_text(page, encoding="utf-8")
+    path.write_text(page, encoding="utf-8", errors="backslashreplace")  # names of folders may be any bytes
     return path
 
 
 def _csv(table: pd.DataFrame) -> str:
-    return data_uri("text/csv", table.to_csv(index=False).encode())
+    return data_uri("text/csv", table.to_csv(index=False).encode(errors="backslashreplace"))
 
 
 def _asset(name: str) -> str:

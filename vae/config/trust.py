@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from vae.config.groups import GROUPS
 from vae.config.signatures import is_subclass
+from vae.errors import UserError
 
 #: Modules whose classes a run's own folder may name, if they are of the kind that their place asks for
 OURS = ("vae", "keras")
@@ -55,9 +56,9 @@ def foreign_names(values: Mapping[str, Any]) -> dict[str, str]:
         values: a configuration in plain containers, interpolations resolved.
 
     Raises:
-        UserError: if a class of this project or of Keras does not exist.
+        UserError: if a class of this project or of Keras does not exist, or is not of the kind that its place asks for.
     """
-    words = {target: _word_for(target, base or _NESTED) for _, target, base in named_classes(values)}
+    words = {target: _word_for(option, target, base or _NESTED) for option, target, base in named_classes(values)}
     data = values.get("data")
     if isinstance(data, Mapping) and (namespace := _NAMESPACE.match(str(data.get("name")))):
         words[str(data["name"])] = namespace["name"]
@@ -75,12 +76,14 @@ def foreign_resolvers(written: Any) -> dict[str, str]:
     return {f"${{{name}:}}": name.partition(".")[0] for name in names}
 
 
-def _word_for(target: str, base: str) -> str | None:
+def _word_for(option: str, target: str, base: str) -> str | None:
     module = target.partition(".")[0]
     if module not in OURS:
         return module
-    is_harmless = target in _CALLBACKS or not (module == "keras" and base == GROUPS["callbacks"].base)
-    return None if is_harmless and is_subclass(target, base) else module
+    if not is_subclass(target, base):
+        raise UserError(f"{option}._target_={target}: must be a subclass of {base}")
+    is_harmless = base != GROUPS["callbacks"].base or target in _CALLBACKS or module == "vae"
+    return None if is_harmless else module
 
 
 def _classes_in(option: str, node: Any, base: str | None) -> Iterator[tuple[str, str, str | None]]:

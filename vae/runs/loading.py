@@ -1,5 +1,6 @@
 """Runs, finished or still running, complete or damaged, as one table."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from vae.runs.history import read_history_columns
 from vae.runs.identity import NOT_COMPARED, flatten, with_current_names
 from vae.runs.paths import RunDirectory, runs_below
 from vae.runs.summary import Status, read_summary
-from vae.runs.untrusted import RefusedFileError, read_yaml
+from vae.runs.untrusted import MOST_CHARACTERS, MOST_OPTIONS, RefusedFileError, read_yaml
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,14 +93,16 @@ def _facts(directory: RunDirectory) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    """Return a value of a file without control characters, which could rewrite a terminal."""
-    return printable(value) if isinstance(value, str) else value
+    """Return a value of a file as a cell: text without control characters, and NaN for an integer that is no count."""
+    if isinstance(value, int):
+        return value if value.bit_length() < 64 else math.nan
+    return value if isinstance(value, float | None) else printable(str(value))[:MOST_CHARACTERS]
 
 
 def _overrides(directory: RunDirectory) -> tuple[str, ...]:
     """Return the overrides that make a run another configuration, without Hydra's leading + or ++."""
     content = _read_yaml(directory.overrides, directory)
-    overrides = [printable(str(override)).lstrip("+") for override in content] if isinstance(content, list) else []
+    overrides = [str(_shown(str(override))).lstrip("+") for override in content] if isinstance(content, list) else []
     names = {override: override.partition("=")[0].lstrip("~") for override in overrides}
     return tuple(text for text, name in names.items() if name not in NOT_COMPARED and not name.startswith("hydra"))
 
@@ -110,10 +113,10 @@ def _options(directory: RunDirectory) -> dict[str, Any]:
         options = with_current_names(flatten(content)) if isinstance(content, dict) else {}
     except RecursionError:  # it is nested a thousand times
         return {}
-    return {
-        printable(name): value if isinstance(value, int | float | None) else printable(str(value))
-        for name, value in options.items()
-    }
+    if len(options) > MOST_OPTIONS:
+        warnings.warn(f"{directory.config}: has {len(options)} options; it is not read", stacklevel=2)
+        return {}
+    return {printable(name): _shown(value) for name, value in options.items()}
 
 
 def _read_yaml(path: Path, directory: RunDirectory) -> Any:

@@ -24,6 +24,10 @@ LIMITS = {
     ".png": 32 * MEBIBYTE,
     ".keras": 4096 * MEBIBYTE,
 }
+#: The most options of a run's configuration that a comparison reads; a run has about a hundred
+MOST_OPTIONS = 1000
+#: The most characters of a text in a run's files that a comparison shows
+MOST_CHARACTERS = 1000
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
