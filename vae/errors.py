@@ -1,4 +1,6 @@
-"""The exception that means "the user can put this right", and the exit status of an interruption."""
+"""The user's mistake, lines that a terminal may show, and the exit status of an interruption."""
+
+import warnings
 
 #: The exit status of a process that Ctrl-C or SIGTERM ended, as shells show it
 INTERRUPTED_STATUS = 130
@@ -10,3 +12,22 @@ class UserError(ValueError):
     Its message is one line: what was wrong, and what would be right. The scripts print it to stderr without a
     traceback and end with status 1.
     """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(printable(str(message)))
+
+
+def printable(text: str) -> str:
+    r"""Return a text as one line that a terminal may show.
+
+    Names may come from a stranger. Their control characters, which could rewrite what a terminal shows, and invisible
+    ones become escapes, such as `\x1b`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def shorten_warnings() -> None:
+    """Print warnings in one line, without the source of the line that warns."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {printable(str(message))}\n"

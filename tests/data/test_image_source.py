@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import hashlib
+import json
 import shutil
 import struct
 import subprocess
@@ -386,3 +387,14 @@ def test_a_version_that_tfds_cannot_prepare(tmp_path: Path, monkeypatch: pytest.
 def test_a_missing_folder_of_original_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data.manual_dir=nowhere: there is no such folder"):
         ImageSource("small_images", dir=str(tmp_path), manual_dir="nowhere")
+
+
+@pytest.mark.parametrize("key", ["pythonClassName", "python_class_name", "type"])
+def test_a_prepared_data_set_names_no_module_to_import(key: str, tmp_path: Path) -> None:
+    """TFDS imports the module of every feature that the files of a prepared data set name."""
+    folder = tmp_path / "my_set" / "1.0.0"
+    folder.mkdir(parents=True)
+    (folder / "features.json").write_text(json.dumps({"features": {"image": {key: "antigravity.Feature"}}}))
+    with pytest.raises(UserError, match=r"data.dir=.*antigravity.Feature"):
+        ImageSource("MySet", str(tmp_path))
+    assert "antigravity" not in sys.modules

@@ -64,3 +64,9 @@ def test_a_disk_that_fills_between_two_checkpoints_loses_none(make_vae: Callable
     assert [row["epoch"] for row in history_of(tmp_path)] == ["1", "2", "3", "4", "5"]
     for resumed, expected in zip(model.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(resumed, expected)
+
+
+def test_a_file_that_is_no_checkpoint_of_ours_is_passed_over(tmp_path: Path) -> None:
+    for name in ("step-00000010.keras", "step-00000009.keras", "step-x.keras", "step-.keras", "step--1.keras"):
+        (tmp_path / name).touch()
+    assert [path.name for path in checkpoints_in(tmp_path)] == ["step-00000010.keras", "step-00000009.keras"]

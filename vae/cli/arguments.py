@@ -5,9 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from vae.cli.config_source import CONFIGS, CompletedSearchPath
+from vae.cli.replay import stored_overrides
 from vae.config.groups import GROUPS
 from vae.config.stored import stored_config
 from vae.errors import UserError
@@ -36,6 +35,23 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     return [_quoted(_written_out(argument, chosen)) for argument in arguments]
 
 
+def imports_from_here(arguments: Sequence[str]) -> bool:
+    """Return True if a command may import modules from the current folder.
+
+    One that reads a run may only if it names or trusts a module, or a folder of configurations, which may name some:
+    the current folder may be the one that a stranger sent.
+    """
+    reads_run = any(argument.startswith(("resume=", "run=")) for argument in arguments)
+    return not reads_run or bool(trusted_by(arguments) or _config_folders(arguments))
+
+
+def trusted_by(arguments: Sequence[str]) -> set[str]:
+    """Return the modules that the command line trusts: those that it names, and those of its option `trust`."""
+    words = [value for name, _, value in (argument.partition("=") for argument in arguments) if name == "trust"]
+    trusted = {word.strip(" '\"") for text in words for word in text.strip("[]").split(",")}
+    return {*named_modules(arguments), *trusted} - {""}
+
+
 def named_modules(arguments: Sequence[str]) -> set[str]:
     """Return the modules whose classes the command line itself names, and so trusts."""
     values = [value for name, _, value in (argument.partition("=") for argument in arguments) if _names_class(name)]
@@ -54,14 +70,9 @@ def _overrides_to_replay(arguments: Sequence[str]) -> list[str]:
         return []
     if {"-m", "--multirun"} & {*arguments}:
         raise UserError(f"resume={directory}: is for a single run; a sweep goes on by hydra.sweep.dir=DIR")
-    stored_config(directory, "resume", {*given.get("trust", "").strip("[]").split(","), *named_modules(arguments)})
-    overrides = [str(override) for override in OmegaConf.load(Path(directory) / ".hydra" / "overrides.yaml")]
-    replayed = [
-        override
-        for override in overrides
-        # Hydra's own options never come from a run's folder: some name classes that Hydra would build
-        if not override.lstrip("+~").startswith("hydra") and override.partition("=")[0].lstrip("+") not in given
-    ]
+    trusted = trusted_by(arguments)
+    stored_config(directory, "resume", trusted)
+    replayed = [text for name, text in stored_overrides(directory, "resume", trusted) if name not in given]
     return [*replayed, f"hydra.run.dir={directory}", "hydra.output_subdir=null"]
 
 

@@ -19,10 +19,11 @@ from omegaconf import DictConfig
 
 from vae import compat, invocation
 from vae.cli import config_source
-from vae.cli.arguments import prepared
+from vae.cli.arguments import imports_from_here, prepared
 from vae.cli.errors import one_line_errors
 from vae.cli.help import asks_for_help, help_text
 from vae.cli.sweeps import failures, runs_of_search
+from vae.errors import shorten_warnings
 
 _LOST_WORKER = (
     "hydra/launcher=joblib: a worker process was killed, perhaps for lack of memory, and the runs of the others were "
@@ -39,7 +40,9 @@ def main(task: Callable[[], Any]) -> None:
     """
     gc.disable()  # what a start makes is no garbage; TensorFlow's import ends it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, or a launcher's processes would stay
-    sys.path.append(str(Path.cwd()))  # for modules of the user's
+    config_source.register()  # before Hydra could find its plugins in the current folder
+    if imports_from_here(sys.argv[1:]):
+        sys.path.append(str(Path.cwd()))  # for modules of the user's
     shorten_warnings()
     _run(task, sys.argv[0], sys.argv[1:])
 
@@ -90,11 +93,6 @@ def hold(resource: contextlib.AbstractContextManager[Any]) -> None:
 def current_arguments() -> list[str]:
     """Return the arguments of the command that is running."""
     return sys.argv[1:]
-
-
-def shorten_warnings() -> None:
-    """Print warnings in one line, without the source of the line that warns."""
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
 
 
 def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None:

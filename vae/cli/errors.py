@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae import compat, invocation
 from vae.cli.config_source import CONFIGS
-from vae.errors import INTERRUPTED_STATUS, UserError
+from vae.errors import INTERRUPTED_STATUS, UserError, printable
 from vae.runs.files import atomic_path, disk_problem
 from vae.runs.identity import flatten
 
@@ -57,7 +57,8 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
         hint = f"did you mean {near[0]}? " if near else ""
         return f"{name}: there is no such option here; {hint}--help lists them all"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: Hydra's grammar does not take this ({first_line(error)}); quote it: NAME='VALUE'"
+        given = printable(str(error.override))
+        return f"{given}: Hydra's grammar does not take this ({first_line(error)}); quote it: NAME='VALUE'"
     return first_line(error)
 
 
@@ -71,11 +72,12 @@ def unexpected_error(error: BaseException, directory: Path) -> str:
     choices = HydraConfig.get().runtime.choices
     chosen = ", ".join(f"{group}={choices[group]}" for group in ("model", "latent", "kl", "data") if group in choices)
     path = directory / "traceback.txt"
-    reason = " ".join(str(error).split())[:200]
+    reason = printable(" ".join(str(error).split())[:200])
     message = f"{chosen or 'failed'}: {type(error).__name__}: {reason}"
+    text = "".join(traceback.format_exception(error))
     try:
         with atomic_path(path) as temporary:
-            temporary.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as problem:
         return f"{message}; the traceback could not be written to {path} ({problem.strerror})"
     return f"{message}; the traceback is in {path}"
@@ -92,7 +94,7 @@ def unwritable(error: BaseException) -> str | None:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if it has none."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return printable(lines[0]) if lines else type(error).__name__
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:

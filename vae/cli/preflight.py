@@ -1,9 +1,11 @@
 """The checks of a command before Hydra writes anything, as a Hydra callback."""
 
 import atexit
+import contextlib
 import gc
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from vae import invocation
 from vae.cli.beginning import check_unused
-from vae.cli.command import hold, shorten_warnings
-from vae.cli.errors import one_line_errors
+from vae.cli.command import hold
+from vae.cli.errors import one_line_errors, unexpected_error
 from vae.cli.resume import check_resume
 from vae.cli.sweeps import (
     failures,
@@ -30,8 +32,9 @@ from vae.cli.sweeps import (
 from vae.config.stored import plain, stored_config, trusted_modules
 from vae.config.validation import check_evaluate, check_train
 from vae.distributed.cluster import check_multi_worker, is_chief
-from vae.errors import UserError
+from vae.errors import UserError, shorten_warnings
 from vae.runs.lock import locked
+from vae.runs.untrusted import check_files
 
 
 class Preflight(Callback):
@@ -46,7 +49,7 @@ class Preflight(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the configuration, and that no earlier run would be written over."""
         HydraConfig.instance().set_config(config)  # hydra.run.dir refers to it
-        with one_line_errors(config.hydra.job.name):
+        with _ended_by_errors(config.hydra.job.name):
             if "run" in config:
                 check_evaluate(plain(config))
                 stored_config(config.run, "run", trusted_modules(config))
@@ -56,8 +59,10 @@ class Preflight(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Find the runs of a sweep that are left to do, and check that no earlier run would be written over."""
         gc.enable()  # `main` switched it off for a start without garbage: composing the runs of a sweep makes much
-        with one_line_errors(config.hydra.job.name):
+        HydraConfig.instance().set_config(config)
+        with _ended_by_errors(config.hydra.job.name):
             directory = Path(config.hydra.sweep.dir)
+            check_files(directory, "hydra.sweep.dir")
             check_writable(directory, "hydra.sweep.dir")
             if is_planned(config.hydra):
                 self._directories = start_sweep(config)
@@ -87,6 +92,16 @@ class Preflight(Callback):
         if failed := failures(runs):
             program = invocation.program(config.hydra.job.name)
             raise SystemExit("\n".join(f"{program}: {line}" for line in failed))
+
+
+@contextlib.contextmanager
+def _ended_by_errors(command: str) -> Iterator[None]:
+    """End the command in one line on any error inside. Hydra would warn of it, and go on without the check."""
+    try:
+        with one_line_errors(command):
+            yield
+    except Exception as error:
+        raise SystemExit(f"{invocation.program(command)}: {unexpected_error(error, Path())}") from error
 
 
 def check_writable(directory: str | Path, option: str) -> None:

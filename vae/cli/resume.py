@@ -30,8 +30,9 @@ def check_resume(config: DictConfig) -> None:
             "trainer.epochs, trainer.threads and the paths of the data can"
         )
     summary = read_summary(config.resume)
-    if summary.get("status") == "finished" and summary.get("epochs", 0) >= config.trainer.epochs:
-        raise UserError(f"resume={config.resume}: has its {summary['epochs']} epochs; trainer.epochs=N trains longer")
+    epochs = summary.get("epochs")
+    if summary.get("status") == "finished" and isinstance(epochs, int) and epochs >= config.trainer.epochs:
+        raise UserError(f"resume={config.resume}: has its {epochs} epochs; trainer.epochs=N trains longer")
 
 
 def measured_run(config: DictConfig) -> DictConfig:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from vae import invocation
 from vae.compare.margin import MARGIN, margin_from
 from vae.compare.reading import ComparisonReader
-from vae.errors import UserError
+from vae.errors import UserError, shorten_warnings
+from vae.runs.untrusted import check_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,7 @@ def _compare(options: argparse.Namespace) -> None:
     written = [_written("--out", options.out, partial(_write_report, comparison, options))] if options.out else []
     if options.tensorboard:
         directory = Path(options.directories[0], "comparison")
+        check_files(Path(options.directories[0]), "DIR")  # no link may lead the writing out of it
         written.append(_written("DIR", directory, partial(_write_tensorboard, comparison, options, directory)))
     _print(comparison, table, options)
     if options.elbo is not None and not table["reached"].any():
@@ -129,6 +131,7 @@ def shell() -> None:
     """Run the command for the shell, and end the process with its exit status."""
     if hasattr(signal, "SIGPIPE"):  # not on Windows
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly if the reader of a pipe, such as `head`, has ended
+    shorten_warnings()
     sys.exit(main())
 
 

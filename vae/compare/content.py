@@ -23,6 +23,7 @@ from vae.compare.table import compare
 from vae.compare.verdicts import conclusions, default_baseline, differences
 from vae.runs.paths import RunDirectory
 from vae.runs.quantities import QUANTITIES
+from vae.runs.untrusted import read_bytes
 
 ASSETS = resources.files("vae.compare") / "browser"
 TITLE = "Which KL? A comparison of runs"
@@ -120,17 +121,17 @@ def _samples(last: pd.DataFrame, configurations: Iterable[str], root: Path) -> I
         group = last[last["configuration"] == configuration].reindex(columns=["seed", "run"])
         for run in group.sort_values("seed", key=lambda seed: seed.map(str))["run"]:
             directory = RunDirectory(root / run)
-            pictures = [_picture(path) for path in (directory.reconstructions, directory.samples)]
+            pictures = [_picture(path, directory) for path in (directory.reconstructions, directory.samples)]
             if all(pictures):
                 names = ("configuration", "run", "reconstructions", "samples")
                 yield dict(zip(names, (configuration, run, *pictures), strict=True))
                 break
 
 
-def _picture(path: Path) -> str:
-    """Return the address of a PNG file's content; empty if the file is missing or no PNG."""
+def _picture(path: Path, directory: RunDirectory) -> str:
+    """Return the address of a PNG file's content; empty if the file is missing, not read or no PNG."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, directory.path)
     except OSError:
         return ""
     return data_uri("image/png", data) if data.startswith(b"\x89PNG\r\n\x1a\n") else ""

@@ -1,5 +1,6 @@
 """Plots of a comparison, each with a description in words and its data."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -151,7 +152,8 @@ def _kl_per_latent(named: pd.DataFrame, styles: Styles, runs_of: RunsOf) -> Plot
 
 def _audit(named: pd.DataFrame, quantity: str) -> Plot | None:
     """Plot an audited quantity of each implementation while each configuration trains: the mean over seeds."""
-    columns = {column: part for column, part in _audited(named, quantity).items() if part != TRAINED}
+    audited = {column: part for column, part in _audited(named, quantity).items() if part != TRAINED}
+    columns = dict(itertools.islice(audited.items(), MAX_CONFIGURATIONS))
     if not columns:
         return None
     label = f"{QUANTITIES[quantity].meaning}{', nats' if QUANTITIES[quantity].in_nats else ''}"

@@ -6,6 +6,7 @@ TensorFlow.
 
 import hashlib
 import math
+import os
 import re
 import threading
 import time
@@ -156,7 +157,7 @@ def _answer(comparison: "Comparison", directory: Path, query: _Query, signature:
 def _link(runs: Sequence[str]) -> str:
     """Return the address of TensorBoard's time series with some runs selected, from the plugin's own address."""
     names = "|".join(re.escape(run) for run in runs)
-    return f"../../../?runFilter={quote(f'^({names})/', safe='')}#timeseries"
+    return f"../../../?runFilter={quote(os.fsencode(f'^({names})/'), safe='')}#timeseries"
 
 
 def _signature_of(directory: Path) -> str:
@@ -164,5 +165,5 @@ def _signature_of(directory: Path) -> str:
     digest = hashlib.sha256()
     for run in find_runs(directory):
         pictures = (file_signature(run.reconstructions), file_signature(run.samples))
-        digest.update(f"{run} {signature_of(run)} {pictures}\n".encode())
+        digest.update(os.fsencode(f"{run} {signature_of(run)} {pictures}\n"))
     return digest.hexdigest()

@@ -1,7 +1,7 @@
 """The objects that a configuration describes. TensorFlow is loaded when the first of them is built."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import InstantiationException
@@ -9,9 +9,9 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
 from vae.config.agreement import check_likelihood
-from vae.config.groups import GROUPS
 from vae.config.signatures import options_of
-from vae.config.stored import OURS, plain
+from vae.config.stored import plain
+from vae.config.trust import OURS, named_classes
 from vae.errors import UserError
 from vae.runs.identity import flatten
 from vae.training.options import TrainingOptions
@@ -113,7 +113,7 @@ def import_classes(config: DictConfig) -> None:
     Raises:
         UserError: if one cannot be imported.
     """
-    for option, target, base in _classes(config):
+    for option, target, base in named_classes(config):
         _class(option, target, base)
 
 
@@ -156,7 +156,7 @@ def build(option: str, node: Mapping[str, Any] | DictConfig, **facts: int) -> An
         UserError: if there is no such class, it is not one of its group's, or it refuses its arguments.
     """
     values = plain(node) if isinstance(node, DictConfig) else dict(node)
-    for place, target, base in _classes({option.partition(".")[0]: values}, within=option):
+    for place, target, base in named_classes({option.partition(".")[0]: values}, within=option):
         _class(place, target, base)
     try:
         return instantiate(_filled(values, facts), _convert_="all")
@@ -171,25 +171,6 @@ def _named(option: str, reason: str) -> str:
     if reason.startswith(f"{option}."):
         return reason
     return f"{option}.{reason}" if re.match(r"\w+=", reason) else f"{option}: {reason}"
-
-
-def _classes(config: Any, within: str | None = None) -> Iterator[tuple[str, str, str | None]]:
-    """Yield every class that a configuration names: its option, the class and the base that it must have."""
-    for name, group in GROUPS.items():
-        node = config.get(name)
-        nodes = {within or name: node}
-        if group.many and within is None:
-            nodes = {f"{name}.{key}": value for key, value in (node or {}).items()}
-        for option, each in nodes.items():
-            yield from _targets(option, each, group.base)
-
-
-def _targets(option: str, node: Any, base: str | None) -> Iterator[tuple[str, str, str | None]]:
-    if isinstance(node, Mapping | DictConfig):
-        if "_target_" in node:
-            yield option, str(node["_target_"]), base
-        for key, value in node.items():
-            yield from _targets(f"{option}.{key}", value, None)
 
 
 def _class(option: str, target: str, base: str | None) -> type:

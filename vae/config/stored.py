@@ -1,23 +1,23 @@
-"""The configuration that a run left in its directory, and which classes may be loaded from it."""
+"""The configuration that a run left in its directory. It may come from a stranger (`vae.config.trust`)."""
 
-from collections.abc import Collection, Iterator
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from vae.config.groups import GROUPS
+from vae.config.trust import foreign_names, foreign_resolvers, texts
 from vae.errors import UserError
 from vae.runs.identity import MOVED_CLASSES
 from vae.runs.paths import RunDirectory
-
-#: Modules whose classes a run's own folder may name
-OURS = ("vae", "keras")
+from vae.runs.untrusted import check_files, read_yaml_text
 
 
 def stored_config(directory: str | Path, option: str, trusted: Collection[str] = ()) -> DictConfig:
-    """Return the configuration that a run was trained with, completed by defaults that came later.
+    """Return the configuration that a run was trained with, resolved, and completed by defaults that came later.
 
     Args:
         directory: the run's directory.
@@ -25,13 +25,15 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
         trusted: modules besides this project's and Keras's whose classes the user allows it to name.
 
     Raises:
-        UserError: if the directory is not a run's, or its configuration names a class from another module.
+        UserError: if the directory is not a run's, holds links out of itself, or its configuration names a class from
+            another module.
     """
     path = Path(directory)
     if not path.is_dir():
         raise UserError(f"{option}={directory}: there is no such directory")
+    check_files(path, option)
     try:
-        config = OmegaConf.load(RunDirectory(path).config)
+        config = OmegaConf.create(read_yaml_text(RunDirectory(path).config, path))
     except FileNotFoundError:
         raise UserError(f"{option}={directory}: not the directory of a run: it has no .hydra/config.yaml") from None
     except Exception as error:  # whatever a damaged file makes of the parser
@@ -39,36 +41,59 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
         raise UserError(f"{option}={directory}: its .hydra/config.yaml is damaged ({reason})") from None
     if not isinstance(config, DictConfig):
         raise UserError(f"{option}={directory}: its .hydra/config.yaml is damaged (it holds no options)")
-    for node, target in _targets(config):
-        node["_target_"] = MOVED_CLASSES.get(target, target)
-    if unknown := foreign_modules(config) - {module.partition(".")[0] for module in trusted}:
-        raise UserError(
-            f"{option}={directory}: its configuration names classes of {', '.join(sorted(unknown))}, which are not "
-            f"part of this project and could run any code; add trust={','.join(sorted(unknown))} if you trust them"
-        )
+    refuse_untrusted(foreign_resolvers(OmegaConf.to_container(config)), f"{option}={directory}", trusted)
     try:
-        return _completed(config)
-    except UserError as error:
-        raise UserError(f"{option}={directory}: its configuration names {error}") from None
+        values = _with_current_classes(plain(config))
+    except (UserError, OmegaConfBaseException, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{option}={directory}: its .hydra/config.yaml cannot be resolved ({reason})") from None
+    with _told_of(f"{option}={directory}"):
+        foreign = foreign_names(values)
+    refuse_untrusted(foreign, f"{option}={directory}", trusted)  # before their sources are read for defaults
+    with _told_of(f"{option}={directory}"):
+        return _completed(OmegaConf.create(values))
+
+
+def refuse_untrusted(names: Mapping[str, str], place: str, trusted: Collection[str]) -> None:
+    """Refuse names that a run's folder uses without the user's word.
+
+    Args:
+        names: the names, each with the word that allows it (`vae.config.trust`).
+        place: the option that named the run, with the run.
+        trusted: the modules that the user trusts.
+
+    Raises:
+        UserError: naming them, and the option that allows them.
+    """
+    allowed = {module.partition(".")[0] for module in trusted}
+    if unknown := {name: word for name, word in names.items() if word not in allowed}:
+        words = ",".join(sorted({*unknown.values(), *allowed}))
+        raise UserError(
+            f"{place}: its configuration names {', '.join(sorted(unknown))}, which may run any code or read what is "
+            f"yours; add trust={words if ',' not in words else f'[{words}]'} if you trust this run with it"
+        )
 
 
 def foreign_modules(config: DictConfig) -> set[str]:
-    """Return the top-level modules besides this project and Keras whose classes a configuration names."""
-    return {target.partition(".")[0] for _, target in _targets(config)} - {*OURS}
+    """Return the words for the option `trust` without which a run of this configuration cannot resume."""
+    ours = _without_hydra(config)
+    return {*foreign_names(plain(ours)).values(), *foreign_resolvers(OmegaConf.to_container(ours)).values()}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """Return a configuration without Hydra's own node in plain containers, interpolations resolved.
 
     Raises:
-        UserError: if a mandatory value is missing.
+        UserError: if a mandatory value is missing, or a value looks like an interpolation once it is resolved, which
+            building an object would resolve again.
     """
-    ours = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
     try:
-        container = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
+        container = OmegaConf.to_container(_without_hydra(config), resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key}: must be given, as {error.full_key}=VALUE") from None
     assert isinstance(container, dict)
+    if text := next((text for text in texts(container) if "${" in text), None):
+        raise UserError(f"{text}: must not hold ${{ once it is resolved")
     return {str(key): value for key, value in container.items()}
 
 
@@ -78,18 +103,28 @@ def trusted_modules(config: DictConfig) -> list[str]:
     return [] if trust is None else [trust] if isinstance(trust, str) else [str(module) for module in trust]
 
 
-def _targets(node: Any) -> Iterator[tuple[DictConfig, str]]:
-    """Yield every node that names a class, at any depth, and the class."""
-    if OmegaConf.is_dict(node):
-        if "_target_" in node:
-            yield node, str(node["_target_"])
-        children = [node._get_node(key) for key in node]
-    elif OmegaConf.is_list(node):
-        children = list(node)
-    else:
-        return
-    for child in children:
-        yield from _targets(child)
+@contextlib.contextmanager
+def _told_of(place: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}: its configuration names {error}") from None
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    return OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+
+
+def _with_current_classes(node: Any) -> Any:
+    """Return a configuration in plain containers with the classes of earlier versions under their present names."""
+    if isinstance(node, list):
+        return [_with_current_classes(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    current = {name: _with_current_classes(value) for name, value in node.items()}
+    if "_target_" in node:
+        current["_target_"] = MOVED_CLASSES.get(str(node["_target_"]), node["_target_"])
+    return current
 
 
 def _completed(config: DictConfig) -> DictConfig:

@@ -219,6 +219,8 @@ class ImageSource(DataSource):
 def _load_weights(path: str, count: int) -> NDArray[np.float32]:
     option, expected = f"data.weights={path}", f"a .npy file of {count} numbers of 0 or more"
     try:
+        if (size := Path(path).stat().st_size) > 16 * count + 4096:
+            raise ValueError(f"it has {size} bytes")  # too many to be read into memory
         weights = np.load(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{option}: cannot be read ({error}); it must be {expected}") from None

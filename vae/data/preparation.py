@@ -2,8 +2,12 @@
 
 import contextlib
 import difflib
+import json
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import requests
 import tensorflow_datasets as tfds
@@ -35,6 +39,7 @@ def prepared_builder(name: str, directory: str | None, manual_dir: str | None) -
         UserError: if the data set is unknown, has no images or cannot be prepared, or if a folder does not exist.
     """
     _check_folder("data.dir", directory)
+    _check_features(name, directory)
     builder = _builder(name, directory)
     features = builder.info.features
     named = features if isinstance(features, tfds.features.FeaturesDict) else {}
@@ -59,6 +64,44 @@ def root_folder(builder: tfds.core.DatasetBuilder) -> Path:
 def _check_folder(option: str, folder: str | None) -> None:
     if folder is not None and not Path(folder).is_dir():
         raise UserError(f"{option}={folder}: there is no such folder")
+
+
+def _check_features(name: str, directory: str | None) -> None:
+    """Refuse a prepared data set whose files name a module that TFDS would import to read it.
+
+    Raises:
+        UserError: naming the class; only classes of TFDS, and of modules that are loaded, are taken.
+    """
+    if directory is None:
+        return
+    wanted = _folded(re.split("[/:,]", name)[0])
+    folder = Path(directory)
+    for path in (*folder.glob("*/*/features.json"), *folder.glob("*/*/*/features.json")):
+        if _folded(path.relative_to(folder).parts[0]) != wanted:
+            continue
+        for target in _feature_classes(json.loads(path.read_text(encoding="utf-8"))):
+            module = target.rpartition(".")[0]
+            if not module.startswith("tensorflow_datasets.") and module not in sys.modules:
+                raise UserError(
+                    f"data.dir={directory}: {path} names {target}; must be a feature of TensorFlow Datasets"
+                )
+
+
+def _folded(name: str) -> str:
+    """Return the name of a data set without the differences that TFDS passes over: MyData and my_data."""
+    return name.replace("_", "").lower()
+
+
+def _feature_classes(node: Any) -> Iterator[str]:
+    """Yield the classes that a features.json names, in its present and its earlier form."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("pythonClassName", "python_class_name", "type") and isinstance(value, str):
+                yield value
+            yield from _feature_classes(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _feature_classes(value)
 
 
 def _builder(name: str, directory: str | Path | None) -> tfds.core.DatasetBuilder:

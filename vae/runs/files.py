@@ -6,9 +6,12 @@ import json
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from vae.runs.untrusted import RefusedFileError, read_text
 
 _UNFINISHED = re.compile(r"\..+-\d+(\.\w+)?")  # a name as atomic_path gives
 _DISK_PROBLEMS = (
@@ -36,6 +39,7 @@ def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
         durable: True to wait until the file is on the disk, so that a machine that loses its power keeps it.
     """
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    temporary.unlink(missing_ok=True)  # a link that was planted there would be written through
     try:
         yield temporary
         if durable:
@@ -83,9 +87,15 @@ def _strict(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file, or an empty dictionary if the file is missing or damaged."""
+    """Return the object in a JSON file of a run, or an empty dictionary if the file is missing or damaged.
+
+    A file that is not read (`vae.runs.untrusted`) is warned of.
+    """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path, path.parent))
+    except RefusedFileError as error:
+        warnings.warn(f"{error}; it is not read", stacklevel=2)
+        return {}
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

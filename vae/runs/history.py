@@ -5,13 +5,14 @@ Columns: `epoch` and `step`, counted from 1; `seconds` of training; then the qua
 """
 
 import csv
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vae.errors import UserError, printable
 from vae.runs.files import atomic_path
+from vae.runs.untrusted import RefusedFileError, check_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,9 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
     A cell that is empty is left out, and text that is not a number becomes NaN. A last row that is only partly
     written is left out. A file that is missing or damaged has no rows.
+
+    Raises:
+        RefusedFileError: if the file is not one of the run's own, or too large (`vae.runs.untrusted`).
     """
     columns, rows = _read(path)
     return [{name: _number(text) for name, text in zip(columns, row, strict=True) if name and text} for row in rows]
@@ -55,12 +59,14 @@ def read_history_columns(
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     """Return the names of the columns, and the cells of the complete rows, of which each ends in a newline."""
     try:
-        text = path.read_text(encoding="utf-8")
-        lines = text.split("\n")[:-1]
+        check_size(path, path.parent)
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
         # No name or number of ours has a quotation mark, and without one a split is the same in half the time
-        reader = csv.reader(lines) if '"' in text else (line.split(",") for line in lines)
-        columns = next(reader, [])
+        reader = csv.reader(lines) if any('"' in line for line in lines) else (line.split(",") for line in lines)
+        columns = [printable(name) for name in next(reader, [])]
         return columns, [row[: len(columns)] for row in reader if row not in ([], [""]) and len(row) >= len(columns)]
+    except RefusedFileError:
+        raise
     except (OSError, csv.Error, UnicodeDecodeError):
         return [], []
 
@@ -82,11 +88,17 @@ class HistoryWriter:
         path: the file.
         steps: training steps that the run has behind it. Rows of later steps are removed from the file: a run that
             resumes from a checkpoint trains these epochs again.
+
+    Raises:
+        UserError: if there is such a file, but not one that is read (`vae.runs.untrusted`).
     """
 
     def __init__(self, path: Path, steps: int = 0) -> None:
         self._path = path
-        self.kept = [row for row in _rows(path) if row["step"] <= steps]
+        try:
+            self.kept = [row for row in _rows(path) if row["step"] <= steps]
+        except RefusedFileError as error:  # its rows would be lost
+            raise UserError(str(error)) from None
         self._columns: list[str] = []
         if self.kept:
             self._rewrite(self.kept)

@@ -1,6 +1,8 @@
 """Runs, finished or still running, complete or damaged, as one table."""
 
+import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -8,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from vae.errors import printable
 from vae.runs.files import read_json
 from vae.runs.history import read_history_columns
 from vae.runs.identity import NOT_COMPARED, flatten, with_current_names
 from vae.runs.paths import RunDirectory, runs_below
 from vae.runs.summary import Status, read_summary
+from vae.runs.untrusted import MOST_CHARACTERS, MOST_OPTIONS, RefusedFileError, parsed_yaml, read_yaml, read_yaml_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_per_second", "engine", "error")
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 #: Where a key at the top of a YAML file begins
@@ -72,7 +75,17 @@ class RunReader:
         known = self._read.get(str(directory))
         if known and known[0] == signature:
             return known
-        return signature, _Run(_facts(directory), *read_history_columns(directory.history, self._columns))
+        return signature, _Run(_facts(directory), *_history(directory, self._columns))
+
+
+def _history(directory: RunDirectory, columns: Callable[[str], bool] | None) -> "tuple[list[str], NDArray[np.float64]]":
+    import numpy as np
+
+    try:
+        return read_history_columns(directory.history, columns)
+    except RefusedFileError as error:
+        warnings.warn(f"{error}; it is not read", stacklevel=2)
+        return [], np.empty((0, 0))
 
 
 class _Run(NamedTuple):
@@ -128,17 +141,25 @@ def _joined(runs: Sequence[_Run], epochs: Sequence[int]) -> "pd.DataFrame":
 def _facts(directory: RunDirectory) -> dict[str, Any]:
     summary = read_summary(directory)
     facts: dict[str, Any] = {"run": str(directory), "status": str(Status.DAMAGED)}
-    facts |= {name: summary[name] for name in _SUMMARY if isinstance(summary.get(name), str | int | float)}
+    facts |= {name: _shown(summary[name]) for name in _SUMMARY if isinstance(summary.get(name), str | int | float)}
     facts["overrides"] = _overrides(directory)
     facts |= {f"option/{name}": value for name, value in _options(directory).items()}
     evaluation = read_json(directory.evaluation)
-    return facts | {f"evaluation/{name}": value for name, value in evaluation.items() if not isinstance(value, list)}
+    single = {name: _shown(value) for name, value in evaluation.items() if not isinstance(value, list)}
+    return facts | {f"evaluation/{printable(name)}": value for name, value in single.items()}
+
+
+def _shown(value: Any) -> Any:
+    """Return a value of a file as a cell: text without control characters, and NaN for an integer that is no count."""
+    if isinstance(value, int):
+        return value if value.bit_length() < 64 else math.nan
+    return value if isinstance(value, float | None) else printable(str(value))[:MOST_CHARACTERS]
 
 
 def _overrides(directory: RunDirectory) -> tuple[str, ...]:
     """Return the overrides that make a run another configuration, without Hydra's leading + or ++."""
-    content = _read_yaml(directory.overrides)
-    overrides = [str(override).lstrip("+") for override in content] if isinstance(content, list) else []
+    content = _read_yaml(directory.overrides, directory)
+    overrides = [str(_shown(str(override))).lstrip("+") for override in content] if isinstance(content, list) else []
     names = {override: override.partition("=")[0].lstrip("~") for override in overrides}
     return tuple(text for text, name in names.items() if name not in NOT_COMPARED and not name.startswith("hydra"))
 
@@ -146,30 +167,38 @@ def _overrides(directory: RunDirectory) -> tuple[str, ...]:
 def _options(directory: RunDirectory) -> dict[str, Any]:
     """Return the options of a run by their dotted names."""
     try:
-        text = directory.config.read_text(encoding="utf-8")
+        options = _options_in(read_yaml_text(directory.config, directory.path))
+    except RefusedFileError as error:
+        warnings.warn(f"{error}; it is not read", stacklevel=2)
+        return {}
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):  # it may be nested a thousand times
+        return {}
+    if len(options) > MOST_OPTIONS:
+        warnings.warn(f"{directory.config}: has {len(options)} options; it is not read", stacklevel=2)
+        return {}
+    return options
+
+
+def _options_in(text: str) -> dict[str, Any]:
+    try:
         # The runs of a sweep have most groups of options in common, and each takes long to read
         return {name: value for group in _KEY.split(text) for name, value in _read_options(group).items()}
-    except yaml.YAMLError:
-        pass  # not of our making: a reference from one group to another, for example
-    except (OSError, ValueError, RecursionError):  # an alias of YAML may refer to the mapping that it is in
-        return {}
-    try:
+    except yaml.YAMLError:  # not of our making: a text that goes over several lines, for example
         return _read_options(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
 
 
 @lru_cache(maxsize=4096)
 def _read_options(text: str) -> dict[str, Any]:
-    content = yaml.load(text, _YAML)  # a safe loader
+    content = parsed_yaml(text)
     options = with_current_names(flatten(content)) if isinstance(content, dict) else {}
-    return {
-        name: value if isinstance(value, str | int | float | None) else str(value) for name, value in options.items()
-    }
+    return {printable(name): _shown(value) for name, value in options.items()}
 
 
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path, directory: RunDirectory) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _YAML)  # a safe loader
+        return read_yaml(path, directory.path)
+    except RefusedFileError as error:
+        warnings.warn(f"{error}; it is not read", stacklevel=2)
+        return None
     except (OSError, yaml.YAMLError, ValueError, RecursionError):
         return None

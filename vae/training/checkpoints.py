@@ -18,6 +18,7 @@ from vae import compat
 from vae.errors import UserError
 from vae.runs.files import atomic_path, remove_unfinished, sync
 from vae.runs.paths import RunDirectory
+from vae.runs.untrusted import check_archive
 from vae.training.non_finite import NonFiniteError
 from vae.training.options import TrainingOptions
 from vae.training.record import RunRecord
@@ -158,7 +159,8 @@ def _with_loss(totals: NDArray[Any], means: Sequence[NDArray[Any]]) -> NDArray[A
 
 def checkpoints_in(directory: Path) -> list[Path]:
     """Return the checkpoints in a directory, the newest first."""
-    return sorted(directory.glob("step-*.keras"), key=steps_of, reverse=True)
+    found = (path for path in directory.glob("step-*.keras") if path.stem.removeprefix("step-").isdecimal())
+    return sorted(found, key=steps_of, reverse=True)
 
 
 def steps_of(checkpoint: Path) -> int:
@@ -207,28 +209,37 @@ def save_model(model: keras.Model, path: Path, progress: Progress | None = None)
 def load_model(path: Path, option: str) -> keras.Model:
     """Return a saved VAE. Classes from outside the package must have been imported before.
 
+    Keras's safe mode refuses functions that are stored as code, and Keras itself imports no module that a file names.
+
     Raises:
-        UserError: if the file is missing or damaged; `option` is the one that named it.
+        UserError: if the file is missing, damaged or no VAE's; `option` is the one that named it.
     """
-    import vae.model  # noqa: F401  (registers the class)
+    from vae.model import VAE  # which registers the class
 
     try:
-        return keras.models.load_model(path)
-    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        check_archive(path)
+        model = keras.models.load_model(path, safe_mode=True)
+    except Exception as error:  # whatever a damaged file makes of Keras
         raise _damage(path, option, error) from error
+    if not isinstance(model, VAE):
+        raise UserError(f"{option}: {path.name} holds a {type(model).__name__}; must hold a VAE")
+    return model
 
 
 def _load_progress(path: Path, option: str) -> Progress:
     try:
-        with zipfile.ZipFile(path) as archive, np.load(io.BytesIO(archive.read(_PROGRESS))) as members:
+        with (
+            zipfile.ZipFile(path) as archive,
+            np.load(io.BytesIO(archive.read(_PROGRESS)), allow_pickle=False) as members,
+        ):
             state = dict(members)
         return Progress(int(state.pop("steps")), bool(state.pop("stopped")), state)
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever a damaged file makes of NumPy
         raise _damage(path, option, error) from error
 
 
 def _damage(path: Path, option: str, error: Exception) -> UserError:
-    reason = str(error).strip().splitlines()[0][:160]
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
     return UserError(f"{option}: {path.name} is missing, damaged or of another version ({reason})")
 
 

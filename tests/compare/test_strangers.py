@@ -1,0 +1,73 @@
+"""Comparisons of runs that a stranger sent: names that rewrite a terminal or a page, files that lead out."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tensorboard.plugins.base_plugin import TBContext
+from werkzeug.test import Client
+
+from tests.compare.conftest import MakeRun
+from tests.conftest import Outcome
+from vae.compare import load_runs, write_report
+from vae.compare.plugin import ComparisonPlugin
+
+HOSTILE = [
+    "kl=\x1b]0;title\x07\x1b[31m",
+    "model=\u202e</script><script>alert(1)</script>",
+    "prior=$\\frac$\n\r",
+    "x=" + "y" * 9999,
+]
+
+
+@pytest.fixture
+def hostile(runs: Path, make_run: MakeRun) -> Path:
+    """Three good configurations, and a run with whatever a name can hold."""
+    run = make_run("hostile\x1b[2J<img src=x>", ["data=digits", *HOSTILE], [-40.0, -30.0])
+    run.rename(os.fsdecode(os.fsencode(run) + b"\xff"))
+    return runs
+
+
+@pytest.mark.parametrize("style", ["table", "csv", "json", "markdown"])
+def test_no_control_character_reaches_the_terminal(style: str, hostile: Path, command: Callable[..., Outcome]) -> None:
+    ended = command("runs", f"--format={style}")
+    assert ended.status == 0, ended.stderr
+    shown = ended.stdout + ended.stderr
+    assert [sign for sign in shown if not sign.isprintable() and sign != "\n"] == []
+    assert "alert" in shown
+    assert "kl=analytic" in shown
+
+
+@pytest.mark.thorough
+def test_the_page_and_the_tab_show_text(hostile: Path) -> None:
+    page = write_report(load_runs(hostile), hostile.parent / "report").read_text()
+    answer = Client(ComparisonPlugin(TBContext(logdir=str(hostile))).get_plugin_apps()["/comparison"]).get("/")
+    assert answer.status_code == 200
+    for html in (page, answer.json["html"]):
+        assert "<script>alert" not in html
+        assert "<img src=x>" not in html
+        assert "&lt;script&gt;alert" in html
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", html)
+
+
+def test_a_picture_behind_a_link_is_not_shown(runs: Path) -> None:
+    private = runs.parent / "private.png"
+    private.write_bytes(b"\x89PNG\r\n\x1a\nprivate")
+    for name in ("reconstructions.png", "samples.png"):
+        (runs / "analytic-0" / name).symlink_to(private)
+        (runs / "backend-0" / name).write_bytes(b"\x89PNG\r\n\x1a\nown")
+    answer = Client(ComparisonPlugin(TBContext(logdir=str(runs))).get_plugin_apps()["/comparison"]).get("/")
+    assert re.findall(r'<img src="data:image/png;base64,([^"]*)"', answer.json["html"]) == ["iVBORw0KGgpvd24="] * 2
+
+
+def test_nothing_is_written_through_a_link(runs: Path, command: Callable[..., Outcome]) -> None:
+    outside = runs.parent / "outside"
+    outside.mkdir()
+    (runs / "comparison").symlink_to(outside)
+    ended = command("runs", "--tensorboard")
+    assert ended.status == 1
+    assert ended.stderr.startswith("vae.compare: DIR=runs: runs/comparison: is a link to")
+    assert ended.stderr.count("\n") == 1
+    assert not list(outside.iterdir())

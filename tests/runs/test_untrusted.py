@@ -1,0 +1,162 @@
+"""Which files of a run are read: its own, regular ones, up to a size."""
+
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.runs.test_loading import write_run
+from vae.errors import UserError, printable
+from vae.runs import load_runs
+from vae.runs.files import write_json
+from vae.runs.history import HistoryWriter
+from vae.runs.untrusted import LIMITS, RefusedFileError, check_archive, check_files, read_text, read_yaml
+
+GIBIBYTE = 2**30
+
+
+def enlarge(path: Path) -> None:
+    """Make a file one of gigabytes of zeros, which take no space."""
+    path.touch()
+    os.truncate(path, 8 * GIBIBYTE)
+
+
+def link_out(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    outside = path.parents[2] / "outside"
+    outside.write_text("epoch,step\n1,1\n")
+    path.symlink_to(outside)
+
+
+def pipe(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+NAMES = ("summary", "history", "evaluation", "config", "overrides")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("change", "reason"), [(enlarge, "8,192 MiB"), (link_out, "is a link to"), (pipe, "a pipe")])
+def test_a_comparison_warns_of_a_file_that_it_does_not_read(
+    name: str, change: Callable[[Path], None], reason: str, tmp_path: Path
+) -> None:
+    good, bad = (write_run(tmp_path / "runs" / name, ["kl=tc"]) for name in ("good", "bad"))
+    change(getattr(bad, name))
+    with pytest.warns(UserWarning, match=rf"bad/.*{reason}.*not read"):
+        table = load_runs(tmp_path / "runs").set_index("run")
+    assert table.loc[str(good), "status"] == "running"
+    assert table.loc[str(bad), "status"] == ("damaged" if name == "summary" else "running")
+    assert table.loc[str(bad)].drop(["status", "overrides"]).isna().all()
+
+
+def test_a_folder_of_links_is_not_read_either(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "bad", [])
+    run.hydra.rename(tmp_path / "elsewhere")
+    run.hydra.symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(UserWarning, match="is a link to"):
+        load_runs(tmp_path / "runs")
+
+
+def test_a_link_within_the_run_and_a_run_behind_a_link_are_read(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "real", [])
+    run.summary.rename(run.path / "real.json")
+    run.summary.symlink_to("real.json")
+    (tmp_path / "latest").symlink_to(run.path)
+    assert load_runs(tmp_path / "latest")["status"].tolist() == ["running"]
+    check_files(tmp_path / "latest", "resume")
+
+
+@pytest.mark.parametrize(("change", "reason"), [(link_out, "is a link to"), (pipe, "a pipe")])
+def test_a_command_that_writes_refuses_the_run(change: Callable[[Path], None], reason: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [])
+    place = run.tensorboard / "labels.tsv"
+    place.parent.mkdir(parents=True)
+    change(place)
+    with pytest.raises(UserError, match=rf"resume={run}: .*labels.tsv: .*{reason}"):
+        check_files(run.path, "resume")
+
+
+@pytest.mark.parametrize("start", ["a: &a [x]\nb: *a", "a: &a {b: *a}", "a: &a {}\nb: {<<: *a}"])
+def test_yaml_with_aliases_is_refused(start: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(start)
+    with pytest.raises(yaml.YAMLError, match="aliases"):
+        read_yaml(tmp_path / "x.yaml", tmp_path)
+    (tmp_path / "x.yaml").write_text("a: '*b'\nc: 2 * 3")
+    assert read_yaml(tmp_path / "x.yaml", tmp_path) == {"a": "*b", "c": "2 * 3"}
+
+
+def test_the_limits_are_those_that_are_stated(tmp_path: Path) -> None:
+    for suffix in (".yaml", ".json", ".png"):
+        path = tmp_path / f"x{suffix}"
+        path.write_text("1")
+        os.truncate(path, LIMITS[suffix])
+        read_text(path, tmp_path)
+        os.truncate(path, LIMITS[suffix] + 1)
+        with pytest.raises(RefusedFileError, match=re.escape(suffix)):
+            read_text(path, tmp_path)
+
+
+def test_a_resume_does_not_lose_a_history_that_it_does_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    enlarge(path)
+    with pytest.raises(UserError, match=r"history.csv: has 8,192 MiB"):
+        HistoryWriter(path, 10)
+    assert path.stat().st_size == 8 * GIBIBYTE
+
+
+def test_a_link_in_the_place_of_a_temporary_file_is_not_written_through(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    (tmp_path / f".summary-{os.getpid()}.json").symlink_to(outside)
+    write_json(tmp_path / "summary.json", {"a": 1})
+    assert outside.read_text() == "mine"
+    assert (tmp_path / "summary.json").read_text() == '{\n  "a": 1\n}\n'
+
+
+def test_an_archive_takes_no_more_memory_than_it_has_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    for compression, size, reason in (
+        (zipfile.ZIP_STORED, 100, None),
+        (zipfile.ZIP_DEFLATED, 100, "compressed"),
+        (zipfile.ZIP_STORED, LIMITS[".json"] + 1, "config.json has 16 MiB"),
+    ):
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            archive.writestr("config.json", b" " * size)
+        if reason is None:
+            check_archive(path)
+        else:
+            with pytest.raises(RefusedFileError, match=reason):
+                check_archive(path)
+
+
+def test_more_options_than_a_run_has_are_not_read(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", []).config.write_text("".join(f"a{number}: 1\n" for number in range(1001)))
+    with pytest.warns(UserWarning, match="1001 options"):
+        assert not [name for name in load_runs(tmp_path) if name.startswith("option/")]
+
+
+def test_text_of_a_run_is_printable(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", ["kl=\x1b]0;x\x07", f"model={'x' * 5000}"])
+    run.config.write_text(yaml.safe_dump({"kl": {"\x1b[2J": "\u202e\n", "big": 10**400}}))
+    run.summary.write_text('{"status": "\\u001b[31m", "effective_beta": 1' + "0" * 400 + "}")
+    run.history.write_text("epoch,audit/gap/\x1b[2J\n1,1\n")
+    table = load_runs(tmp_path)
+    (row,) = table.to_dict("records")
+    texts = [*map(str, table.columns), *row["overrides"], *(text for text in row.values() if isinstance(text, str))]
+    assert all(text.isprintable() and len(text) <= 1000 for text in texts if text != row["run"])
+    assert row["status"] == r"\x1b[31m"
+    assert row[r"option/kl.\x1b[2J"] == r"\u202e\n"
+    assert row["effective_beta"] != row["effective_beta"]  # NaN
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("kl=ä →", "kl=ä →"), ("\x1b[2J\n", r"\x1b[2J\n"), ("\udcff", r"\udcff")]
+)
+def test_a_line_is_shown_without_control_characters(text: str, expected: str) -> None:
+    assert printable(text) == expected
+    assert str(UserError(text)) == expected

@@ -1,0 +1,87 @@
+"""The overrides that a run stored, as a resume gives them to Hydra again. They may come from a stranger.
+
+Hydra takes more from a command line than values of options: flags, folders of configurations, packages by which an
+option lands in Hydra's own node, whose classes it builds before any check of ours. None of that is taken from a run.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException
+
+from vae.config.groups import GROUPS
+from vae.config.stored import refuse_untrusted
+from vae.config.trust import foreign_names, foreign_resolvers
+from vae.errors import UserError
+from vae.runs.paths import RunDirectory
+from vae.runs.untrusted import read_yaml
+
+_OVERRIDE = re.compile(r"(?:\+\+?|~)?(?P<name>[A-Za-z_][\w-]*(?:[./][\w-]+)*)(?:=.*)?", re.DOTALL | re.ASCII)
+
+
+def stored_overrides(directory: str, option: str, trusted: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the overrides that a run stored, each after the name of its option, without Hydra's own and `trust`.
+
+    Args:
+        directory: the run's directory.
+        option: the option that named it, for messages.
+        trusted: modules whose classes the user allows it to name.
+
+    Raises:
+        UserError: if one is not an override of an option of a run, or names a class that is not trusted.
+    """
+    run, place = RunDirectory(directory), f"{option}={directory}"
+    try:
+        overrides = read_yaml(run.overrides, run.path)
+    except Exception as error:  # whatever a damaged file makes of the parser
+        raise UserError(f"{place}: its .hydra/overrides.yaml is damaged ({str(error).splitlines()[0]})") from None
+    for text in overrides if isinstance(overrides, list) else [overrides]:
+        match = _OVERRIDE.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise UserError(f"{place}: its .hydra/overrides.yaml holds {text}, which is no override of an option")
+        name = match["name"]
+        if name.startswith("hydra") or name == "trust":  # they are for the user to give
+            continue
+        values = _values_of(text, place)
+        refuse_untrusted(foreign_resolvers(values) or foreign_names(values), place, trusted)
+        yield name, text
+
+
+def _values_of(text: str, place: str) -> dict[str, Any]:
+    """Return what an override sets, as a configuration in plain containers.
+
+    Raises:
+        UserError: if it is none of a single run, or chooses an option by a path.
+    """
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException:
+        override = None
+    if override is None or override.is_sweep_override():
+        raise UserError(f"{place}: its .hydra/overrides.yaml holds {text}, which Hydra does not take for one run")
+    *groups, last = override.key_or_group.split(".")
+    value = _plain_value(override)
+    if not groups and ".." in str(value):
+        raise UserError(f"{place}: its .hydra/overrides.yaml holds {text}, which leads out of the configurations")
+    if not groups and last in GROUPS and isinstance(value, str) and "." in value:
+        value = {"_target_": value}  # a class in place of an option's name
+    values = {last: value}
+    for name in reversed(groups):
+        values = {name: values}
+    return values
+
+
+def _plain_value(override: Override) -> Any:
+    def plain(value: Any) -> Any:
+        if isinstance(value, QuotedString):
+            return value.text
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        if isinstance(value, dict):
+            return {plain(key): plain(item) for key, item in value.items()}
+        return value
+
+    return plain(override.value())

@@ -1,0 +1,135 @@
+"""What is read from a run's folder, which may come from a stranger: its own regular files, up to a size.
+
+A link that leads out of the folder is neither read nor written through, a pipe or device is not opened, and a file that
+is larger than any that a run writes is not read into memory.
+"""
+
+import os
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vae.errors import UserError
+
+MEBIBYTE = 2**20
+#: The largest size in bytes of a run's file that is read, by the end of its name. A run of 100 epochs with 1,000 latent
+#: variables writes 4 KB of YAML, 120 KB of JSON and 4 MB of CSV.
+LIMITS = {
+    ".yaml": MEBIBYTE,
+    ".json": 16 * MEBIBYTE,
+    ".csv": 256 * MEBIBYTE,
+    ".png": 32 * MEBIBYTE,
+    ".keras": 4096 * MEBIBYTE,
+}
+#: The most options of a run's configuration that a comparison reads; a run has about a hundred
+MOST_OPTIONS = 1000
+#: The most characters of a text in a run's files that a comparison shows
+MOST_CHARACTERS = 1000
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class RefusedFileError(OSError):
+    """A file of a run that is not read, with the reason as its message."""
+
+
+def read_bytes(path: Path, directory: Path) -> bytes:
+    """Return the content of a file of a run.
+
+    Args:
+        path: the file.
+        directory: the run's directory.
+
+    Raises:
+        RefusedFileError: if it is a link out of the directory, no regular file or too large.
+        OSError: if it cannot be read.
+    """
+    check_size(path, directory)
+    return path.read_bytes()
+
+
+def check_size(path: Path, directory: Path) -> None:
+    """Check that a file of a run is one that is read; see `read_bytes`."""
+    _check_kind(path, directory.resolve())
+    size, limit = path.stat().st_size, LIMITS[path.suffix]
+    if size > limit:
+        shown = f"{size / MEBIBYTE:,.0f} MiB, and at most {limit / MEBIBYTE:,.0f} MiB"
+        raise RefusedFileError(f"{path}: has {shown} of a {path.suffix} file are read")
+
+
+def read_text(path: Path, directory: Path) -> str:
+    """Return the text of a file of a run, as `read_bytes` does.
+
+    Raises:
+        UnicodeDecodeError: if it is not UTF-8.
+    """
+    return read_bytes(path, directory).decode("utf-8")
+
+
+def read_yaml_text(path: Path, directory: Path) -> str:
+    """Return the text of a YAML file of a run, as `read_text` does.
+
+    Raises:
+        yaml.YAMLError: if it has aliases, by which a short text describes a huge configuration. A run writes none.
+    """
+    text = read_text(path, directory)
+    if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _YAML)):
+        raise yaml.YAMLError("it has aliases, which a run does not write")
+    return text
+
+
+def read_yaml(path: Path, directory: Path) -> Any:
+    """Return the content of a YAML file of a run in plain containers; see `read_yaml_text`."""
+    return parsed_yaml(read_yaml_text(path, directory))
+
+
+def parsed_yaml(text: str) -> Any:
+    """Return the content of a YAML text in plain containers, none of which is an object of a class."""
+    return yaml.load(text, _YAML)  # a safe loader
+
+
+def check_archive(path: Path) -> None:
+    """Check that a saved model is one that is read, and takes no more memory than its file has on disk.
+
+    Raises:
+        RefusedFileError: naming a member that is compressed, which no run writes, or too large.
+        zipfile.BadZipFile: if it is no archive.
+    """
+    check_size(path, path.parent)
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+                raise RefusedFileError(f"its {member.filename} is compressed, which no run writes")
+            if member.filename.endswith(".json") and member.file_size > LIMITS[".json"]:
+                raise RefusedFileError(f"its {member.filename} has {member.file_size / MEBIBYTE:,.0f} MiB")
+
+
+def check_files(directory: Path, option: str) -> None:
+    """Check everything in and below a directory of runs before a command reads or writes there.
+
+    Args:
+        directory: the directory. It need not exist.
+        option: the option that named it, for messages.
+
+    Raises:
+        UserError: naming a link out of the directory, or what is neither a file nor a folder.
+    """
+    root = directory.resolve()
+    for folder, children, files in os.walk(directory):
+        for name in (*children, *files):
+            try:
+                _check_kind(Path(folder, name), root)
+            except RefusedFileError as error:
+                raise UserError(f"{option}={directory}: {error}") from None
+
+
+def _check_kind(path: Path, root: Path) -> None:
+    """Refuse a link out of the resolved directory `root`, and what is neither a file nor a folder."""
+    target = path.resolve()
+    if not target.is_relative_to(root):
+        raise RefusedFileError(f"{path}: is a link to {target}; must lie in the run's own folder")
+    mode = target.stat().st_mode if target.exists() else stat.S_IFREG  # reading it will say that it is missing
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise RefusedFileError(f"{path}: is a device, a pipe or a socket; must be a file")
