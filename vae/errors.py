@@ -1,4 +1,4 @@
-"""The exception that means "the user can put this right", and the exit status of an interruption."""
+"""The exceptions that mean "the user can put this right", and the exit status of each end."""
 
 #: The exit status of a process that Ctrl-C or SIGTERM ended, as shells show it
 INTERRUPTED_STATUS = 130
@@ -8,5 +8,13 @@ class UserError(ValueError):
     """Something that the user asked for cannot be done.
 
     Its message is one line: what was wrong, and what would be right. The scripts print it to stderr without a
-    traceback and end with status 1.
+    traceback and end with its status: 2, as of a command that was refused before it began.
     """
+
+    status = 2
+
+
+class RunError(UserError):
+    """A run that had begun cannot go on. What it has saved is in its directory."""
+
+    status = 1

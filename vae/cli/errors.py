@@ -2,9 +2,11 @@
 
 import contextlib
 import difflib
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -14,36 +16,79 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae import compat
+from vae.cli.arguments import prepared
 from vae.cli.config_source import CONFIGS
-from vae.errors import INTERRUPTED_STATUS, UserError
+from vae.errors import INTERRUPTED_STATUS, RunError, UserError
 from vae.runs.identity import flatten
 
 
 @contextlib.contextmanager
 def one_line_errors(script: str, arguments: Sequence[str] = ()) -> Iterator[None]:
-    """Turn a user's mistake inside into one line on stderr and exit status 1.
+    """Turn a user's mistake inside into one line on stderr and its exit status.
 
     Args:
         script: the name of the script, which the line opens with.
         arguments: its command line, from which an unknown option's neighbours are found.
 
     Raises:
-        SystemExit: with the line, or with the status of an interrupted program.
+        SystemExit: with the status of the mistake, or that of an interrupted program.
     """
     try:
         yield
-    except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
-        if cause := _user_error_behind(error):
-            raise SystemExit(f"{script}: {cause}") from None
-        if isinstance(error, HydraException | OmegaConfBaseException) or compat.is_group_given_a_value(error):
-            raise SystemExit(f"{script}: {explained(error, Path(script).stem, arguments)}") from None
-        raise
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED_STATUS) from None
+    except Exception as error:
+        refuse(script, _user_error_behind(error) or explained(error, Path(script).stem, arguments))
 
 
-def explained(error: Exception, script: str, arguments: Sequence[str]) -> str:
-    """Return the message of an error of Hydra's in one line: what is wrong, and what would be right."""
+def refuse(script: str, error: UserError) -> NoReturn:
+    """End a script with one line on stderr and the status of the mistake."""
+    print(f"{script}: {printable(str(error))}", file=sys.stderr)
+    raise SystemExit(error.status)
+
+
+def printable(text: str) -> str:
+    """Return a text in which line breaks, control characters and marks of direction are written as escapes."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def explained(error: Exception, script: str, arguments: Sequence[str]) -> UserError:
+    """Return an error of Hydra's as one that says in one line what is wrong, and what would be right.
+
+    An error that nothing on the command line leads to is an unexpected one.
+
+    Args:
+        error: the error.
+        script: "train" or "evaluate".
+        arguments: the command line. An argument that is wrong by itself is named, if the error names none.
+    """
+    reason = _reason(error, script, arguments)
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
+        return UserError(f"{error.full_key}: {reason}")
+    names = {argument.lstrip("+~-").partition("=")[0] for argument in arguments} - {""}
+    if any(reason.startswith(name) or f"'{name}'" in reason for name in names):
+        return UserError(reason)
+    if culprit := _culprit(script, arguments):
+        return UserError(f"{culprit}: {reason}")
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return UserError(reason)
+    return RunError(unexpected_error(error, Path()))
+
+
+def _culprit(script: str, arguments: Sequence[str]) -> str | None:
+    """Return the last argument that cannot be composed even if it is the only one."""
+    flags = [argument for argument in arguments if argument.startswith("--config")]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(CONFIGS, version_base="1.3"):
+        for argument in reversed(arguments):
+            try:
+                compose(script, [] if argument.startswith("-") else prepared([argument]))
+            except Exception:
+                return argument
+    return flags[0] if flags else None
+
+
+def _reason(error: Exception, script: str, arguments: Sequence[str]) -> str:
     if compat.is_group_given_a_value(error):
         return "a group takes one of its options, by name; --help lists them"
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -66,7 +111,7 @@ def unexpected_error(error: BaseException, directory: Path) -> str:
         error: the error.
         directory: the folder of the file, `traceback.txt`.
     """
-    choices = HydraConfig.get().runtime.choices
+    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     chosen = ", ".join(f"{group}={choices[group]}" for group in ("model", "latent", "kl", "data") if group in choices)
     path = directory / "traceback.txt"
     path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")

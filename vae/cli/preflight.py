@@ -8,9 +8,9 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from vae.cli.command import shorten_warnings
+from vae.cli.command import current_arguments, shorten_warnings
 from vae.cli.errors import one_line_errors
 from vae.cli.resume import check_resume
 from vae.cli.sweeps import (
@@ -42,7 +42,7 @@ class Preflight(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the configuration, and that no earlier run would be written over."""
         HydraConfig.instance().set_config(config)  # hydra.run.dir refers to it
-        with one_line_errors(f"{config.hydra.job.name}.py"):
+        with one_line_errors(f"{config.hydra.job.name}.py", current_arguments()):
             if "run" in config:
                 check_evaluate(plain(config))
                 stored_config(config.run, "run", trusted_modules(config))
@@ -51,7 +51,7 @@ class Preflight(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Find the runs of a sweep that are left to do, and check that no earlier run would be written over."""
-        with one_line_errors(f"{config.hydra.job.name}.py"):
+        with one_line_errors(f"{config.hydra.job.name}.py", current_arguments()):
             directory = Path(config.hydra.sweep.dir)
             check_writable(directory, "hydra.sweep.dir")
             if is_planned(config.hydra):
@@ -99,7 +99,7 @@ def check_writable(directory: str | Path, option: str) -> None:
 
 def _check_training(config: DictConfig) -> None:
     check_train(plain(config))
-    if config.hydra.sweeper.params:
+    if OmegaConf.select(config, "hydra.sweeper.params"):
         experiment = config.hydra.runtime.choices.experiment
         raise UserError(f"experiment={experiment}: consists of several runs; add -m")
     if config.trainer.strategy == "multi_worker":

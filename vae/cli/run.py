@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vae.cli.errors import unexpected_error
+from vae.cli.errors import refuse, unexpected_error
 from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
 from vae.config.build import hyperparameters, kl_name
 from vae.config.stored import foreign_modules, plain, trusted_modules
@@ -111,7 +111,7 @@ def reported_errors(directory: Path | None = None) -> Iterator[None]:
             _remove_empty_parents(directory)
         if hydra.mode == RunMode.MULTIRUN:
             raise  # Hydra goes on with the next job, and names this one at the end
-        sys.exit(f"{hydra.job.name}.py: {error}")
+        refuse(f"{hydra.job.name}.py", error)
     except Exception as error:
         sys.exit(f"{hydra.job.name}.py: {unexpected_error(error, directory or Path())}")
 
