@@ -211,7 +211,7 @@ def main() -> None:
 
     console = Console()
     bar = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with one_line_errors(Path(__file__).name), Progress(*bar, console=console, transient=True) as progress:
+    with one_line_errors(Path(__file__).stem), Progress(*bar, console=console, transient=True) as progress:
         figures = list(measure(arguments, progress))
     shown = [option for option in arguments.options if not option.startswith("data.dir")]
     title = " ".join([*shown, f"after {arguments.epochs} epochs, {arguments.draws} draws"])

@@ -12,8 +12,8 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 from rich.console import Console
 
@@ -127,7 +127,27 @@ def is_group_given_a_value(error: Exception) -> bool:
 
 def unknown_override(error: Exception) -> str | None:
     """Return the name of the option that Hydra does not know, which only the error's prose tells; None otherwise."""
-    return str(error).split("'")[1].split("@")[0] if "Could not override" in str(error) else None
+    return str(error).split("'")[1] if "Could not override" in str(error) else None
+
+
+def check_flags(arguments: Sequence[str]) -> None:
+    """Refuse flags that Hydra does not know: it would print its usage in many lines.
+
+    Args:
+        arguments: the command line.
+
+    Raises:
+        UserError: naming the flag; or if a run is to be repeated from a file whose content Hydra would run as code.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}; --hydra-help lists Hydra's flags, and an option is NAME=VALUE")
+
+    parser = get_args_parser()
+    parser.error = refuse
+    if parser.parse_args(arguments).experimental_rerun:
+        refuse("--experimental-rerun: is not for this project; resume=RUN_DIR goes on with a run")
 
 
 def is_search_without_results(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""The user's mistake, lines that a terminal may show, and the exit status of an interruption."""
+"""The user's mistakes, lines that a terminal may show, and the exit status of each end."""
 
 import warnings
 
@@ -10,11 +10,19 @@ class UserError(ValueError):
     """Something that the user asked for cannot be done.
 
     Its message is one line: what was wrong, and what would be right. The scripts print it to stderr without a
-    traceback and end with status 1.
+    traceback and end with its status: 2, as of a command that was refused before it began.
     """
+
+    status = 2
 
     def __init__(self, message: object) -> None:
         super().__init__(printable(str(message)))
+
+
+class RunError(UserError):
+    """A run that had begun cannot go on. What it has saved is in its directory."""
+
+    status = 1
 
 
 def printable(text: str) -> str:

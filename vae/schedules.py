@@ -38,8 +38,8 @@ class Schedule(Configurable, schedules.LearningRateSchedule):
         steps_per_epoch: PositiveInt | None = None,
     ) -> None:
         self.length = length
-        self.start = start
-        self.end = end
+        self.start = float(start)  # TensorFlow takes its type from it
+        self.end = float(end)
         self.unit = unit
         self.steps_per_epoch = steps_per_epoch
         if unit == "epochs" and steps_per_epoch is None:

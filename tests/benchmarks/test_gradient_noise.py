@@ -139,5 +139,5 @@ def test_the_command(tmp_path: Path) -> None:
     assert "signal / noise" in ended.stdout
     assert "antithetic, 4" in ended.stdout
     wrong = run_script("benchmarks/gradient_noise.py", "--quick", "--options", "latent.size=0", cwd=tmp_path)
-    assert wrong.status == 1
+    assert wrong.status == 2
     assert "latent.size=0" in wrong.stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""A user's mistake: one line on stderr that names what was wrong and what would be right, status 1, nothing written.
+"""A user's mistake: one line on stderr that names what was wrong and what would be right, status 2, nothing written.
 
 Most of it is found before TensorFlow is loaded: those cases run with a TensorFlow that cannot be imported.
 """
@@ -136,7 +136,7 @@ def assert_one_line(
     script: str, arguments: list[str], named: list[str], cwd: Path, run: Run = run_script, **environment: str
 ) -> None:
     ended = run(script, *arguments, cwd=cwd, **environment)
-    assert ended.status == 1, ended
+    assert ended.status == 2, ended
     lines = ended.stderr.splitlines()
     assert len(lines) == 1, ended.stderr
     assert lines[0].startswith(f"{script}: ")
@@ -182,7 +182,7 @@ def test_before_tensorflow(
     script: str, arguments: list[str], wrong: str, right: str, outcomes: dict[str, tuple[int, str, list[str]]]
 ) -> None:
     status, stderr, files = outcomes[str((script, arguments))]
-    assert (status, files) == (1, [])
+    assert (status, files) == (2, [])
     assert stderr.count("\n") == 1, stderr
     assert stderr.startswith(f"{script}.py: ")
     assert wrong in stderr
@@ -203,7 +203,7 @@ def test_no_network(tmp_path: Path) -> None:
     ended = run_here(
         "train.py", "data=kmnist", f"data.dir={tmp_path}", cwd=tmp_path, HTTP_PROXY=proxy, HTTPS_PROXY=proxy
     )
-    assert ended.status == 1
+    assert ended.status == 2
     assert len(ended.stderr.splitlines()) == 1
     assert "train.py: data.name=kmnist: not prepared in" in ended.stderr
     assert "give data.dir=DIR with the prepared data set, data.manual_dir=DIR" in ended.stderr
@@ -225,7 +225,7 @@ def test_a_folder_of_the_user_s_keeps_what_was_in_it(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "notes.txt").write_text("kept")
     ended = run_here("train.py", "data.dir=nowhere", f"hydra.run.dir={folder}", cwd=tmp_path)
-    assert ended.status == 1
+    assert ended.status == 2
     assert (folder / "notes.txt").read_text() == "kept"
 
 
@@ -242,7 +242,7 @@ def test_a_damaged_model(damage: str, trained_run: Path, tmp_path: Path) -> None
         "missing": model.unlink,
     }[damage]()
     ended = run_here("evaluate.py", "run=run", cwd=tmp_path)
-    assert ended.status == 1
+    assert ended.status == 2
     assert len(ended.stderr.splitlines()) == 1
     expected = "has neither model.keras nor a checkpoint" if damage == "missing" else "model.keras is missing, damaged"
     assert f"evaluate.py: run=run: {expected}" in ended.stderr
@@ -253,7 +253,7 @@ def test_a_damaged_configuration(trained_run: Path, tmp_path: Path, no_tensorflo
     shutil.copytree(trained_run, tmp_path / "run")
     (tmp_path / "run" / ".hydra" / "config.yaml").write_text("kl: [")
     ended = run_script("evaluate.py", "run=run", cwd=tmp_path, PYTHONPATH=no_tensorflow)
-    assert ended.status == 1
+    assert ended.status == 2
     assert len(ended.stderr.splitlines()) == 1
     assert "run=run: its .hydra/config.yaml is damaged" in ended.stderr
 
@@ -341,7 +341,7 @@ def test_what_cannot_be_written_is_said_at_once(trained_run: Path, tmp_path: Pat
         text=True,
         check=False,
     )
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stderr.splitlines() == [
         "train.py: resume=run: cannot be written (Read-only file system); name another folder",
         "train.py: hydra.run.dir=run/new: cannot be written (Read-only file system); name another folder",

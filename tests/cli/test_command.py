@@ -38,11 +38,11 @@ def test_the_status_and_the_line_of_a_mistake(
     monkeypatch.chdir(tmp_path)
     assert cli.call(train.train, ["--cfg", "job"]) == 0
     capsys.readouterr()
-    assert cli.call(train.train, ["trainer.epochs=0"]) == 1
+    assert cli.call(train.train, ["trainer.epochs=0"]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("train.py: trainer.epochs=0: ")
-    assert cli.call(evaluate.evaluate, []) == 1
+    assert cli.call(evaluate.evaluate, []) == 2
     assert capsys.readouterr().err.startswith("evaluate.py: run: must be given")
 
 

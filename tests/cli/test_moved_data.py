@@ -19,12 +19,12 @@ def test_a_run_goes_on_at_the_new_place_of_its_data(tmp_path: Path) -> None:
     resume = ["resume=run", "trainer.epochs=2"]
     for script, arguments in (("evaluate.py", ["run=run"]), ("train.py", resume)):
         missing = run_here(script, *arguments, cwd=tmp_path)
-        assert missing.status == 1
+        assert missing.status == 2
         assert missing.stderr.count("\n") == 1, missing.stderr
         assert "data.dir=before" in missing.stderr
 
     refused = run_here("train.py", *resume, "data.dir=after", "data.invert=true", cwd=tmp_path)
-    assert refused.status == 1
+    assert refused.status == 2
     assert "data.invert cannot change" in refused.stderr
 
     measured = run_here("evaluate.py", "run=run", "data.dir=after", "nll_samples=2", cwd=tmp_path)

@@ -155,12 +155,12 @@ def test_killed_after_its_last_checkpoint_a_stopped_run_stays_stopped(tmp_path: 
 
 def test_refuses_another_configuration(trained_run: Path, tmp_path: Path) -> None:
     ended = run_script("train.py", f"resume={trained_run}", "latent.size=8", "seed=3", cwd=tmp_path)
-    assert ended.status == 1
+    assert ended.status == 2
     assert (
         "latent.size, seed cannot change; trainer.epochs, trainer.threads and the paths of the data can" in ended.stderr
     )
     ended = run_script("train.py", f"resume={trained_run}", cwd=tmp_path)
-    assert ended.status == 1
+    assert ended.status == 2
     assert "has its 3 epochs; trainer.epochs=N trains longer" in ended.stderr
     assert summary_of(trained_run)["status"] == "finished"
 

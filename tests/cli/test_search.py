@@ -84,7 +84,7 @@ def test_what_no_search_can_be_is_said_at_once(
     arguments: list[str], words: str, tmp_path: Path, no_tensorflow: str
 ) -> None:
     ended = run_script("train.py", *arguments, cwd=tmp_path, PYTHONPATH=no_tensorflow)
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.splitlines()[-1].startswith(f"train.py: {words}")
     assert not list(tmp_path.glob("runs/*/*/*"))
 
@@ -93,6 +93,6 @@ def test_a_search_begins_in_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "mine").write_text("")
     ended = run_script("train.py", "-m", "experiment=search", *QUICK, cwd=tmp_path)
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.count("\n") == 1
     assert "train.py: hydra.sweep.dir=search: is not empty" in ended.stderr

@@ -216,7 +216,7 @@ def test_a_run_of_another_configuration_is_never_written_over(
     before = contents(tmp_path)
     options = ["trainer.epochs=3", "latent.size=5", "beta.value=2", "kl=analytic,keras_loss", "hydra.sweep.dir=sweep"]
     ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.splitlines() == [
         "train.py: hydra.sweep.dir: sweep/1-keras_loss-0 holds a run with another beta.value, latent.size, "
         "which is never written over"
@@ -252,7 +252,7 @@ def test_a_run_s_name_tells_what_the_sweep_varies(
 def test_two_runs_never_share_a_directory(tmp_path: Path, no_tensorflow: str) -> None:
     options = ["seed=0,1", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=run"]
     ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.count("\n") == 1
     assert "train.py: hydra.sweep.subdir: several runs would share sweep/run" in ended.stderr
     assert not list(tmp_path.iterdir())
@@ -262,7 +262,7 @@ def test_two_runs_never_share_a_directory(tmp_path: Path, no_tensorflow: str) ->
 def test_what_is_for_a_single_run(trained_run: Path, tmp_path: Path, no_tensorflow: str) -> None:
     for option in (f"resume={trained_run}", "trainer.strategy=multi_worker"):
         ended = run_script("train.py", "-m", option, "seed=0,1", cwd=tmp_path, PYTHONPATH=no_tensorflow)
-        assert ended.status == 1
+        assert ended.status == 2
         assert ended.stderr.startswith(f"train.py: {option}: is for a single run")
         assert len(ended.stderr.splitlines()) == 1
         assert not list(tmp_path.iterdir())
@@ -342,7 +342,7 @@ def test_without_slurm_it_says_so(tmp_path: Path, no_tensorflow: str) -> None:
         pytest.skip("there is Slurm here")
     options = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=long", "seed=0,1"]
     ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.startswith("train.py: hydra/launcher=submitit_slurm: needs a machine of a Slurm cluster")
     assert len(ended.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())

@@ -64,7 +64,7 @@ def test_evaluate_calls_nothing_that_a_folder_names(trained_run: Path, tmp_path:
     for trust, reason in ((), "trust=shutil"), (("trust=shutil",), "shutil.copyfile: there is no class"):
         for script, option in (("evaluate.py", "run"), ("train.py", "resume")):
             ended = run_here(script, f"{option}={run}", *trust, cwd=tmp_path)
-            assert ended.status == 1
+            assert ended.status == 2
             assert ended.stderr.count("\n") == 1, ended.stderr
             assert reason in ended.stderr
             assert not copy.exists()

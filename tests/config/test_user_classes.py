@@ -60,7 +60,7 @@ def test_a_run_is_built_from_the_classes(run: Path) -> None:
 def test_it_resumes_and_is_measured_only_if_the_module_is_trusted(run: Path, tmp_path: Path) -> None:
     for script, option in (("train.py", "resume"), ("evaluate.py", "run")):
         refused = run_here(script, f"{option}={run}", cwd=tmp_path)
-        assert refused.status == 1
+        assert refused.status == 2
         assert refused.stderr.count("\n") == 1
         assert f"{option}={run}" in refused.stderr
         assert "trust=tests" in refused.stderr
@@ -95,7 +95,7 @@ def test_it_resumes_and_is_measured_only_if_the_module_is_trusted(run: Path, tmp
 )
 def test_its_options_are_checked_like_ours(overrides: list[str], wrong: str, right: str, tmp_path: Path) -> None:
     ended = run_here("train.py", *overrides, cwd=tmp_path)
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.count("\n") == 1, ended.stderr
     assert wrong in ended.stderr
     assert right in ended.stderr

@@ -55,7 +55,8 @@ def call(task: Callable[[], Any], arguments: Sequence[str]) -> int:
         arguments: the arguments as in a shell.
 
     Returns:
-        The exit status. A user's mistake is printed to stderr in one line and gives 1.
+        The exit status. A user's mistake is printed to stderr in one line and gives 2, and a run that
+        could not go on 1.
     """
     with _restored():
         shorten_warnings()
@@ -109,6 +110,7 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
         if asks_for_help(arguments):
             print(help_text(command, sys.argv[1:]))
             return
+        compat.check_flags(arguments)
         try:
             task()
         except Exception as error:

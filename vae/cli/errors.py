@@ -2,9 +2,11 @@
 
 import contextlib
 import difflib
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -14,38 +16,75 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae import compat, invocation
+from vae.cli.arguments import prepared
 from vae.cli.config_source import CONFIGS
-from vae.errors import INTERRUPTED_STATUS, UserError, printable
+from vae.errors import INTERRUPTED_STATUS, RunError, UserError, printable
 from vae.runs.files import atomic_path, disk_problem
 from vae.runs.identity import flatten
 
 
 @contextlib.contextmanager
 def one_line_errors(command: str, arguments: Sequence[str] = ()) -> Iterator[None]:
-    """Turn a user's mistake inside into one line on stderr and exit status 1.
+    """Turn a user's mistake inside into one line on stderr and its exit status.
 
     Args:
         command: "train" or "evaluate", whose program the line opens with.
         arguments: its command line, from which an unknown option's neighbours are found.
 
     Raises:
-        SystemExit: with the line, or with the status of an interrupted program.
+        SystemExit: with the status of the mistake, or that of an interrupted program.
     """
-    program = invocation.program(command)
     try:
         yield
-    except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
-        if cause := _user_error_behind(error):
-            raise SystemExit(f"{program}: {cause}") from None
-        if isinstance(error, HydraException | OmegaConfBaseException) or compat.is_group_given_a_value(error):
-            raise SystemExit(f"{program}: {explained(error, command, arguments)}") from None
-        raise
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED_STATUS) from None
+    except Exception as error:
+        refuse(command, _user_error_behind(error) or explained(error, command, arguments))
 
 
-def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
-    """Return the message of an error of Hydra's in one line: what is wrong, and what would be right."""
+def refuse(command: str, error: UserError) -> NoReturn:
+    """End a command with one line on stderr and the status of the mistake."""
+    print(f"{invocation.program(command)}: {printable(str(error))}", file=sys.stderr)
+    raise SystemExit(error.status)
+
+
+def explained(error: Exception, command: str, arguments: Sequence[str]) -> UserError:
+    """Return an error of Hydra's as one that says in one line what is wrong, and what would be right.
+
+    An error that nothing on the command line leads to is an unexpected one.
+
+    Args:
+        error: the error.
+        command: "train" or "evaluate".
+        arguments: the command line. An argument that is wrong by itself is named, if the error names none.
+    """
+    reason = _reason(error, command, arguments)
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
+        return UserError(f"{error.full_key}: {reason}")
+    names = {argument.lstrip("+~-").partition("=")[0] for argument in arguments} - {""}
+    if any(reason.startswith(name) or f"'{name}'" in reason for name in names):
+        return UserError(reason)
+    if culprit := _culprit(command, arguments):
+        return UserError(f"{culprit}: {reason}")
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return UserError(reason)
+    return RunError(unexpected_error(error, Path()))
+
+
+def _culprit(command: str, arguments: Sequence[str]) -> str | None:
+    """Return the last argument that cannot be composed even if it is the only one."""
+    flags = [argument for argument in arguments if argument.startswith("--config")]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(CONFIGS, version_base="1.3"):
+        for argument in reversed(arguments):
+            try:
+                compose(command, [] if argument.startswith("-") else prepared([argument]))
+            except Exception:
+                return argument
+    return flags[0] if flags else None
+
+
+def _reason(error: Exception, command: str, arguments: Sequence[str]) -> str:
     if compat.is_group_given_a_value(error):
         return "a group takes one of its options, by name; --help lists them"
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -69,7 +108,7 @@ def unexpected_error(error: BaseException, directory: Path) -> str:
         error: the error.
         directory: the folder of the file, `traceback.txt`.
     """
-    choices = HydraConfig.get().runtime.choices
+    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     chosen = ", ".join(f"{group}={choices[group]}" for group in ("model", "latent", "kl", "data") if group in choices)
     path = directory / "traceback.txt"
     reason = printable(" ".join(str(error).split())[:200])

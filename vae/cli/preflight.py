@@ -1,23 +1,21 @@
 """The checks of a command before Hydra writes anything, as a Hydra callback."""
 
 import atexit
-import contextlib
 import gc
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from vae import invocation
 from vae.cli.beginning import check_unused
-from vae.cli.command import hold
-from vae.cli.errors import one_line_errors, unexpected_error
+from vae.cli.command import current_arguments, hold
+from vae.cli.errors import one_line_errors
 from vae.cli.resume import check_resume
 from vae.cli.sweeps import (
     failures,
@@ -49,7 +47,7 @@ class Preflight(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the configuration, and that no earlier run would be written over."""
         HydraConfig.instance().set_config(config)  # hydra.run.dir refers to it
-        with _ended_by_errors(config.hydra.job.name):
+        with one_line_errors(config.hydra.job.name, current_arguments()):
             if "run" in config:
                 check_evaluate(plain(config))
                 stored_config(config.run, "run", trusted_modules(config))
@@ -60,7 +58,7 @@ class Preflight(Callback):
         """Find the runs of a sweep that are left to do, and check that no earlier run would be written over."""
         gc.enable()  # `main` switched it off for a start without garbage: composing the runs of a sweep makes much
         HydraConfig.instance().set_config(config)
-        with _ended_by_errors(config.hydra.job.name):
+        with one_line_errors(config.hydra.job.name, current_arguments()):
             directory = Path(config.hydra.sweep.dir)
             check_files(directory, "hydra.sweep.dir")
             check_writable(directory, "hydra.sweep.dir")
@@ -94,16 +92,6 @@ class Preflight(Callback):
             raise SystemExit("\n".join(f"{program}: {line}" for line in failed))
 
 
-@contextlib.contextmanager
-def _ended_by_errors(command: str) -> Iterator[None]:
-    """End the command in one line on any error inside. Hydra would warn of it, and go on without the check."""
-    try:
-        with one_line_errors(command):
-            yield
-    except Exception as error:
-        raise SystemExit(f"{invocation.program(command)}: {unexpected_error(error, Path())}") from error
-
-
 def check_writable(directory: str | Path, option: str) -> None:
     """Write a little into a run's directory, or into the folder in which it would be made.
 
@@ -121,7 +109,7 @@ def check_writable(directory: str | Path, option: str) -> None:
 
 def _check_training(config: DictConfig) -> None:
     check_train(plain(config))
-    if config.hydra.sweeper.params:
+    if OmegaConf.select(config, "hydra.sweeper.params"):
         experiment = config.hydra.runtime.choices.experiment
         raise UserError(f"experiment={experiment}: consists of several runs; add -m")
     if config.trainer.strategy == "multi_worker":

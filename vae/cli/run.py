@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vae import invocation
-from vae.cli.errors import unexpected_error, unwritable
+from vae.cli.errors import refuse, unexpected_error, unwritable
 from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
 from vae.config.build import hyperparameters, kl_name
 from vae.config.stored import foreign_modules, plain, trusted_modules
@@ -108,7 +108,7 @@ def reported_errors(directory: Path | None = None) -> Iterator[None]:
     except UserError as error:
         if hydra.mode == RunMode.MULTIRUN:
             raise  # Hydra goes on with the next job, and names this one at the end
-        sys.exit(f"{invocation.program(hydra.job.name)}: {error}")
+        refuse(hydra.job.name, error)
     except Exception as error:
         message = unwritable(error) or unexpected_error(error, directory or Path())
         sys.exit(f"{invocation.program(hydra.job.name)}: {message}")

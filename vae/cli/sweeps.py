@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae import compat, invocation
 from vae.cli.arguments import named_modules
-from vae.cli.errors import unexpected_error, unwritable
+from vae.cli.errors import one_line_errors, unexpected_error, unwritable
 from vae.cli.launchers import check_launcher, share_cores
 from vae.config.stored import plain, stored_config
 from vae.config.validation import check_train
@@ -57,7 +57,7 @@ def start_sweep(config: DictConfig) -> list[Path]:
         The directories of its runs, in order.
 
     Raises:
-        UserError: if a directory holds a run that was trained with other options.
+        UserError: if a run's options are wrong, or its directory holds a run that was trained with others.
     """
     check_launcher(config)
     threads = share_cores(config, len(_combinations(config)))
@@ -66,6 +66,7 @@ def start_sweep(config: DictConfig) -> list[Path]:
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
     runs = []
     for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
+        check_train(plain(run))
         _check_strategy(run)
         _check_directory(path, run)
         runs.append(path)
@@ -251,7 +252,8 @@ def _planned_runs(config: DictConfig) -> Iterator[tuple[Path, DictConfig]]:
     seen: set[Path] = set()
     loader = GlobalHydra.instance().config_loader()
     for number, overrides in enumerate(_combinations(config)):
-        run = loader.load_sweep_config(config, overrides)
+        with one_line_errors("train", overrides):
+            run = loader.load_sweep_config(config, overrides)
         with open_dict(run):
             run.hydra.job.num, run.hydra.job.id = number, str(number)
         HydraConfig.instance().set_config(run)  # hydra.sweep.subdir refers to it

@@ -23,7 +23,9 @@ def check_train(values: Mapping[str, Any]) -> None:
         UserError: naming the first option that is wrong, and what would be right.
     """
     _check_names("", values, [*TRAIN, *GROUPS])
-    _check_values("", {name: values[name] for name in TRAIN if name in values}, TRAIN)
+    _check_presence("", values, TRAIN)
+    _check_values("", {name: values[name] for name in TRAIN}, TRAIN)
+    _check_presence("", values, GROUPS)
     for name, group in GROUPS.items():
         node = values[name]
         if not isinstance(node, Mapping):
@@ -36,9 +38,11 @@ def check_train(values: Mapping[str, Any]) -> None:
 def check_evaluate(values: Mapping[str, Any]) -> None:
     """Check the composed configuration of `evaluate.py`, as `check_train` does."""
     _check_names("", values, [*EVALUATE, "data"])
+    _check_presence("", values, [*EVALUATE, "data"])
     _check_values("", {name: values[name] for name in EVALUATE}, EVALUATE)
     paths = {name: Option(name, str | None) for name in DATA_OF_EVALUATE}
     _check_names("data.", values["data"], paths)
+    _check_presence("data.", values["data"], paths)
     _check_values("data.", values["data"], paths)
 
 
@@ -61,9 +65,10 @@ def check_node(option: str, node: Any, group: Group) -> None:
     options = group.options(target)
     given = {name: value for name, value in node.items() if name not in _OF_HYDRA}
     _check_names(f"{option}.", given, options)
-    for name, known in options.items():
-        if known.default is REQUIRED and name not in given:
-            raise UserError(f"{option}.{name}: must be given, as {option}.{name}=VALUE")
+    read = options if group.target else group.own  # by this project, without a class that would fill in a default
+    _check_presence(
+        f"{option}.", given, [name for name in options if name in read or options[name].default is REQUIRED]
+    )
     _check_values(f"{option}.", given, options)
 
 
@@ -82,6 +87,12 @@ def _check_names(prefix: str, given: Mapping[str, Any], known: Iterable[str]) ->
             near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
             raise UserError(f"{prefix}{name}: there is no such option; {hint}")
+
+
+def _check_presence(prefix: str, given: Mapping[str, Any], needed: Iterable[str]) -> None:
+    for name in needed:
+        if name not in given:
+            raise UserError(f"{prefix}{name}: must be given, as {prefix}{name}=VALUE")
 
 
 def _check_values(prefix: str, given: Mapping[str, Any], known: Mapping[str, Option]) -> None:

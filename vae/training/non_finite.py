@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from vae.data import Chunk
-from vae.errors import UserError
+from vae.errors import RunError
 from vae.model import VAE
 
 STEPS_BETWEEN_SNAPSHOTS = 50  # if a call has fewer steps
 
 
-class NonFiniteError(UserError):
+class NonFiniteError(RunError):
     """A quantity became NaN or infinite.
 
     Args:

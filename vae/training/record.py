@@ -20,7 +20,7 @@ import tensorflow as tf
 import vae
 from vae import invocation
 from vae.distributed.strategies import WorkerLostError
-from vae.errors import INTERRUPTED_STATUS, UserError
+from vae.errors import INTERRUPTED_STATUS, RunError
 from vae.runs.files import disk_problem, write_json
 from vae.runs.history import HistoryWriter
 from vae.runs.lock import locked
@@ -79,13 +79,13 @@ class RunRecord:
             sys.exit(INTERRUPTED_STATUS)
         elif isinstance(error, WorkerLostError):
             self.update(status=Status.INTERRUPTED, error=str(error))
-            raise UserError(f"{error}. To resume, on all workers: {self._resume_command}") from error
+            raise RunError(f"{error}. To resume, on all workers: {self._resume_command}") from error
         elif isinstance(error, NonFiniteError):
             self.update(status=Status.DIVERGED, error=str(error), **error.facts)
         elif problem := disk_problem(error):
             with contextlib.suppress(OSError):
                 self.update(status=Status.FAILED, error=problem)
-            raise UserError(
+            raise RunError(
                 f"{self.directory}: cannot be written ({problem}); the files saved so far are complete. "
                 f"To resume once this is solved: {self._resume_command}"
             ) from error
