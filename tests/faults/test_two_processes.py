@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run_script
+from tests.runs.test_loading import OLD_RUNS
 from vae.runs.lock import locked
 
 pytestmark = pytest.mark.thorough  # a second for each command
@@ -26,9 +27,9 @@ def contents(directory: Path) -> dict[Path, bytes]:
 
 @pytest.mark.parametrize(("script", "arguments", "directory"), COMMANDS.values(), ids=COMMANDS)
 def test_the_second_process_is_refused(
-    script: str, arguments: list[str], directory: str, trained_run: Path, tmp_path: Path, no_tensorflow: str
+    script: str, arguments: list[str], directory: str, tmp_path: Path, no_tensorflow: str
 ) -> None:
-    shutil.copytree(trained_run, tmp_path / "run")
+    shutil.copytree(OLD_RUNS / "keras_loss", tmp_path / "run")
     (tmp_path / directory).mkdir(parents=True, exist_ok=True)
     with locked(tmp_path / directory):
         before = contents(tmp_path / directory)

@@ -26,7 +26,7 @@ from vae.config.validation import check_train
 from vae.errors import UserError
 from vae.runs.files import read_json, write_json
 from vae.runs.identity import differing_options
-from vae.runs.lock import LockedError, holder
+from vae.runs.lock import LockedError, holder, is_locked
 from vae.runs.paths import RunDirectory
 from vae.runs.quantities import QUANTITIES, VALIDATION
 from vae.runs.summary import Status, is_finished, read_summary
@@ -165,7 +165,7 @@ def failures(directories: Iterable[Path]) -> list[str]:
 
 
 def _reason(directory: Path, summary: Mapping[str, Any]) -> str:
-    if summary.get("status") == Status.RUNNING:
+    if is_locked(directory):
         return f"{holder(directory)} still writes to it"
     return str(summary.get("error", "its process died")).splitlines()[0]
 

@@ -23,7 +23,7 @@ NAME = ".lock"
 _PATIENCE = 0.2  # seconds to try: `is_locked` holds the lock of a directory for a moment
 _INTERVAL = 0.02
 
-_held: set[Path] = set()  # the files of the locks that this process holds
+_held: set[Path] = set()  # the directories that this process has locked
 
 
 class LockedError(UserError):
@@ -43,19 +43,20 @@ def locked(directory: "str | os.PathLike[str]") -> Iterator[None]:
         LockedError: if another process holds its lock.
         UserError: if the directory cannot be written.
     """
-    path = Path(directory).resolve() / NAME
-    if path in _held:
+    path = Path(directory, NAME)
+    key = path.parent.resolve()
+    if key in _held:
         yield
         return
     with _acquired(path) as file:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
-        _held.add(path)
+        _held.add(key)
         try:
             yield
         finally:
-            _held.remove(path)
+            _held.remove(key)
             path.unlink(missing_ok=True)
 
 
