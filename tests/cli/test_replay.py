@@ -23,6 +23,9 @@ def write_overrides(directory: Path, content: object) -> str:
         ("--config-dir=run", "no override"),
         ("-m", "no override"),
         ("+kl@hydra.callbacks.x=planted.Evil", "no override"),
+        ("+kl@_global_.hydra.callbacks.x=planted.Evil", "no override"),
+        ("+kl@audit:hydra.callbacks=planted.Evil", "no override"),
+        ("+kl@audit.x=planted.Evil", "trust=planted"),
         (" hydra.callbacks.x={_target_:logging.FileHandler}", "no override"),
         ({"kl": "analytic"}, "no override"),
         ("experiment=../../../run/planted", "leads out"),
@@ -64,6 +67,7 @@ def test_the_overrides_of_a_run_are_all_taken(tmp_path: Path) -> None:
         "beta.value=${latent.size}",
         "optimizer.learning_rate={_target_:vae.schedules.Linear,start:0.01,end:0.0,length:2}",
         "callbacks=early_stopping",
+        "+kl@audit.mine=backend",
         "latent=my_module.MyLatent",
     ]
     taken = list(stored_overrides(write_overrides(tmp_path / "run", given), "resume", ["my_module"]))

@@ -18,7 +18,6 @@ HOSTILE = [
     "kl=\x1b]0;title\x07\x1b[31m",
     "model=\u202e</script><script>alert(1)</script>",
     "prior=$\\frac$\n\r",
-    "x=" + "y" * 9999,
 ]
 
 
@@ -42,7 +41,8 @@ def test_no_control_character_reaches_the_terminal(style: str, hostile: Path, co
 
 @pytest.mark.thorough
 def test_the_page_and_the_tab_show_text(hostile: Path) -> None:
-    page = write_report(load_runs(hostile), hostile.parent / "report").read_text()
+    (alone,) = hostile.glob("hostile*")
+    page = write_report(load_runs(alone, hostile / "analytic-0"), hostile.parent / "report").read_text()
     answer = Client(ComparisonPlugin(TBContext(logdir=str(hostile))).get_plugin_apps()["/comparison"]).get("/")
     assert answer.status_code == 200
     for html in (page, answer.json["html"]):
@@ -52,6 +52,7 @@ def test_the_page_and_the_tab_show_text(hostile: Path) -> None:
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", html)
 
 
+@pytest.mark.thorough
 def test_a_picture_behind_a_link_is_not_shown(runs: Path) -> None:
     private = runs.parent / "private.png"
     private.write_bytes(b"\x89PNG\r\n\x1a\nprivate")

@@ -19,7 +19,11 @@ from vae.errors import UserError
 from vae.runs.paths import RunDirectory
 from vae.runs.untrusted import read_yaml
 
-_OVERRIDE = re.compile(r"(?:\+\+?|~)?(?P<name>[A-Za-z_][\w-]*(?:[./][\w-]+)*)(?:=.*)?", re.DOTALL | re.ASCII)
+#: An option or a group, whose choice may be put into a part of another group: kl@audit.NAME
+_OVERRIDE = re.compile(
+    rf"(?:\+\+?|~)?(?P<name>[A-Za-z_][\w-]*(?:[./][\w-]+)*(?:@(?:{'|'.join(GROUPS)})(?:\.[\w-]+)*)?)(?:=.*)?",
+    re.DOTALL | re.ASCII,
+)
 
 
 def stored_overrides(directory: str, option: str, trusted: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -62,14 +66,14 @@ def _values_of(text: str, place: str) -> dict[str, Any]:
         override = None
     if override is None or override.is_sweep_override():
         raise UserError(f"{place}: its .hydra/overrides.yaml holds {text}, which Hydra does not take for one run")
-    *groups, last = override.key_or_group.split(".")
     value = _plain_value(override)
-    if not groups and ".." in str(value):
+    if "." not in override.key_or_group and ".." in str(value):
         raise UserError(f"{place}: its .hydra/overrides.yaml holds {text}, which leads out of the configurations")
-    if not groups and last in GROUPS and isinstance(value, str) and "." in value:
+    if override.key_or_group in GROUPS and isinstance(value, str) and "." in value:
         value = {"_target_": value}  # a class in place of an option's name
+    *nodes, last = (override.package or override.key_or_group).split(".")
     values = {last: value}
-    for name in reversed(groups):
+    for name in reversed(nodes):
         values = {name: values}
     return values
 

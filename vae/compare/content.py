@@ -21,6 +21,7 @@ from vae.compare.plot import Plot, browser_style
 from vae.compare.sentences import plus_minus
 from vae.compare.table import compare
 from vae.compare.verdicts import conclusions, default_baseline, differences
+from vae.errors import printable
 from vae.runs.paths import RunDirectory
 from vae.runs.quantities import QUANTITIES
 from vae.runs.untrusted import read_bytes
@@ -81,7 +82,7 @@ def content(
                 "verdict": verdicts.get(row[0], ""),
                 "style": styles[row[0]],
                 "link": link(runs_of[row[0]]) if link else None,
-                "runs": [{"name": run, "link": link([run])} for run in runs_of[row[0]]] if link else [],
+                "runs": [{"name": printable(run), "link": link([run])} for run in runs_of[row[0]]] if link else [],
             }
             for row in rows
         ],
@@ -124,7 +125,7 @@ def _samples(last: pd.DataFrame, configurations: Iterable[str], root: Path) -> I
             pictures = [_picture(path, directory) for path in (directory.reconstructions, directory.samples)]
             if all(pictures):
                 names = ("configuration", "run", "reconstructions", "samples")
-                yield dict(zip(names, (configuration, run, *pictures), strict=True))
+                yield dict(zip(names, (configuration, printable(run), *pictures), strict=True))
                 break
 
 
