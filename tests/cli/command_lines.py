@@ -124,7 +124,7 @@ SYNTAX += ["--experimental-rerun=nowhere", "--", "-", "---", "trainer.epochs", "
 @functools.cache
 def options() -> dict[str, str]:
     """Every option that a file of configs/ shows, and the argument that chooses its file: the composed tree."""
-    found = {name: "" for name in TRAIN}
+    found = dict.fromkeys(TRAIN, "")
     for path in sorted(Path(CONFIGS).glob("*/*.yaml")):
         name, group = path.parent.name, GROUPS.get(path.parent.name)
         if group is not None and not group.many and "_target_" in (node := OmegaConf.load(path)):
