@@ -3,10 +3,12 @@
 Each gives its reason, and has a test in `tests/test_compat.py` that fails once it breaks or is no longer needed.
 """
 
+import collections
 import contextlib
 import gc
 import logging
 import os
+import random
 import resource
 import signal
 import sys
@@ -95,6 +97,25 @@ def _without_garbage_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextlib.contextmanager
+def without_weights() -> Iterator[None]:
+    """Let Keras build models of which no weight takes any memory: in a graph of TensorFlow's, which nobody runs.
+
+    The names and the seeds that Keras gave away are free again afterwards.
+    """
+    import tensorflow as tf
+    from keras.src.backend.common import global_state
+
+    names = dict(global_state.get_global_attribute("object_name_uids") or {})
+    state = random.getstate()
+    try:
+        with tf.Graph().as_default():
+            yield
+    finally:
+        random.setstate(state)
+        global_state.set_global_attribute("object_name_uids", collections.defaultdict(int, names))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from vae.errors import UserError
-from vae.options import PositiveInt, Units
+from vae.options import Units, Width
 from vae.saving import Configurable
 
 ImageShape = tuple[int, int, int]
@@ -52,7 +52,7 @@ class MLP(Networks):
 
     def __init__(self, hidden: Units = (200, 200), activation: str = "tanh") -> None:
         self.hidden = hidden
-        self.activation = activation
+        self.activation = _known(activation)
 
     def encoder(self, image_shape: ImageShape, parameter_count: int) -> keras.Model:
         """Return a model from images to the posterior's parameters, `(batch, parameter_count)`."""
@@ -84,10 +84,10 @@ class Conv(Networks):
         activation: the activation of the hidden layers, by its Keras name.
     """
 
-    def __init__(self, filters: Units = (32, 64), hidden: PositiveInt = 128, activation: str = "relu") -> None:
+    def __init__(self, filters: Units = (32, 64), hidden: Width = 128, activation: str = "relu") -> None:
         self.filters = filters
         self.hidden = hidden
-        self.activation = activation
+        self.activation = _known(activation)
 
     def encoder(self, image_shape: ImageShape, parameter_count: int) -> keras.Model:
         """Return a model from images to the posterior's parameters, `(batch, parameter_count)`."""
@@ -115,6 +115,15 @@ class Conv(Networks):
             x = layers.Cropping2D([(extra // 2, extra - extra // 2) for extra in surplus])(x)
         parameters = layers.Conv2D(channels, 3, padding="same", dtype="float32", name="likelihood")(x)
         return keras.Model(z, parameters, name="decoder")
+
+
+def _known(activation: str) -> str:
+    """Return the name of an activation; raise a UserError if Keras has none of that name."""
+    try:
+        keras.activations.get(activation)
+    except ValueError:
+        raise UserError(f"activation={activation}: Keras has no such activation; relu and tanh are two") from None
+    return activation
 
 
 def are_faster_compiled(*networks: keras.Model) -> bool:

@@ -13,33 +13,49 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vae.errors import UserError
 
 __all__ = [
     "AtLeastTwo",
+    "Count",
     "Fraction",
     "GreyLevels",
     "NonNegativeFloat",
     "PositiveFloat",
     "PositiveInt",
+    "Samples",
     "Seed",
     "Shape",
+    "Threads",
     "Unit",
     "Units",
+    "Width",
     "check_option",
     "checked",
     "shown",
 ]
 
-AtLeastTwo = Annotated[int, Ge(2)]
+_LARGEST_FLOAT = 3.4028234663852886e38  # of float32, in which everything is computed
+_LARGEST_INT = 2**31 - 1  # of int32, in which TensorFlow keeps shapes
+
+NonNegativeFloat = Annotated[float, Ge(0), Le(_LARGEST_FLOAT)]
+PositiveFloat = Annotated[float, Gt(0), Le(_LARGEST_FLOAT)]
+PositiveInt = Annotated[int, Gt(0), Le(_LARGEST_INT)]
+#: Numbers of things of which every example of a batch has one: more would not fit into memory, or take an hour
+Count = Annotated[int, Gt(0), Le(100_000)]
+Samples = Annotated[int, Gt(0), Le(1000)]
+AtLeastTwo = Annotated[int, Ge(2), Le(100_000)]
+Threads = Annotated[int, Gt(0), Le(4096)]
 Fraction = Annotated[float, Gt(0), Le(1)]
 GreyLevels = Annotated[int, Ge(2), Le(256)]
 Seed = Annotated[int, Ge(0), Lt(2**31)]
-Shape = Annotated[list[PositiveInt] | tuple[PositiveInt, ...], Len(3, 3)]
+Side = Annotated[int, Gt(0), Le(65_535)]
+Shape = Annotated[list[Side] | tuple[Side, ...], Len(3, 3)]
 Unit = Literal["epochs", "steps"]
-Units = Annotated[list[PositiveInt] | tuple[PositiveInt, ...], Len(1)]
+Width = Annotated[int, Gt(0), Le(1_000_000)]
+Units = Annotated[list[Width] | tuple[Width, ...], Len(1)]
 
 _CONFIG = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 

@@ -104,7 +104,7 @@ AFTER_TENSORFLOW = [
     (["data.dir=nowhere"], "data.dir=nowhere: there is no such folder", ""),
     (["data=tfds", "data.name=glue"], "data.name=glue: not an image set", "data=mnist"),
     (["trainer.batch_size=5000"], "trainer.batch_size=5000: there are only 1258 training images", ""),
-    (["model.activation=rleu"], "model: Could not interpret activation function identifier: rleu", ""),
+    (["model.activation=rleu"], "model.activation=rleu: Keras has no such activation", "relu"),
     (["latent=categorical", "kl=monte_carlo"], "latent=categorical, prior=standard do not go together", "kl=analytic"),
     (["prior=mixture"], "kl=analytic, latent=gaussian, prior=mixture do not go together", "kl=monte_carlo estimates"),
     (

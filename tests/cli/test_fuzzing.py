@@ -37,6 +37,11 @@ SECONDS = 20  # after which a command line counts as hanging
 COMMON = ["data.take=40", "trainer.batch_size=8", "model.hidden=[8]", "latent.size=4"]
 
 
+#: A case takes a tenth of a second or, if it builds a model, one: neither is a flaw of the strategies
+SLOW = [HealthCheck.too_slow]
+SETTINGS = settings(derandomize=True, deadline=None, print_blob=True, database=None, suppress_health_check=SLOW)
+
+
 class Trains(BaseException):
     """Raised where training would begin. No error handler takes it for an error."""
 
@@ -96,9 +101,7 @@ def assert_refused(ended: Outcome, line: CommandLine, cwd: Path) -> None:
 def test_it_is_refused_in_one_line_or_trains(kind: str, prepared: Path) -> None:
     strategy, count = KINDS[kind]
 
-    @settings(
-        max_examples=count, derandomize=True, deadline=None, print_blob=True, suppress_health_check=[*HealthCheck]
-    )
+    @settings(SETTINGS, max_examples=count)
     @given(line=strategy)
     def check(line: CommandLine) -> None:
         with TemporaryDirectory() as folder:

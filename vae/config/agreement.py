@@ -1,13 +1,18 @@
 """Checks that what was chosen goes together. All but the last need no TensorFlow."""
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from vae.config.signatures import is_subclass
 from vae.errors import UserError
+from vae.options import shown
 
 if TYPE_CHECKING:
     from vae.data import DataSource
     from vae.likelihoods import Likelihood
+
+_BYTES_PER_WEIGHT = 4 * 4  # float32: the weight, its gradient and Adam's two means
 
 
 def check_binarization(likelihood: str, binarization: str) -> None:
@@ -65,6 +70,43 @@ def check_likelihood(likelihood: "Likelihood", data: "DataSource") -> None:
                 f"likelihood.levels={likelihood.levels}: the training images have values between {likelihood.levels} "
                 f"equally spaced grey levels; leave the option out, or choose {data.grey_levels}"
             )
+
+
+def check_memory(weights: int, options: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a model whose weights cannot be trained in this machine's memory.
+
+    Args:
+        weights: the number of its weights.
+        options: the options of the groups that it depends on, by group.
+
+    Raises:
+        UserError: naming the options that have numbers.
+    """
+    needed, there = (
+        weights * _BYTES_PER_WEIGHT / 2**30,
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
+    )
+    if needed > there:
+        sizes = ", ".join(
+            f"{group}.{name}={shown(value)}"
+            for group, values in options.items()
+            for name, value in values.items()
+            if isinstance(value, int | list) and not isinstance(value, bool)
+        )
+        raise UserError(
+            f"{sizes}: {weights:,} weights, with their gradients and the optimizer's means, take {needed:,.0f} GiB; "
+            f"this machine has {there:.0f} GiB, so choose smaller numbers"
+        )
+
+
+def check_weights(weights: str | None, strategy: str) -> None:
+    """Refuse weights of images under a strategy, which divides batches.
+
+    Raises:
+        UserError: if there are weights and the strategy is not "single".
+    """
+    if weights is not None and strategy != "single":
+        raise UserError(f"data.weights={weights}: needs trainer.strategy=single")
 
 
 def _binarized(name: str, binarization: str) -> UserError:

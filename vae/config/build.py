@@ -8,7 +8,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
-from vae.config.agreement import check_likelihood
+from vae import compat
+from vae.config.agreement import check_likelihood, check_memory
 from vae.config.signatures import options_of
 from vae.config.stored import plain
 from vae.config.trust import OURS, named_classes
@@ -17,9 +18,13 @@ from vae.runs.identity import flatten
 from vae.training.options import TrainingOptions
 
 if TYPE_CHECKING:
+    import keras
+
     from vae.data import DataSource
     from vae.kl import KLRegularizer
+    from vae.latents import LatentFamily
     from vae.model import VAE
+    from vae.networks import ImageShape, Networks
 
 _GROUPS_OF_MODEL = ("data", "model", "latent", "prior", "likelihood", "beta")
 _HYPERPARAMETERS = (
@@ -70,11 +75,7 @@ def build_model(config: DictConfig, data: "DataSource", choices: Mapping[str, st
     has_levels = "levels" in options_of(str(config.likelihood._target_))  # the data are read through for nobody else
     likelihood = build("likelihood", config.likelihood, **facts, **({"levels": data.grey_levels} if has_levels else {}))
     check_likelihood(likelihood, data)
-    try:
-        encoder = networks.encoder(data.image_shape, latent.parameter_count)
-        decoder = networks.decoder(latent.z_size, data.image_shape)
-    except ValueError as error:
-        raise UserError(f"model: {str(error).splitlines()[0]}") from error
+    encoder, decoder = _build_networks(config, networks, latent, data.image_shape)
     set_output_bias(decoder, likelihood.initial_parameters(data.mean_image()))
     schedule = {name: value for name, value in config.beta.items() if name != "value"}
     model = VAE(
@@ -94,6 +95,24 @@ def build_model(config: DictConfig, data: "DataSource", choices: Mapping[str, st
     optimizer = build("optimizer", config.optimizer, **facts)
     model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer)
     return model
+
+
+def _build_networks(
+    config: DictConfig, networks: "Networks", latent: "LatentFamily", image_shape: "ImageShape"
+) -> "tuple[keras.Model, keras.Model]":
+    def built() -> "tuple[keras.Model, keras.Model]":
+        return networks.encoder(image_shape, latent.parameter_count), networks.decoder(latent.z_size, image_shape)
+
+    try:
+        with compat.without_weights():
+            weights = sum(network.count_params() for network in built())
+        options = {group: plain(config[group]) for group in ("latent", "model")}
+        check_memory(weights, {**options, "data": {"shape": list(image_shape)}})
+        return built()
+    except UserError:
+        raise
+    except Exception as error:  # a class of the user's may fail in any way
+        raise UserError(f"model: {_in_one_line(error)}") from error
 
 
 def build_audit(config: DictConfig, data: "DataSource") -> "dict[str, KLRegularizer]":
@@ -161,9 +180,11 @@ def build(option: str, node: Mapping[str, Any] | DictConfig, **facts: int) -> An
     try:
         return instantiate(_filled(values, facts), _convert_="all")
     except InstantiationException as error:
-        cause = error.__cause__ or error
-        reason = " ".join(str(cause).split())
-        raise UserError(_named(option, reason)) from error
+        raise UserError(_named(option, _in_one_line(error.__cause__ or error))) from error
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def _named(option: str, reason: str) -> str:
@@ -217,8 +238,8 @@ def _check_together(model: "VAE", chosen: str) -> None:
     except UserError as error:
         raise UserError(f"{chosen} do not go together: {error}") from None
     except Exception as error:  # a class of the user's may fail in any way
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{chosen}: {type(model.kl).__name__} failed ({type(error).__name__}: {reason})") from error
+        reason = f"{type(error).__name__}: {_in_one_line(error)[:200]}"
+        raise UserError(f"{chosen}: {type(model.kl).__name__} failed ({reason})") from error
     if getattr(term, "shape", None) != ():
         shape = getattr(term, "shape", type(term).__name__)
         raise UserError(f"{chosen}: {type(model.kl).__name__} must return a scalar, not {shape}")

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vae.config.agreement import check_binarization
+from vae.config.agreement import check_binarization, check_weights
 from vae.config.groups import DATA_OF_EVALUATE, EVALUATE, GROUPS, TRAIN, Group
 from vae.config.signatures import REQUIRED, Option, is_subclass
 from vae.errors import UserError
@@ -33,6 +33,7 @@ def check_train(values: Mapping[str, Any]) -> None:
         for option, each in [(f"{name}.{key}", item) for key, item in node.items()] if group.many else [(name, node)]:
             check_node(option, each, group)
     check_binarization(str(values["likelihood"]["_target_"]), values["data"].get("binarization", "none"))
+    check_weights(values["data"].get("weights"), values["trainer"]["strategy"])
 
 
 def check_evaluate(values: Mapping[str, Any]) -> None:
@@ -66,9 +67,8 @@ def check_node(option: str, node: Any, group: Group) -> None:
     given = {name: value for name, value in node.items() if name not in _OF_HYDRA}
     _check_names(f"{option}.", given, options)
     read = options if group.target else group.own  # by this project, without a class that would fill in a default
-    _check_presence(
-        f"{option}.", given, [name for name in options if name in read or options[name].default is REQUIRED]
-    )
+    needed = [name for name, known in options.items() if name in read or known.default is REQUIRED]
+    _check_presence(f"{option}.", given, needed)
     _check_values(f"{option}.", given, options)
 
 

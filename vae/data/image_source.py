@@ -1,6 +1,9 @@
 """Any image set of TensorFlow Datasets (TFDS) as three disjoint splits, in memory or on disk."""
 
+import errno
 import math
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -94,9 +97,16 @@ class ImageSource(DataSource):
     @cached_property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
-        shape = self._shape or self._builder.info.features["image"].shape
+        own = self._builder.info.features["image"].shape
+        shape = self._shape or own
         if len(shape) != 3 or None in shape:
             raise UserError(f"data.name={self.name}: its images differ in shape; give data.shape, such as [28,28,1]")
+        if shape[2] != own[-1] and (shape[2], own[-1]) != (1, 3):
+            height, width, channels = shape
+            raise UserError(
+                f"data.shape=[{height},{width},{channels}]: the images of {self.name} have {own[-1]} channels, and "
+                f"only three can become one; choose data.shape=[{height},{width},{own[-1]}]"
+            )
         return shape[0], shape[1], shape[2]
 
     @cached_property
@@ -123,12 +133,18 @@ class ImageSource(DataSource):
             else:
                 ranges[split] = ExampleRange("train", end - length, end)
                 end -= length
-        if end < 1:
+        if end < 1 and self._validation_size:
             raise UserError(
                 f"data.validation_size={self._validation_size}: leaves none of the {sizes['train']} training images of "
                 f"{self.name}"
             )
         ranges["train"] = ExampleRange("train", 0, end)
+        for split in ("train", "validation"):
+            if ranges[split].start == ranges[split].stop:
+                raise UserError(
+                    f"data.name={self.name}: has {sizes[ranges[split].split]} images in its {ranges[split].split} "
+                    f"split, which leaves none for {split}; it needs more, or for validation data.validation_size=1"
+                )
         if self._take is None:
             return ranges
         return {
@@ -174,6 +190,8 @@ class ImageSource(DataSource):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
+                if shutil.disk_usage(path.parent).free < math.prod(shape):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # now, and not when the disk is full
                 store_images(path, shape, portions)
         except OSError as error:
             raise UserError(
@@ -191,18 +209,38 @@ class ImageSource(DataSource):
         return folder / self._builder.name / f"{version}-{name}-{start}-{stop}-{size}.npy"
 
     def _portions(self, split: Split) -> Iterator[NDArray[np.uint8]]:
-        """Yield the images of a split in order, some at a time."""
-        dataset = self._builder.as_dataset(split=self.ranges()[split].instruction, shuffle_files=False)
-        dataset = dataset.map(self._resized, num_parallel_calls=tf.data.AUTOTUNE)
-        scale = None
+        """Yield the images of a split in order, some at a time, scaled to 0 to 255."""
+        for number, portion in enumerate(self._stored_portions(split)):
+            if number == 0:
+                scale = np.uint8(255 if portion.max() <= 1 and self._is_of_zeros_and_ones else 1)
+            yield 255 - portion * scale if self._invert else portion * scale
+
+    @cached_property
+    def _is_of_zeros_and_ones(self) -> bool:
+        """True if no training image has another value, as binarized_mnist is stored."""
+        return all(portion.max() <= 1 for portion in self._stored_portions("train"))
+
+    def _stored_portions(self, split: Split) -> Iterator[NDArray[np.uint8]]:
+        """Yield the images of a split as TFDS has them, resized.
+
+        Raises:
+            UserError: if a file is missing or damaged, or does not have as many images as TFDS's records say.
+        """
+        count = 0
         try:
+            dataset = self._builder.as_dataset(split=self.ranges()[split].instruction, shuffle_files=False)
+            dataset = dataset.map(self._resized, num_parallel_calls=tf.data.AUTOTUNE)
             for portion in dataset.batch(READ_AT_A_TIME).prefetch(1).as_numpy_iterator():
-                if scale is None:
-                    scale = np.uint8(255 if portion.max() <= 1 else 1)  # binarized_mnist is stored as 0 and 1
-                yield 255 - portion * scale if self._invert else portion * scale
-        except tf.errors.OpError as error:
-            folder = self._builder.data_dir
-            raise UserError(f"data.name={self.name}: {folder} is damaged; remove it, to prepare it again") from error
+                count += len(portion)
+                yield portion
+        except (tf.errors.OpError, OSError, AssertionError) as error:  # the last is TFDS's, of a missing folder
+            raise self._damaged("is missing or damaged") from error
+        if count != self.size(split):
+            raise self._damaged(f"has {count} images of the {split} split, not {self.size(split)} as its records say")
+
+    def _damaged(self, reason: str) -> UserError:
+        folder = self._builder.data_dir
+        return UserError(f"data.name={self.name}: {folder} {reason}; remove it, to prepare it again")
 
     @tf.autograph.experimental.do_not_convert
     def _resized(self, example: Mapping[str, tf.Tensor]) -> tf.Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import requests
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -45,6 +46,8 @@ def prepared_builder(name: str, directory: str | None, manual_dir: str | None) -
     named = features if isinstance(features, tfds.features.FeaturesDict) else {}
     if "image" not in named or not isinstance(named["image"], tfds.features.Image):
         raise UserError(f"data.name={name}: not an image set, it has no feature named image; data=mnist is one")
+    if (dtype := np.dtype(named["image"].np_dtype)) != np.uint8:
+        raise UserError(f"data.name={name}: its images are {dtype}, and must be uint8, from 0 to 255; store them so")
     if builder.is_prepared():
         return builder
     _check_folder("data.manual_dir", manual_dir)

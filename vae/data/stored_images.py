@@ -1,6 +1,7 @@
 """Images that stay on disk, for splits that do not fit in memory."""
 
 import os
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class StoredImages:
         rows: the range of its images to use; None for all.
 
     Raises:
-        UserError: if the file does not hold uint8 images of four dimensions in C order.
+        UserError: if the file does not hold uint8 images of four dimensions in C order, as many as it says.
     """
 
     def __init__(self, path: Path, rows: range | None = None) -> None:
@@ -30,9 +31,14 @@ class StoredImages:
             np.lib.format.read_magic(file)
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
             self._start = file.tell()
+            # Open until the end: a file that is deleted under way stays readable
+            self._file = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._file)
         if dtype != np.uint8 or len(shape) != 4 or fortran_order:
             expected = "uint8 (n, height, width, channels) in C order"
             raise UserError(f"{path}: holds {dtype} {shape}; it must hold {expected}")
+        if os.fstat(self._file).st_size != self._start + np.prod(shape):
+            raise UserError(f"{path}: is damaged, it does not have the {shape[0]} images that it says; remove it")
         self._path = path
         self._rows = range(shape[0]) if rows is None else rows
         self.shape = (len(self._rows), *shape[1:])
@@ -50,11 +56,7 @@ class StoredImages:
         """Return the images at these indices, in memory: `(len(indices), height, width, channels)`."""
         size = self._image_bytes
         positions = self._start + (np.asarray(indices, np.int64) + self._rows.start) * size
-        file = os.open(self._path, os.O_RDONLY)
-        try:
-            content = b"".join(os.pread(file, size, position) for position in positions.tolist())
-        finally:
-            os.close(file)
+        content = b"".join(os.pread(self._file, size, position) for position in positions.tolist())
         return np.frombuffer(content, np.uint8).reshape(len(indices), *self.shape[1:])
 
 

@@ -9,7 +9,7 @@ from vae.kl.arguments import Direction, ordered_pairs
 from vae.kl.base import PerLatentRegularizer, check_gaussian
 from vae.kl.draws import Draws, dependent_noise, further_noise
 from vae.latents import Gaussian, GaussianMixture
-from vae.options import PositiveInt
+from vae.options import Samples
 from vae.random import Key, fold_in, normal_like
 
 
@@ -48,7 +48,7 @@ class MonteCarlo(PerLatentRegularizer):
     def __init__(
         self,
         direction: Direction = "forward",
-        samples: PositiveInt = 1,
+        samples: Samples = 1,
         estimator: Literal["stl"] | None = None,
         draws: Draws | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import tensorflow as tf
 
 from vae.latents.distribution import Distribution, LatentFamily
-from vae.options import AtLeastTwo, PositiveFloat, PositiveInt, Unit
+from vae.options import AtLeastTwo, PositiveFloat, PositiveInt, Unit, Width
 from vae.random import Key, uniform_like
 from vae.schedules import Exponential, Schedule
 
@@ -195,7 +195,7 @@ class DiscreteLatent(LatentFamily):
 
     def __init__(
         self,
-        size: PositiveInt,
+        size: Width,
         temperature: PositiveFloat = 1.0,
         final_temperature: PositiveFloat | None = None,
         annealing: PositiveFloat = 1000,
@@ -250,7 +250,7 @@ class CategoricalLatent(DiscreteLatent):
 
     def __init__(
         self,
-        size: PositiveInt,
+        size: Width,
         classes: AtLeastTwo = 10,
         temperature: PositiveFloat = 1.0,
         final_temperature: PositiveFloat | None = None,

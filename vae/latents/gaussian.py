@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from vae.latents import support as supports
 from vae.latents.distribution import Distribution, LatentFamily, spread
-from vae.options import PositiveInt
+from vae.options import Width
 from vae.random import Key, normal_like
 
 LOG_VAR_BOUNDS = (-20.0, 10.0)
@@ -123,7 +123,7 @@ class GaussianLatent(LatentFamily):
         size: the number of latent variables.
     """
 
-    def __init__(self, size: PositiveInt) -> None:
+    def __init__(self, size: Width) -> None:
         self.size = size
 
     @property

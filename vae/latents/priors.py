@@ -10,7 +10,7 @@ import tensorflow as tf
 from vae.errors import UserError
 from vae.latents.distribution import Distribution, LatentFamily
 from vae.latents.gaussian import Gaussian, GaussianLatent
-from vae.options import PositiveInt
+from vae.options import Count
 from vae.random import Key, fold_in, normal_like, uniform_like
 from vae.saving import register
 
@@ -108,7 +108,7 @@ class LearnedPrior(Prior, ABC):
         components: the number of components.
     """
 
-    def __init__(self, components: PositiveInt, **kwargs: Any) -> None:
+    def __init__(self, components: Count, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.components = components
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_type_hints
 
-from vae.options import PositiveFloat, PositiveInt, check_option
+from vae.options import PositiveFloat, PositiveInt, Threads, check_option
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TrainingOptions:
     strategy: Literal["single", "mirrored", "multi_worker"] = "single"
     checkpoint_seconds: PositiveFloat = 5.0
     audit_interval: PositiveInt = 1
-    threads: PositiveInt | None = None
+    threads: Threads | None = None
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self), include_extras=True).items():
