@@ -6,8 +6,9 @@ The runs are those of one `train.py -m`, in one process: one epoch of a tiny net
 process says what it holds: its resident set, open files, threads and objects. The slopes are least-squares fits to the
 second half of the runs, by which TensorFlow's own pools have filled.
 
-The epochs are those of one run of the same network. Seconds are medians over the first and the last tenth of the
-epochs, from history.csv; the memory is read from outside once a second, and its slope is over the second half.
+The epochs are those of one run of the same network. Seconds are medians and tenth percentiles of the first and the
+last tenth of the epochs, from history.csv. The memory is read from outside once a second; its growth is over the second
+half.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 TRAIN = Path(__file__).parents[1] / "train.py"
+UNDISTURBED = 0.1  # the share of the epochs, the fastest ones, that other work on the machine did not slow
 TINY = ["data.take=200", "model.hidden=[16]", "latent.size=2"]
 HELD = {"mebibytes": "MiB", "files": "open files", "threads": "threads", "objects": "objects of Python"}
 
@@ -70,11 +72,13 @@ def epoch_figures(folder: Path, epochs: int) -> dict[str, float]:
         raise SystemExit(f"train.py: ended with status {process.returncode}")
     with (run / "history.csv").open(newline="") as file:
         seconds = np.diff([float(row["seconds"]) for row in csv.DictReader(file)])
-    part, late = max(epochs // 10, 1), memory[len(memory) // 2 : -1]
+    part, late = max(epochs // 10, 1), [value for value in memory[len(memory) // 2 : -1] if value]  # 0 as it ends
     return {
         "epochs": epochs,
         "milliseconds_first": 1000 * float(np.median(seconds[:part])),
         "milliseconds_last": 1000 * float(np.median(seconds[-part:])),
+        "undisturbed_first": 1000 * float(np.quantile(seconds[:part], UNDISTURBED)),
+        "undisturbed_last": 1000 * float(np.quantile(seconds[-part:], UNDISTURBED)),
         "mebibytes": late[-1],
         "mebibytes_grown": slope_of(late) * len(late),
     }
@@ -104,8 +108,9 @@ def main() -> None:
         if arguments.epochs:
             figures["epochs"] = found = epoch_figures(Path(name), arguments.epochs)
             table = Table("cost of an epoch", "", title=f"{arguments.epochs:,} epochs, {os.cpu_count()} cores")
-            table.add_row("first tenth, ms", f"{found['milliseconds_first']:.1f}")
-            table.add_row("last tenth, ms", f"{found['milliseconds_last']:.1f}")
+            for name in ("first", "last"):
+                fast, median = found[f"undisturbed_{name}"], found[f"milliseconds_{name}"]
+                table.add_row(f"{name} tenth, ms: median, tenth percentile", f"{median:.1f}, {fast:.1f}")
             table.add_row("memory at the end, MiB", f"{found['mebibytes']:,.0f}")
             table.add_row("grown over the second half, MiB", f"{found['mebibytes_grown']:+.1f}")
             console.print(table)

@@ -39,12 +39,11 @@ class Comparison:
         """Return the table of some runs with all columns that there are."""
         return self._details(names) if self._details else self.runs[self.runs["run"].isin({*names})]
 
-    def once(self, key: Hashable, compute: Callable[[], R]) -> R:
+    def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """Return what is known under a key; compute it if nothing is."""
         if key not in self._computed:
             self._computed[key] = compute()
-        found: R = self._computed[key]
-        return found
+        return self._computed[key]
 
 
 def computed_once(
@@ -63,6 +62,7 @@ def computed_once(
         bound = signature.bind(comparison, *args, **kwargs)
         bound.apply_defaults()
         _, *options = bound.arguments.values()
-        return comparison.once((function, *options), lambda: function(*bound.args, **bound.kwargs))
+        value: R = comparison.once((function, *options), lambda: function(*bound.args, **bound.kwargs))
+        return value
 
     return computed

@@ -29,7 +29,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
         RefusedFileError: if the file is not one of the run's own, or too large (`vae.runs.untrusted`).
     """
     columns, rows = _read(path)
-    return [{name: _number(text) for name, text in zip(columns, row, strict=True) if name and text} for row in rows]
+    return [{name: _number(text) for name, text in zip(columns, row, strict=False) if name and text} for row in rows]
 
 
 def read_history_columns(
@@ -57,14 +57,14 @@ def read_history_columns(
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the names of the columns, and the cells of the complete rows, of which each ends in a newline."""
+    """Return the names of the columns, and the cells of the complete rows, which end in a newline and may have more."""
     try:
         check_size(path, path.parent)
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
         # No name or number of ours has a quotation mark, and without one a split is the same in half the time
         reader = csv.reader(lines) if any('"' in line for line in lines) else (line.split(",") for line in lines)
         columns = [printable(name) for name in next(reader, [])]
-        return columns, [row[: len(columns)] for row in reader if row not in ([], [""]) and len(row) >= len(columns)]
+        return columns, [row for row in reader if row not in ([], [""]) and len(row) >= len(columns)]
     except RefusedFileError:
         raise
     except (OSError, csv.Error, UnicodeDecodeError):

@@ -117,9 +117,11 @@ def _table(runs: Sequence[_Run]) -> "pd.DataFrame":
 
     facts = pd.DataFrame([run.facts for run in runs])
     epochs = [max(len(run.values), 1) for run in runs]
-    repeated = facts.take(np.repeat(np.arange(len(runs)), epochs)).reset_index(drop=True)
-    joined = _joined(runs, epochs).drop(columns=["", *facts], errors="ignore")  # names only of a damaged file
-    return pd.concat([repeated, joined], axis=1)
+    table = facts.take(np.repeat(np.arange(len(runs)), epochs))
+    table.index = pd.RangeIndex(len(table))
+    joined = _joined(runs, epochs)
+    joined = joined[[name for name in joined if name and name not in facts]]  # others only of a damaged file
+    return pd.concat([table, joined], axis=1)
 
 
 def _joined(runs: Sequence[_Run], epochs: Sequence[int]) -> "pd.DataFrame":
