@@ -158,13 +158,12 @@ def _end(process: subprocess.Popen[bytes], group: bool) -> None:
 
 
 def _end_orphans(process: subprocess.Popen[bytes]) -> None:
-    """Let the processes that the first one started, and that outlive it, go on for a while, and kill them."""
+    """Let the processes that outlive the first one go on for a while, then kill them, and wait until all have ended."""
     deadline = time.monotonic() + ORPHANS_SECONDS
     with contextlib.suppress(ProcessLookupError):
-        while time.monotonic() < deadline:
-            os.killpg(process.pid, 0)
+        while True:
+            os.killpg(process.pid, 0 if time.monotonic() < deadline else signal.SIGKILL)
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 class Torment:

@@ -45,6 +45,13 @@ def test_the_reader_takes_what_is_whole(tmp_path: Path) -> None:
     assert "b" not in first
 
 
+def test_a_row_without_its_end_is_left_out(tmp_path: Path) -> None:
+    """A full disk cut the last number, 0.25, so that it looks whole."""
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,step,a\n1,10,0.5\n2,20,0.2")
+    assert read_history(path) == [{"epoch": 1.0, "step": 10.0, "a": 0.5}]
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00epoch", b"", b"epoch"])
 def test_a_damaged_history_has_no_rows(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "history.csv").write_bytes(content)
