@@ -1,5 +1,7 @@
 """The exceptions that mean "the user can put this right", and the exit status of each end."""
 
+from typing import Any
+
 #: The exit status of a process that Ctrl-C or SIGTERM ended, as shells show it
 INTERRUPTED_STATUS = 130
 
@@ -18,3 +20,16 @@ class RunError(UserError):
     """A run that had begun cannot go on. What it has saved is in its directory."""
 
     status = 1
+
+
+class NonFiniteError(RunError):
+    """A quantity became NaN or infinite.
+
+    Args:
+        message: one line for the user.
+        facts: entries for summary.json.
+    """
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts

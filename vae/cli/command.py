@@ -96,7 +96,7 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
         if asks_for_help(arguments):
             print(help_text(Path(script).stem, sys.argv[1:]))
             return
-        compat.check_flags(arguments)
+        compat.check_flags(sys.argv[1:])
         try:
             task()
         except ValueError as error:
