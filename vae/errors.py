@@ -1,6 +1,7 @@
 """The user's mistakes, lines that a terminal may show, and the exit status of each end."""
 
 import warnings
+from typing import Any
 
 #: The exit status of a process that Ctrl-C or SIGTERM ended, as shells show it
 INTERRUPTED_STATUS = 130
@@ -23,6 +24,19 @@ class RunError(UserError):
     """A run that had begun cannot go on. What it has saved is in its directory."""
 
     status = 1
+
+
+class NonFiniteError(RunError):
+    """A quantity became NaN or infinite.
+
+    Args:
+        message: one line for the user.
+        facts: entries for summary.json.
+    """
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
 
 
 def printable(text: str) -> str:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from vae.errors import UserError
 from vae.kl import KLRegularizer, PerLatentRegularizer
-from vae.options import NonNegativeFloat, PositiveFloat, PositiveInt, Unit
+from vae.options import Duration, NonNegativeFloat, PositiveInt, Unit
 from vae.random import Key
 from vae.saving import Configurable
 from vae.schedules import Linear
@@ -70,7 +70,7 @@ class ELBO(Objective):
         free_bits: NonNegativeFloat = 0.0,
         group_size: PositiveInt = 1,
         capacity: NonNegativeFloat | None = None,
-        ramp: PositiveFloat = 1.0,
+        ramp: Duration = 1.0,
         unit: Unit = "steps",
         steps_per_epoch: PositiveInt | None = None,
     ) -> None:

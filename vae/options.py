@@ -20,6 +20,7 @@ from vae.errors import UserError
 __all__ = [
     "AtLeastTwo",
     "Count",
+    "Duration",
     "Fraction",
     "GreyLevels",
     "NonNegativeFloat",
@@ -43,6 +44,7 @@ _LARGEST_INT = 2**31 - 1  # of int32, in which TensorFlow keeps shapes
 NonNegativeFloat = Annotated[float, Ge(0), Le(_LARGEST_FLOAT)]
 PositiveFloat = Annotated[float, Gt(0), Le(_LARGEST_FLOAT)]
 PositiveInt = Annotated[int, Gt(0), Le(_LARGEST_INT)]
+Duration = Annotated[float, Gt(0), Le(_LARGEST_INT)]
 #: Numbers of things of which every example of a batch has one: more would not fit into memory, or take an hour
 Count = Annotated[int, Gt(0), Le(100_000)]
 Samples = Annotated[int, Gt(0), Le(1000)]

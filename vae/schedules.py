@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras.optimizers import schedules
 
 from vae.errors import UserError
-from vae.options import Fraction, PositiveFloat, PositiveInt, Unit
+from vae.options import Duration, Fraction, PositiveFloat, PositiveInt, Unit
 from vae.saving import Configurable
 
 
@@ -31,7 +31,7 @@ class Schedule(Configurable, schedules.LearningRateSchedule):
 
     def __init__(
         self,
-        length: PositiveFloat,
+        length: Duration,
         start: float = 0.0,
         end: float = 1.0,
         unit: Unit = "steps",
@@ -86,7 +86,7 @@ class Exponential(Schedule):
 
     def __init__(
         self,
-        length: PositiveFloat,
+        length: Duration,
         start: PositiveFloat,
         end: PositiveFloat = 1.0,
         unit: Unit = "steps",
@@ -119,7 +119,7 @@ class Cyclical(Schedule):
 
     def __init__(
         self,
-        length: PositiveFloat,
+        length: Duration,
         start: float = 0.0,
         end: float = 1.0,
         rising: Fraction = 0.5,

@@ -25,6 +25,7 @@ from vae.errors import UserError
         (["data.dir='a folder'"], ["data.dir='a folder'"]),
         (["hydra.run.dir=it's"], ["hydra.run.dir='it\\'s'"]),
         (["--help"], ["--help"]),
+        (["kl=backend", "-m", "seed=0,1"], ["-m", "kl=backend", "seed=0,1"]),
     ],
 )
 def test_short_forms_are_written_out(given: list[str], expected: list[str]) -> None:

@@ -15,13 +15,12 @@ from tensorboard.util import tensor_util
 from tests.reading import events_of, history_of, scalars_of
 from vae import VAE
 from vae.distributed.strategies import WorkerLostError
-from vae.errors import UserError
+from vae.errors import NonFiniteError, UserError
 from vae.kl import Analytic, KerasLoss, KLRegularizer, MonteCarlo
 from vae.objectives import ELBO
 from vae.training.audit import Audit
 from vae.training.callbacks import warn_of_effective_beta
 from vae.training.checkpoints import checkpoints_in
-from vae.training.non_finite import NonFiniteError
 from vae.training.record import EpochRecorder, OptimizationQuantities, RunRecord
 from vae.training.tensorboard import TensorBoardLog
 

@@ -12,6 +12,7 @@ from vae.config.stored import stored_config
 from vae.errors import UserError
 from vae.runs.identity import DATA_PLACES
 
+_SWEEP_FLAGS = ("-m", "--multirun")
 _PATHS = {"resume", "run", "hydra.run.dir", "hydra.sweep.dir", *DATA_PLACES}
 _CLASS_OF_GROUP = re.compile(rf"({'|'.join(GROUPS)})\._target_=(.+)")
 _OPTION_OF_CLASS = re.compile(rf"\+?((?:{'|'.join(GROUPS)})\.[\w.]+=.*)", re.DOTALL)
@@ -32,7 +33,9 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     CompletedSearchPath.folders = [CONFIGS, *_config_folders(arguments)]
     arguments = [*_overrides_to_replay(arguments), *arguments]
     chosen = {argument.partition("=")[0] for argument in arguments}
-    return [_quoted(_written_out(argument, chosen)) for argument in arguments]
+    flags = [argument for argument in arguments if argument in _SWEEP_FLAGS]  # which Hydra takes at one end only
+    options = [argument for argument in arguments if argument not in _SWEEP_FLAGS]
+    return [*flags, *(_quoted(_written_out(argument, chosen)) for argument in options)]
 
 
 def imports_from_here(arguments: Sequence[str]) -> bool:
@@ -68,7 +71,7 @@ def _overrides_to_replay(arguments: Sequence[str]) -> list[str]:
     directory = given.get("resume", "null")
     if directory in ("null", ""):
         return []
-    if {"-m", "--multirun"} & {*arguments}:
+    if {*_SWEEP_FLAGS} & {*arguments}:
         raise UserError(f"resume={directory}: is for a single run; a sweep goes on by hydra.sweep.dir=DIR")
     trusted = trusted_by(arguments)
     stored_config(directory, "resume", trusted)

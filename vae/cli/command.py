@@ -110,7 +110,7 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
         if asks_for_help(arguments):
             print(help_text(command, sys.argv[1:]))
             return
-        compat.check_flags(arguments)
+        compat.check_flags(sys.argv[1:])
         try:
             task()
         except Exception as error:

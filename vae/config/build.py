@@ -14,6 +14,7 @@ from vae.config.signatures import options_of
 from vae.config.stored import plain
 from vae.config.trust import OURS, named_classes
 from vae.errors import UserError
+from vae.options import shown
 from vae.runs.identity import flatten
 from vae.training.options import TrainingOptions
 
@@ -180,17 +181,19 @@ def build(option: str, node: Mapping[str, Any] | DictConfig, **facts: int) -> An
     try:
         return instantiate(_filled(values, facts), _convert_="all")
     except InstantiationException as error:
-        raise UserError(_named(option, _in_one_line(error.__cause__ or error))) from error
+        raise UserError(_named(option, values, _in_one_line(error.__cause__ or error))) from error
 
 
 def _in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _named(option: str, reason: str) -> str:
+def _named(option: str, values: Mapping[Any, Any], reason: str) -> str:
     """Return a message with the name of its option, which a constructor knows as `name=value` at best."""
     if reason.startswith(f"{option}."):
         return reason
+    if quoted := [name for name in values if f"`{name}`" in reason]:  # as Keras does
+        return f"{option}.{quoted[0]}={shown(values[quoted[0]])}: {reason}"
     return f"{option}.{reason}" if re.match(r"\w+=", reason) else f"{option}: {reason}"
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Lt
 
 from vae.config.signatures import REQUIRED, Option, options_of
 from vae.options import NonNegativeFloat, PositiveFloat, PositiveInt, Seed
@@ -18,6 +20,7 @@ class Group:
         base: the class that every option of the group derives from.
         own: options of the group itself by name; a group that has some may go without a class.
         kinds: types of arguments that another library's class does not annotate, by name.
+        shown: options of Keras's classes that a configuration shows.
         many: True if the group holds any number of named objects, as `callbacks` does.
         target: the class of a group that always builds the same one.
     """
@@ -25,21 +28,24 @@ class Group:
     base: str
     own: Mapping[str, Option] = field(default_factory=dict)
     kinds: Mapping[str, Any] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
     many: bool = False
     target: str | None = None
 
     def options(self, target: str | None) -> dict[str, Option]:
         """Return the options of the group by name if it builds a class, or none."""
         options = options_of(target) if target else {}
+        if (target or "").startswith("keras."):
+            options = {name: _typed_by_default(option) for name, option in options.items()}
         typed = {name: replace(options[name], kind=kind) for name, kind in self.kinds.items() if name in options}
         return {**options, **typed, **self.own}
 
     def shown_options(self, target: str | None) -> dict[str, Option]:
-        """Return the options that a configuration shows: of Keras's own classes, only those that the group types."""
+        """Return the options that a configuration shows: of Keras's own classes, only a few."""
         options = self.options(target)
         if not (target or "").startswith("keras."):
             return options
-        return {name: option for name, option in options.items() if name in (*self.own, *self.kinds)}
+        return {name: option for name, option in options.items() if name in (*self.own, *self.shown)}
 
     def defaults(self, target: str | None) -> dict[str, Any]:
         """Return the default of every option that a configuration shows; `???` if there is none."""
@@ -47,6 +53,19 @@ class Group:
         return {name: "???" if option.default is REQUIRED else option.default for name, option in options.items()}
 
 
+def _typed_by_default(option: Option) -> Option:
+    """Return an option without an annotation as one of its default's type, if that is a number, true or false."""
+    kinds = {bool: bool, int: float, float: float}
+    return replace(option, kind=kinds.get(type(option.default), Any)) if option.kind is Any else option
+
+
+_DECAY = Annotated[float, Ge(0), Lt(1)]
+_OF_OPTIMIZERS = {
+    "learning_rate": PositiveFloat,
+    **dict.fromkeys(("beta_1", "beta_2", "rho", "momentum", "ema_momentum"), _DECAY),
+    **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm", "epsilon"), PositiveFloat | None),
+    "weight_decay": NonNegativeFloat | None,
+}
 _BETA = Option("value", NonNegativeFloat, 1.0, "weight of the regularizer; a schedule multiplies it")
 
 GROUPS = {
@@ -58,7 +77,7 @@ GROUPS = {
     "kl": Group("vae.kl.KLRegularizer"),
     "beta": Group("keras.optimizers.schedules.LearningRateSchedule", own={"value": _BETA}),
     "objective": Group("vae.objectives.Objective"),
-    "optimizer": Group("keras.optimizers.Optimizer", kinds={"learning_rate": PositiveFloat}),
+    "optimizer": Group("keras.optimizers.Optimizer", kinds=_OF_OPTIMIZERS, shown=("learning_rate",)),
     "trainer": Group("vae.training.options.TrainingOptions", target="vae.training.options.TrainingOptions"),
     "audit": Group("vae.kl.KLRegularizer", many=True),
     "callbacks": Group("keras.callbacks.Callback", many=True),

@@ -4,6 +4,7 @@ from .importance_sampling import importance_weighted_nll as importance_weighted_
 from .inference_gap import PosteriorOptimizer as PosteriorOptimizer
 from .inference_gap import measure_inference_gap as measure_inference_gap
 from .information import mutual_information as mutual_information
+from .measurement import marked_non_finite as marked_non_finite
 from .measurement import measure_model as measure_model
 from .pictures import save_pictures as save_pictures
 from .tables import print_quantities as print_quantities

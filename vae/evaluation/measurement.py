@@ -6,7 +6,8 @@ batches, while the mutual information and the active units need the posteriors o
 """
 
 import math
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -97,3 +98,24 @@ def measure_model(
         "images": count,
         "seed": seed,
     }
+
+
+def marked_non_finite(quantities: Mapping[str, Any]) -> dict[str, Any]:
+    """Return quantities with the names of those that are NaN or infinite as `not_finite`, and warn of them.
+
+    A file of JSON has null in their place. If all are finite, there is no `not_finite`.
+
+    Args:
+        quantities: the quantities by name, numbers or lists of numbers among them.
+    """
+    names = [name for name, value in quantities.items() if not _is_finite(value)]
+    if not names:
+        return dict(quantities)
+    warnings.warn(f"{', '.join(names)}: NaN or infinite, written as null: the model has diverged", stacklevel=2)
+    return {**quantities, "not_finite": names}
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)

@@ -1,12 +1,14 @@
 """Reconstructions and samples of a model, as PNG files."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vae.data.tiling import tile
+from vae.errors import NonFiniteError
 from vae.model import VAE
 from vae.runs.files import atomic_path
 
@@ -25,20 +27,31 @@ def save_pictures(model: VAE, images: NDArray[np.float32], directory: Path, seed
 
     Returns:
         The paths of the files.
+
+    Raises:
+        NonFiniteError: if a pixel is not finite. Nothing is written then.
     """
     columns = min(COLUMNS, len(images))
     originals = np.asarray(images[: min(ROWS, len(images) // columns) * columns])
-    reconstructions = np.asarray(model.reconstruct(originals))
+    reconstructions = finite("the reconstructions", model.reconstruct(originals))
     rows = [
         part[first : first + columns]
         for first in range(0, len(originals), columns)
         for part in (originals, reconstructions)
     ]
-    samples = np.asarray(model.sample(columns * ROWS, seed))
+    samples = finite("the samples", model.sample(columns * ROWS, seed))
     paths = [directory / "reconstructions.png", directory / "samples.png"]
     _save_grid(paths[0], "Odd rows: images. Even rows: their reconstructions", np.concatenate(rows), columns)
     _save_grid(paths[1], "E[x|z] for z from the prior", samples, columns)
     return paths
+
+
+def finite(what: str, images: Any) -> NDArray[np.float32]:
+    """Return images as an array; raise a NonFiniteError if a pixel, which a picture would leave out, is not finite."""
+    array = np.asarray(images)
+    if not np.isfinite(array).all():
+        raise NonFiniteError(f"{what} have pixels that are NaN or infinite; try a smaller optimizer.learning_rate")
+    return array
 
 
 def _save_grid(path: Path, title: str, images: NDArray[np.float32], columns: int) -> None:

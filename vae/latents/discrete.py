@@ -7,7 +7,7 @@ from typing import Any, Self
 import tensorflow as tf
 
 from vae.latents.distribution import Distribution, LatentFamily
-from vae.options import AtLeastTwo, PositiveFloat, PositiveInt, Unit, Width
+from vae.options import AtLeastTwo, Duration, PositiveFloat, PositiveInt, Unit, Width
 from vae.random import Key, uniform_like
 from vae.schedules import Exponential, Schedule
 
@@ -198,7 +198,7 @@ class DiscreteLatent(LatentFamily):
         size: Width,
         temperature: PositiveFloat = 1.0,
         final_temperature: PositiveFloat | None = None,
-        annealing: PositiveFloat = 1000,
+        annealing: Duration = 1000,
         straight_through: bool = False,
         unit: Unit = "steps",
         steps_per_epoch: PositiveInt | None = None,
@@ -254,7 +254,7 @@ class CategoricalLatent(DiscreteLatent):
         classes: AtLeastTwo = 10,
         temperature: PositiveFloat = 1.0,
         final_temperature: PositiveFloat | None = None,
-        annealing: PositiveFloat = 1000,
+        annealing: Duration = 1000,
         straight_through: bool = False,
         unit: Unit = "steps",
         steps_per_epoch: PositiveInt | None = None,

@@ -43,7 +43,7 @@ def evaluate(config: DictConfig) -> None:
                     model, batches, count, config.gap_steps, config.nll_samples, seed, advance
                 )
         pictures = evaluation.save_pictures(model, next(iter(batches)), directory.path, seed)
-        write_json(directory.evaluation, quantities)
+        write_json(directory.evaluation, evaluation.marked_non_finite(quantities))
         evaluation.print_quantities(quantities, [directory.evaluation, *pictures])
         if "validation" in (summary := read_summary(directory)):
             print(format_findings(diagnose(summary, flatten(plain(run)))))

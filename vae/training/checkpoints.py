@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae import compat
-from vae.errors import UserError
+from vae.errors import NonFiniteError, UserError
 from vae.runs.files import atomic_path, remove_unfinished, sync
 from vae.runs.paths import RunDirectory
 from vae.runs.untrusted import check_archive
-from vae.training.non_finite import NonFiniteError
 from vae.training.options import TrainingOptions
 from vae.training.record import RunRecord
 from vae.training.signals import stop_requests

@@ -8,23 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from vae.data import Chunk
-from vae.errors import RunError
+from vae.errors import NonFiniteError
 from vae.model import VAE
 
 STEPS_BETWEEN_SNAPSHOTS = 50  # if a call has fewer steps
-
-
-class NonFiniteError(RunError):
-    """A quantity became NaN or infinite.
-
-    Args:
-        message: one line for the user.
-        facts: entries for summary.json.
-    """
-
-    def __init__(self, message: str, **facts: Any) -> None:
-        super().__init__(message)
-        self.facts = facts
 
 
 class NonFiniteWatch:

@@ -20,14 +20,13 @@ import tensorflow as tf
 import vae
 from vae import invocation
 from vae.distributed.strategies import WorkerLostError
-from vae.errors import INTERRUPTED_STATUS, RunError
+from vae.errors import INTERRUPTED_STATUS, NonFiniteError, RunError
 from vae.runs.files import disk_problem, write_json
 from vae.runs.history import HistoryWriter
 from vae.runs.lock import locked
 from vae.runs.paths import RunDirectory
 from vae.runs.quantities import AUDIT, TRAIN, VALIDATION, QuantityName, by_split, history_columns
 from vae.runs.summary import Status
-from vae.training.non_finite import NonFiniteError
 from vae.training.signals import sigterm_as_interrupt
 
 

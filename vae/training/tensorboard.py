@@ -22,6 +22,7 @@ from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 
 from vae.data.tiling import tile
+from vae.evaluation.pictures import finite
 from vae.runs.files import atomic_path
 from vae.runs.quantities import AUDIT, QUANTITIES, TRAIN, VALIDATION, QuantityName
 
@@ -102,10 +103,11 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def _write_pictures(self) -> None:
         originals = self._batches[0][:32]
-        reconstructions = self.model.reconstruct(originals)
+        reconstructions = finite("the reconstructions", self.model.reconstruct(originals))
+        samples = finite("the samples", self.model.sample(64, seed=0))
         pairs = np.stack([originals, reconstructions], axis=1).reshape(-1, *originals.shape[1:])
         tf.summary.image("pictures/reconstructions", tile(pairs, columns=8)[np.newaxis])
-        tf.summary.image("pictures/samples", tile(np.asarray(self.model.sample(64, seed=0)), columns=8)[np.newaxis])
+        tf.summary.image("pictures/samples", tile(samples, columns=8)[np.newaxis])
 
     def _write_points(self) -> None:
         means = np.concatenate([self.model.encode(images).mean for images in self._batches])
