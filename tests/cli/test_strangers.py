@@ -182,7 +182,7 @@ def test_a_planted_run_is_refused(attack: Attack, words: str, run: Path, tmp_pat
     before = contents(tmp_path)
     for script, arguments in COMMANDS.items():
         ended = run_here(script, *arguments, cwd=tmp_path)
-        assert ended.status == 1, ended.stdout
+        assert ended.status == 2, ended.stdout
         *warnings, line = ended.stderr.splitlines()
         assert line.startswith(f"{script}: {arguments[0]}: ")
         assert words in line
@@ -201,7 +201,7 @@ def test_no_word_makes_a_callable_of_what_is_no_part_of_a_run(run: Path, tmp_pat
     change_config(run, lambda config: config.update(kl=payload(tmp_path / "marker")))
     for script, arguments in COMMANDS.items():
         ended = run_here(script, *arguments, "trust=logging", cwd=tmp_path)
-        assert ended.status == 1
+        assert ended.status == 2
         assert ended.stderr.count("\n") == 1
         assert not (tmp_path / "marker").exists()
 
@@ -247,13 +247,13 @@ def test_modules_in_the_folder_of_a_run_are_not_imported(run: Path, tmp_path: Pa
         path.write_text(f"open({str(marker)!r}, 'w').close()\nclass Evil: ...\n")
     add_override(run, "kl=planted.Evil")
     ended = start_in(tmp_path, str(REPOSITORY / "train.py"), "resume=run")
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.count("\n") == 1, ended.stderr
     assert "add trust=planted" in ended.stderr
     assert not marker.exists()
     (run / "model.keras").write_text("")
     ended = start_in(tmp_path, str(REPOSITORY / "evaluate.py"), "run=run")
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.count("\n") == 1, ended.stderr
     assert "model.keras" in ended.stderr
     assert not marker.exists()

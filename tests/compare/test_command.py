@@ -60,7 +60,7 @@ def test_bad_input_is_one_line(arguments: list[str], words: str, runs: Path, com
     (runs.parent / "empty").mkdir()
     (runs.parent / "file").write_text("")
     ended = command(*arguments)
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.startswith(f"vae.compare: {words}")
     assert ended.stderr.count("\n") == 1
     assert ended.stdout == ""
@@ -153,6 +153,6 @@ def test_early_mistakes_are_found_without_pandas(arguments: str, line: str, runs
         text=True,
         check=False,
     )
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert line in ended.stderr
     assert "pandas" not in ended.stderr

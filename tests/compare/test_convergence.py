@@ -191,7 +191,7 @@ def test_numbers_that_mean_nothing_are_mistakes(
     runs: Path, command: Callable[..., Outcome], arguments: list[str], said: str
 ) -> None:
     ended = command("runs", *arguments)
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr == f"vae.compare: {said}\n"
 
 

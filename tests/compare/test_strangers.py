@@ -68,7 +68,7 @@ def test_nothing_is_written_through_a_link(runs: Path, command: Callable[..., Ou
     outside.mkdir()
     (runs / "comparison").symlink_to(outside)
     ended = command("runs", "--tensorboard")
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.startswith("vae.compare: DIR=runs: runs/comparison: is a link to")
     assert ended.stderr.count("\n") == 1
     assert not list(outside.iterdir())

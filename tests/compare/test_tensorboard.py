@@ -103,14 +103,14 @@ def test_hostile_names_are_written(runs: Path, make_run: MakeRun) -> None:
 
 @pytest.mark.parametrize("arguments", [["--tensorboard", "--baseline=kl=other"], ["--tensorboard", "--margin=-1"]])
 def test_a_mistake_writes_nothing(runs: Path, command: Callable[..., Outcome], arguments: list[str]) -> None:
-    assert command("runs", *arguments).status == 1
+    assert command("runs", *arguments).status == 2
     assert not (runs / "comparison").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(runs: Path, command: Callable[..., Outcome]) -> None:
     (runs / "comparison").write_text("a file")
     ended = command("runs", "--tensorboard")
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.stderr.startswith("vae.compare: DIR=runs/comparison: File exists; name another folder")
     assert ended.stderr.count("\n") == 1
 

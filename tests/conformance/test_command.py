@@ -51,7 +51,7 @@ def test_the_command(tmp_path: Path) -> None:
         "FAIL: forward, D[q||p]: it is 1/5 of the exact value for 5 latent variables: does it average" in fails.stdout
     )
     refused = command(tmp_path, "nowhere.MyKL")
-    assert (refused.status, refused.stdout) == (1, "")
+    assert (refused.status, refused.stdout) == (2, "")
     assert refused.stderr.splitlines()[-1] == (
         "vae.kl.check: nowhere.MyKL: there is no module nowhere, neither in this folder nor installed"
     )
@@ -95,7 +95,7 @@ def test_bad_input_is_one_line(
     monkeypatch.setattr(
         "vae.conformance.command.load_tensorflow", lambda: None
     )  # it is loaded, and its threads are started
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("vae.kl.check: ")

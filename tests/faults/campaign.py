@@ -84,7 +84,7 @@ def _sweep(launcher: str) -> Command:
 def commands(folder: Path) -> Iterator[dict[str, Command]]:
     """The commands to kill, by name, after a small run has been trained that they read."""
     trained = folder / "trained"
-    subprocess.run([*TRAIN, *OPTIONS, f"hydra.run.dir={trained}"], check=True, capture_output=True, cwd=folder)
+    subprocess.run([*TRAIN, *OPTIONS, *QUICK, f"hydra.run.dir={trained}"], check=True, capture_output=True, cwd=folder)
 
     def copy(directory: Path) -> None:
         shutil.copytree(trained, directory)

@@ -57,7 +57,7 @@ def folder() -> Iterator[Path]:
 def test_a_folder_that_cannot_be_written_is_one_line(arguments: list[str], start: str, folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     ended = run_as_a_user(*arguments, cwd=folder)
-    assert ended.returncode == 1, ended.stderr
+    assert ended.returncode == 2, ended.stderr
     (line,) = ended.stderr.splitlines()
     assert line.startswith(start)
     assert "Permission denied" in line

@@ -154,7 +154,7 @@ def test_bad_input_is_one_line(
     (tmp_path / "my_syntax.py").write_text("print(")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("vae.weigh: ")

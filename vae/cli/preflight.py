@@ -57,7 +57,6 @@ class Preflight(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Find the runs of a sweep that are left to do, and check that no earlier run would be written over."""
         gc.enable()  # `main` switched it off for a start without garbage: composing the runs of a sweep makes much
-        HydraConfig.instance().set_config(config)
         with one_line_errors(config.hydra.job.name, current_arguments()):
             directory = Path(config.hydra.sweep.dir)
             check_files(directory, "hydra.sweep.dir")

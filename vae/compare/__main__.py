@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _compare(options)
     except UserError as error:
         _say(error)
-        return 1
+        return error.status
     return 0
 
 

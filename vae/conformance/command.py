@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results = run_checks(regularizer)
     except UserError as error:
         print(f"vae.kl.check: {error}", file=sys.stderr)
-        return 1
+        return error.status
     _show(given.target, results)
     return int(any(result.passed is False for result in results))
 

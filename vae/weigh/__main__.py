@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_intermixed_args(arguments)
         constants = dict(named_value(text, "the loss") for text in options.arguments)
     except UserError as error:
-        return _refuse(str(error))
+        return _refuse(error)
     try:
         loss, imports = load(options.target)
         report = weigh(
@@ -47,14 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             imports=imports,
         )
     except UserError as error:
-        return _refuse(f"{options.target}: {error}")
+        return _refuse(UserError(f"{options.target}: {error}"))
     show(options.target, report)
     return 0
 
 
-def _refuse(message: str) -> int:
-    print(f"vae.weigh: {message}", file=sys.stderr)
-    return 1
+def _refuse(error: UserError) -> int:
+    print(f"vae.weigh: {error}", file=sys.stderr)
+    return error.status
 
 
 def _parser() -> argparse.ArgumentParser:
