@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.conftest import REPOSITORY, free_addresses, inherited_environment
 from vae import compat
 from vae.cli import compose
 from vae.compat import few_download_retries
+from vae.errors import UserError
+from vae.networks import MLP
 
 
 def run_program(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -195,3 +198,33 @@ def test_a_keras_callback_keeps_its_state_in_its_attributes() -> None:
     second.on_epoch_end(3, {"loss": 2.0})
     assert second.model.stop_training
     assert not hasattr(keras.callbacks.Callback, "get_state")  # once there is one, use it
+
+
+def test_flags_that_hydra_does_not_know_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    from hydra._internal.utils import get_args_parser
+
+    with pytest.raises(SystemExit):
+        get_args_parser().parse_args(["--nonsense"])
+    assert capsys.readouterr().err.count("\n") > 1, "Hydra needs no help any more"
+    with pytest.raises(UserError, match="--nonsense") as refused:
+        compat.check_flags(["--nonsense"])
+    assert "\n" not in str(refused.value)
+    compat.check_flags(["-m", "seed=0,1", "kl=backend"])
+
+
+def test_a_model_without_weights_takes_no_memory_name_or_seed() -> None:
+    """Its weights would take 12 GB."""
+    count = 65 * 1_000_000 + 1_000_001 * 3000 + 3001 * 4
+    keras.backend.clear_session()
+    random.seed(0)
+    with compat.without_weights():
+        assert MLP((1_000_000, 3000)).encoder((8, 8, 1), 4).count_params() == count
+    drawn = random.random()
+    random.seed(0)
+    assert random.random() == drawn
+    assert [layer.name for layer in MLP((2,)).encoder((8, 8, 1), 4).layers] == [
+        "images",
+        "flatten",
+        "dense",
+        "posterior",
+    ]

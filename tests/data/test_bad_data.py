@@ -128,7 +128,7 @@ def test_a_truncated_record(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_count_that_lies(data: Path, tmp_path: Path) -> None:
-    """Rows that no record fills would hold whatever was in memory before."""
+    """TFDS compares; rows that no record fills would hold whatever was in memory before."""
     store(data, GREY)
     (path,) = data.rglob("dataset_info.json")
     info = json.loads(path.read_text())

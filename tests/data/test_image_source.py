@@ -301,7 +301,7 @@ def test_a_damaged_preparation_is_reported(tmp_path: Path) -> None:
     ImageSource("small_images", dir=str(tmp_path))
     for record in tmp_path.rglob("*.tfrecord*"):
         record.write_bytes(b"damaged")
-    with pytest.raises(UserError, match=r"data.name=small_images: .* is damaged"):
+    with pytest.raises(UserError, match=r"data.name=small_images: .* is missing or damaged"):
         _ = ImageSource("small_images", dir=str(tmp_path)).train
     shutil.rmtree(tmp_path / "small_images")
     assert len(ImageSource("small_images", dir=str(tmp_path)).train) > 0

@@ -20,6 +20,8 @@ from vae.random import Stream, key
 TERMS = sorted(path.stem for path in Path(CONFIGS, "kl").glob("*.yaml"))
 #: What a run may not have: then it is null in summary.json and an empty cell in history.csv
 MAY_BE_MISSING = {"effective_beta", "local_weight", "residual_share", "kl_correlation"}
+#: What evaluation.json does not have for some likelihoods, or for so few images
+NOT_MEASURED = {"bits_per_dim", "mutual_information", "mutual_information_error", "marginal_kl", "marginal_kl_error"}
 SMALL = ["data.take=40", "trainer.batch_size=20", "trainer.epochs=2", "trainer.engine=keras", "model.hidden=[8]"]
 ALL_AUDITED = ["audit=default", *(f"+kl@audit.{term}={term}" for term in ("jensen_shannon", "mmd", "renyi", "tc"))]
 
@@ -88,7 +90,7 @@ def test_numbers_at_the_limits_are_finite_or_said_not_to_be(options: list[str], 
     assert ended.status == 0, ended.stderr
     measured = json.loads((tmp_path / "run" / "evaluation.json").read_text(), parse_constant=refuse_constant)
     said = {*measured.get("not_finite", [])}
-    assert missing(measured) - {"bits_per_dim", "inference_gap"} == said
+    assert missing(measured) - NOT_MEASURED <= said <= missing(measured)
     assert all(name in ended.stderr for name in said)
 
 
