@@ -58,10 +58,10 @@ def test_classes_have_their_present_names(table: pd.DataFrame) -> None:
     assert set(table["option/objective._target_"]) == {"vae.objectives.ELBO"}
 
 
-def write_run(path: Path, overrides: list[str]) -> RunDirectory:
+def write_run(path: Path, overrides: list[str], status: str = "running") -> RunDirectory:
     run = RunDirectory(path)
     run.hydra.mkdir(parents=True)
-    run.summary.write_text('{"status": "running"}')
+    run.summary.write_text(json.dumps({"status": status}))
     run.overrides.write_text(yaml.safe_dump(overrides))
     return run
 

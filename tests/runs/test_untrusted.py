@@ -45,12 +45,12 @@ NAMES = ("summary", "history", "evaluation", "config", "overrides")
 def test_a_comparison_warns_of_a_file_that_it_does_not_read(
     name: str, change: Callable[[Path], None], reason: str, tmp_path: Path
 ) -> None:
-    good, bad = (write_run(tmp_path / "runs" / name, ["kl=tc"]) for name in ("good", "bad"))
+    good, bad = (write_run(tmp_path / "runs" / name, ["kl=tc"], "finished") for name in ("good", "bad"))
     change(getattr(bad, name))
     with pytest.warns(UserWarning, match=rf"bad/.*{reason}.*not read"):
         table = load_runs(tmp_path / "runs").set_index("run")
-    assert table.loc[str(good), "status"] == "running"
-    assert table.loc[str(bad), "status"] == ("damaged" if name == "summary" else "running")
+    assert table.loc[str(good), "status"] == "finished"
+    assert table.loc[str(bad), "status"] == ("damaged" if name == "summary" else "finished")
     assert table.loc[str(bad)].drop(["status", "overrides"]).isna().all()
 
 
@@ -63,11 +63,11 @@ def test_a_folder_of_links_is_not_read_either(tmp_path: Path) -> None:
 
 
 def test_a_link_within_the_run_and_a_run_behind_a_link_are_read(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "real", [])
+    run = write_run(tmp_path / "real", [], "finished")
     run.summary.rename(run.path / "real.json")
     run.summary.symlink_to("real.json")
     (tmp_path / "latest").symlink_to(run.path)
-    assert load_runs(tmp_path / "latest")["status"].tolist() == ["running"]
+    assert load_runs(tmp_path / "latest")["status"].tolist() == ["finished"]
     check_files(tmp_path / "latest", "resume")
 
 
