@@ -38,7 +38,7 @@ __all__ = [
     "shown",
 ]
 
-_LARGEST_FLOAT = 3.4028234663852886e38  # of float32, in which everything is computed
+_LARGEST_FLOAT = 2**128 - 2**104  # of float32, in which everything is computed
 _LARGEST_INT = 2**31 - 1  # of int32, in which TensorFlow keeps shapes
 
 NonNegativeFloat = Annotated[float, Ge(0), Le(_LARGEST_FLOAT)]

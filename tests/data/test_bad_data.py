@@ -99,7 +99,7 @@ def test_images_of_one_level(level: int, likelihood: str, data: Path, tmp_path: 
 
 def test_black_images_before_grey_ones_keep_their_levels(data: Path, tmp_path: Path) -> None:
     """The first portion has no value above 1, as if the data set were of zeros and ones; it was once scaled so."""
-    images = np.concatenate([np.zeros((1100, 2, 2, 1), np.uint8), np.full((100, 2, 2, 1), 7, np.uint8)])
+    images = np.concatenate([np.zeros((1100, 2, 2, 1), np.uint8), np.full((400, 2, 2, 1), 7, np.uint8)])
     store(data, images, (2, 2, 1))
     source = ImageSource("mine", dir=str(data), validation_size=1)
     read = np.concatenate([source.train, source.validation, source.test])
