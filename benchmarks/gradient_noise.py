@@ -32,8 +32,8 @@ draw has other images, as the steps of training do, so that their noise is in th
   cosines.
 - "variance" is trace Var g over that of the loss with the exact KL: what the estimator makes of the noise of a step.
 
-The table shows means over the seeds, and after "±" their standard deviation. The number after the name of an
-estimator is that of its samples.
+The table shows means over the seeds, and after ± half of their 95 % confidence interval. The number after the name of
+an estimator is that of its samples.
 """
 
 import argparse
@@ -69,6 +69,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from vae.cli.errors import one_line_errors
+from vae.compare.inference import half_width
 from vae.compat import load_tensorflow
 
 DEFAULTS = {
@@ -159,7 +160,7 @@ def measure(arguments: argparse.Namespace, progress: Progress) -> Iterator[dict[
 
 
 def table_of(figures: list[dict[str, Any]], batch: int, title: str) -> Table:
-    """Return the table of one batch size: means over the seeds, and standard deviations."""
+    """Return the table of one batch size: means over the seeds, and half their 95 % confidence intervals."""
     table = Table("gradient at", "estimator", title=f"{title}; batch {batch}", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for name in QUANTITIES.values():
         table.add_column(name, justify="right")
@@ -174,16 +175,18 @@ def table_of(figures: list[dict[str, Any]], batch: int, title: str) -> Table:
         table.add_row(f"{term}, {images}", style="bold")
         for row in sorted(rows, key=operator.itemgetter(0)):
             cells = {name: [found[name] for found in rows[row] if found[name] is not None] for name in QUANTITIES}
-            table.add_row(*row, *(mean_and_deviation(values, name not in BIAS) for name, values in cells.items()))
+            table.add_row(*row, *(mean_and_interval(values, name not in BIAS) for name, values in cells.items()))
     return table
 
 
-def mean_and_deviation(values: list[float], with_deviation: bool) -> str:
-    """Return the mean as text, with the standard deviation of several values if it is asked for."""
+def mean_and_interval(values: list[float], with_interval: bool) -> str:
+    """Return the mean as text, with half the 95 % confidence interval of several values if it is asked for."""
     if not values:
         return ""
-    deviation = f"±{statistics.stdev(values):.2f}" if with_deviation and len(values) > 1 else ""
-    return f"{statistics.fmean(values):.2f}{deviation}"
+    mean = f"{statistics.fmean(values):.2f}"
+    if not with_interval or len(values) == 1:
+        return mean
+    return f"{mean} ± {half_width(statistics.stdev(values), len(values)):.2f}"
 
 
 def main() -> None:

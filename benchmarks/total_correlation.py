@@ -5,8 +5,8 @@
 Every posterior has independent variables of one standard deviation sigma, and means drawn from N(0, 1 - sigma^2). For
 infinitely many examples the aggregate is the prior: the mutual information is -D log sigma and the other two parts are
 0. With --copies all variables of a posterior have the same mean. The row "exact" uses the mixture of all N posteriors
-in float64, at draws of its own; the other rows are the mean over batches of what `kl=tc` computes. Each part stands
-with its standard error.
+in float64, at draws of its own; the other rows are the mean over batches of what `kl=tc` computes. After ± stands half
+of a 95 % confidence interval.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from rich.table import Table
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+from vae.compare.inference import half_width
 from vae.kl import TotalCorrelation
 from vae.latents import Gaussian
 
@@ -82,7 +83,7 @@ def main() -> None:
     table = Table("nats", "mutual information", "total correlation", "marginal KL", f"with a correlation of {weight:g}")
     for name, parts in values.items():
         columns = [*parts.T, parts @ [1.0, weight, 1.0]]
-        table.add_row(name, *(f"{each.mean():.2f} ± {each.std(ddof=1) / np.sqrt(len(each)):.2f}" for each in columns))
+        table.add_row(name, *(f"{each.mean():.2f} ± {half_width(each.std(ddof=1), len(each)):.2f}" for each in columns))
     Console().print(table)
 
 
