@@ -1,128 +1,79 @@
 """Train the same VAE with every way to write the KL: the table of docs/which-kl.md.
 
-    python benchmarks/study.py [--seeds 0 1 2] [--options NAME=VALUE ...] [--rows ROW ...] [--json FILE] [--dir DIR]
+    python benchmarks/study.py [--dir runs/study] [--seeds 0 1 2 3 4] [--rows ROW ...] [--options NAME=VALUE ...]
+        [--images 2000]
 
-Each row is a sweep of `train.py` over the seeds, with everything else equal: MNIST, 50 latent variables, ten epochs.
-With --dir the runs are kept, and a study that is started again trains only what is missing. The figures come from
-summary.json: the canonical ELBO and KL on the validation split, as mean and standard deviation over the seeds.
+Each row is a sweep of `train.py` over the seeds, with everything else equal: MNIST, 50 latent variables, 50 epochs. The
+row "frontier" is the exact KL over a grid of beta, to which the comparison holds the others at their own rates. Every
+finished run is then evaluated on the first images of the test split, and `python -m vae.compare` prints the table. A
+study that is started again does only what is missing; the whole takes a night on two cores.
 """
 
 import argparse
-import json
-import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
-from joblib import cpu_count
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from vae.runs.paths import RunDirectory
+from vae.runs.summary import is_finished
 
-TRAIN = Path(__file__).parents[1] / "train.py"
-OPTIONS = ["data=mnist", "latent.size=50", "trainer.epochs=10"]
+ROOT = Path(__file__).parents[1]
+OPTIONS = ["data=mnist", "latent.size=50", "trainer.epochs=50"]
+FRONTIER = "0.0005,0.002,0.005,0.01,0.02,0.05,0.1,0.25,0.5,1,2,4,8"
 ROWS = {
     "analytic": ["kl=analytic"],
     "analytic, beta 0.5": ["kl=analytic", "beta.value=0.5"],  # the control of renyi, half the KL near the prior
+    "frontier": ["kl=analytic", f"beta.value={FRONTIER}"],
     "backend": ["kl=backend"],
     "backend, histogram": ["kl=backend", "kl.support=histogram"],
     "keras_loss": ["kl=keras_loss"],
     "keras_loss, calibrated": ["kl=keras_loss", "kl.calibrate=true"],
     "monte_carlo": ["kl=monte_carlo"],
+    "monte_carlo, stl": ["kl=monte_carlo", "kl.estimator=stl"],
     "jensen_shannon": ["kl=jensen_shannon"],
     "renyi, alpha 0.5": ["kl=renyi"],
     "tc, correlation 6": ["kl=tc"],
     "mmd, beta 1000": ["kl=mmd", "beta.value=1000"],
-    "raw, parameters": ["kl=raw"],
-    "raw, softmax": ["kl=raw", "kl.form=softmax"],
-    "raw, log_var": ["kl=raw", "kl.form=log_var"],
+    "raw": ["kl=raw", "kl.form=parameters,softmax,log_var"],
 }
+OF_FRONTIER = ("analytic", "analytic, beta 0.5")  # the row "frontier" has these runs
 
 
-def summaries(name: str, seeds: list[int], options: list[str], directory: Path) -> list[dict[str, Any]]:
-    """Train the runs of a row; return the summaries of those that finished at least one epoch."""
-    folder = directory / name.replace(", ", "-").replace(" ", "-")
-    seed = f"seed={','.join(map(str, seeds))}"
-    command = [sys.executable, str(TRAIN), "-m", seed, *options, *ROWS[name], f"hydra.sweep.dir={folder}"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/summary.json"))]
-    if not found:
-        raise SystemExit(ended.stderr)
-    return found
+def train(row: str, directory: Path, seeds: list[int], options: list[str]) -> None:
+    """Train the runs of a row that have not finished, each in the folder of its row."""
+    folder = directory / row.replace(", ", "-").replace(" ", "-")
+    overrides = [f"seed={','.join(map(str, seeds))}", *options, *ROWS[row], f"hydra.sweep.dir={folder}"]
+    subprocess.run([sys.executable, ROOT / "train.py", "-m", *overrides], check=False)  # a run may diverge
 
 
-def figures_of(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return means and standard deviations over the runs of a row."""
-    finished = [run for run in runs if run["status"] == "finished"]
-    quantities = {
-        "elbo": [run["validation"]["elbo"] for run in finished],
-        "reconstruction": [run["validation"]["reconstruction"] for run in finished],
-        "kl": [run["validation"]["kl"] for run in finished],
-        "active_units": [run["audit"]["active_units"] for run in finished],
-        "effective_beta": [run["effective_beta"] for run in finished if run["effective_beta"] is not None],
-        "local_weight": [run["audit"]["local_weight"] for run in finished],
-        "residual_share": [run["audit"]["residual_share"] for run in finished],
-        "milliseconds": [1e3 / run["steps_per_second"] for run in finished],
-    }
-    return {
-        "row": name,
-        "finished": len(finished),
-        "runs": len(runs),
-        **{quantity: statistics.fmean(values) for quantity, values in quantities.items() if values},
-        **{f"{quantity}_sd": statistics.stdev(values) for quantity, values in quantities.items() if len(values) > 1},
-    }
-
-
-def table_of(rows: list[dict[str, Any]], title: str) -> Table:
-    """Return the table of docs/which-kl.md."""
-    weights = ["effective beta", "local weight", "other directions"]
-    columns = ["ELBO", "reconstruction", "KL", "active units", *weights, "ms per step"]
-    table = Table("kl", *columns, title=title)
-    for row in rows:
-        if not row["finished"]:
-            table.add_row(row["row"], f"none of {row['runs']} runs finished")
-            continue
-        table.add_row(
-            row["row"],
-            f"{row['elbo']:.2f}" + (f" ± {row['elbo_sd']:.2f}" if "elbo_sd" in row else ""),
-            f"{row['reconstruction']:.2f}",
-            f"{row['kl']:.2f}",
-            f"{row['active_units']:.1f}",
-            f"{row['effective_beta']:.4g}" if "effective_beta" in row else "",
-            f"{row['local_weight']:.3g}",
-            f"{row['residual_share']:.2f}",
-            f"{row['milliseconds']:.2f}",
-        )
-    return table
+def evaluate(directory: Path, images: int) -> None:
+    """Evaluate every finished run below the directory that has not been evaluated."""
+    paths = sorted(path.parent for path in directory.glob("*/*/summary.json") if is_finished(path.parent))
+    missing = [path for path in paths if not RunDirectory(path).evaluation.exists()]
+    for position, path in enumerate(missing, 1):
+        print(f"evaluating {position} of {len(missing)}: {path}", flush=True)
+        command = [sys.executable, ROOT / "evaluate.py", f"run={path}", f"take={images}"]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 
 def main() -> None:
-    """Train what is missing, print the table and write the figures if `--json` is given."""
+    """Train and evaluate what is missing, and compare the runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
+    parser.add_argument("--dir", type=Path, default=Path("runs/study"), help="the folder of the runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    every = [row for row in ROWS if row not in OF_FRONTIER]
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=every, metavar="ROW")
     parser.add_argument(
         "--options", nargs="+", default=[], metavar="NAME=VALUE", help="options of train.py, for every row"
     )
-    parser.add_argument("--dir", type=Path, help="the folder of the runs; by default they are not kept")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--images", type=int, default=2000, help="test images on which each run is evaluated")
     arguments = parser.parse_args()
 
-    options = [*OPTIONS, *arguments.options]
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width of its own
-    with tempfile.TemporaryDirectory() as temporary:
-        directory = arguments.dir or Path(temporary)
-        rows = [
-            figures_of(name, summaries(name, arguments.seeds, options, directory))
-            for name in track(arguments.rows, "training", console=console, disable=not console.is_terminal)
-        ]
-    study_options = [option for option in options if not option.startswith("data.dir")]
-    console.print(table_of(rows, f"{' '.join(study_options)}, {len(arguments.seeds)} seeds, {cpu_count()} cores"))
-    if arguments.json:
-        facts = {"cores": cpu_count(), "options": study_options, "seeds": arguments.seeds, "rows": rows}
-        arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
+    for row in arguments.rows:
+        train(row, arguments.dir, arguments.seeds, [*OPTIONS, *arguments.options])
+    evaluate(arguments.dir, arguments.images)
+    compare = [sys.executable, "-m", "vae.compare", arguments.dir, "--out", arguments.dir / "comparison"]
+    sys.exit(subprocess.run(compare, check=False).returncode)
 
 
 if __name__ == "__main__":
