@@ -43,7 +43,7 @@ def train(row: str, directory: Path, seeds: list[int], options: list[str]) -> No
     """Train the runs of a row that have not finished, each in the folder of its row."""
     folder = directory / row.replace(", ", "-").replace(" ", "-")
     overrides = [f"seed={','.join(map(str, seeds))}", *options, *ROWS[row], f"hydra.sweep.dir={folder}"]
-    subprocess.run([sys.executable, ROOT / "train.py", "-m", *overrides], check=False)  # a run may diverge
+    subprocess.run([sys.executable, str(ROOT / "train.py"), "-m", *overrides], check=False)  # a run may diverge
 
 
 def evaluate(directory: Path, images: int) -> None:
@@ -52,7 +52,7 @@ def evaluate(directory: Path, images: int) -> None:
     missing = [path for path in paths if not RunDirectory(path).evaluation.exists()]
     for position, path in enumerate(missing, 1):
         print(f"evaluating {position} of {len(missing)}: {path}", flush=True)
-        command = [sys.executable, ROOT / "evaluate.py", f"run={path}", f"take={images}"]
+        command = [sys.executable, str(ROOT / "evaluate.py"), f"run={path}", f"take={images}"]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     for row in arguments.rows:
         train(row, arguments.dir, arguments.seeds, [*OPTIONS, *arguments.options])
     evaluate(arguments.dir, arguments.images)
-    compare = [sys.executable, "-m", "vae.compare", arguments.dir, "--out", arguments.dir / "comparison"]
+    compare = [sys.executable, "-m", "vae.compare", str(arguments.dir), "--out", str(arguments.dir / "comparison")]
     sys.exit(subprocess.run(compare, check=False).returncode)
 
 
