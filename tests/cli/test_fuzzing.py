@@ -131,6 +131,7 @@ ONCE_WRONG = [
     (["kl=${nothing}"], "kl="),
     (["kl@x=analytic"], "kl@x"),
     (["kl=tc", "kl.information=${nothing}"], "kl.information"),
+    (["-m", "audit=default", "audit.histogram.direction=${nothing}"], "audit.histogram.direction"),
     (["data.name=a\nb\u202ec"], "data.name"),
     (["~prior"], "prior"),
     (["~beta.value"], "beta.value"),
@@ -158,8 +159,12 @@ def test_what_once_ended_otherwise(arguments: list[str], name: str, prepared: Pa
 
 
 @pytest.mark.thorough
-def test_a_whole_number_may_stand_for_a_real_one(prepared: Path, tmp_path: Path) -> None:
-    assert outcome_of(CommandLine(["latent=categorical", "latent.temperature=1"], []), prepared, tmp_path) is None
+@pytest.mark.parametrize(
+    "arguments", [["latent=categorical", "latent.temperature=1"], ["kl=tc", "kl.correlation=${seed}", "seed=3"]]
+)
+def test_what_once_did_not_train(arguments: list[str], prepared: Path, tmp_path: Path) -> None:
+    """A whole number for a real one; a reference from inside a group to the outside."""
+    assert outcome_of(CommandLine(arguments, []), prepared, tmp_path) is None
 
 
 @pytest.mark.thorough

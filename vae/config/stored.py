@@ -63,13 +63,15 @@ def plain(config: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: if a mandatory value is missing.
     """
-    ours = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
     try:
-        container = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
+        return {str(name): _plain(config[name]) for name in config if name != "hydra"}
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key}: must be given, as {error.full_key}=VALUE") from None
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+
+
+def _plain(node: Any) -> Any:
+    is_container = OmegaConf.is_config(node)  # one in its place, where its interpolations find the rest
+    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if is_container else node
 
 
 def trusted_modules(config: DictConfig) -> list[str]:
