@@ -62,8 +62,8 @@ Units = Annotated[list[Width] | tuple[Width, ...], Len(1)]
 _CONFIG = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
-def check_option(name: str, kind: Any, value: Any) -> None:
-    """Check the value of an option against its type.
+def check_option(name: str, kind: Any, value: Any) -> Any:
+    """Check the value of an option against its type, and return it: a whole number as a float if one is wanted.
 
     Args:
         name: what the user calls the option, such as "kl.points".
@@ -75,7 +75,7 @@ def check_option(name: str, kind: Any, value: Any) -> None:
     """
     try:
         # In a tuple, because pydantic takes no configuration for a dataclass by itself
-        TypeAdapter(tuple[kind], config=_CONFIG).validate_python((value,))
+        return TypeAdapter(tuple[kind], config=_CONFIG).validate_python((value,))[0]
     except ValidationError as error:
         raise UserError(f"{name}={shown(value)}: {_expected(error)}") from None
 

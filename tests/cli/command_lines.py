@@ -157,7 +157,7 @@ def _choosing(name: str) -> list[str]:
 
 
 def _setting(name: str, value: str) -> CommandLine:
-    return CommandLine([*_choosing(name), f"{name}={value}"], [name])
+    return CommandLine([*_choosing(name), f"{name}={value}"], [name, *_choosing(name)])
 
 
 NAMES = st.deferred(lambda: st.sampled_from(sorted(options())))
@@ -180,7 +180,7 @@ def _edited(name: str, place: int, letter: str) -> CommandLine:
 UNKNOWN = st.one_of(
     st.builds(_edited, NAMES, st.integers(0, 40), st.text(LETTERS, max_size=2)),
     NAMES.map(lambda name: CommandLine([f"~{name}"], [name])),
-    NAMES.map(lambda name: CommandLine([*_choosing(name), f"+{name}=1"], [name])),
+    NAMES.map(lambda name: CommandLine([*_choosing(name), f"+{name}=1"], [name, *_choosing(name)])),
     NAMES.map(lambda name: CommandLine([*_choosing(name), f"{name}.further=1"], [name])),
     NAMES.map(lambda name: CommandLine([*_choosing(name), f"+{name}_more=1"], [f"{name}_more"])),
     st.sampled_from(groups()).map(lambda group: CommandLine([f"~{group}"], [group])),

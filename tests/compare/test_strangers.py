@@ -1,5 +1,6 @@
 """Comparisons of runs that a stranger sent: names that rewrite a terminal or a page, files that lead out."""
 
+import csv
 import os
 import re
 from collections.abc import Callable
@@ -24,8 +25,7 @@ HOSTILE = [
 @pytest.fixture
 def hostile(runs: Path, make_run: MakeRun) -> Path:
     """Three good configurations, and a run with whatever a name can hold."""
-    run = make_run("hostile\x1b[2J<img src=x>", ["data=digits", *HOSTILE], [-40.0, -30.0])
-    run.rename(os.fsdecode(os.fsencode(run) + b"\xff"))
+    make_run("hostile\x1b[2J<img src=x>", ["data=digits", *HOSTILE], [-40.0, -30.0])
     return runs
 
 
@@ -37,6 +37,15 @@ def test_no_control_character_reaches_the_terminal(style: str, hostile: Path, co
     assert [sign for sign in shown if not sign.isprintable() and sign != "\n"] == []
     assert "alert" in shown
     assert "kl=analytic" in shown
+
+
+def test_a_run_whose_name_is_not_text_is_left_out(runs: Path, command: Callable[..., Outcome]) -> None:
+    os.rename(runs / "backend-0", os.fsencode(runs) + b"/backend-\x1b[31m\xff")
+    with pytest.warns(UserWarning, match=r"backend-\\x1b\[31m\\udcff: is not compared; its name must be valid UTF-8"):
+        ended = command("runs", "--format=csv")
+    assert ended.status == 0, ended.stderr
+    counts = {row["configuration"]: row["runs"] for row in csv.DictReader(ended.stdout.splitlines())}
+    assert counts == {"kl=analytic": "3", "kl=backend": "2", "kl=keras_loss": "3"}
 
 
 @pytest.mark.thorough

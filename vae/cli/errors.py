@@ -72,13 +72,14 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> UserE
 
 
 def _culprit(command: str, arguments: Sequence[str]) -> str | None:
-    """Return the last argument that cannot be composed even if it is the only one."""
+    """Return the last argument that cannot be composed or resolved even if it is the only one."""
     flags = [argument for argument in arguments if argument.startswith("--config")]
     GlobalHydra.instance().clear()
     with initialize_config_dir(CONFIGS, version_base="1.3"):
         for argument in reversed(arguments):
             try:
-                compose(command, [] if argument.startswith("-") else prepared([argument]))
+                composed = compose(command, [] if argument.startswith("-") else prepared([argument]))
+                OmegaConf.to_container(composed, resolve=True)
             except Exception:
                 return argument
     return flags[0] if flags else None

@@ -1,20 +1,18 @@
 """The objects that a configuration describes. TensorFlow is loaded when the first of them is built."""
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
 from vae import compat
 from vae.config.agreement import check_likelihood, check_memory
+from vae.config.nodes import build as build
+from vae.config.nodes import import_classes as import_classes
+from vae.config.nodes import in_one_line
 from vae.config.signatures import options_of
 from vae.config.stored import plain
-from vae.config.trust import OURS, named_classes
 from vae.errors import UserError
-from vae.options import shown
 from vae.runs.identity import flatten
 from vae.training.options import TrainingOptions
 
@@ -113,7 +111,7 @@ def _build_networks(
     except UserError:
         raise
     except Exception as error:  # a class of the user's may fail in any way
-        raise UserError(f"model: {_in_one_line(error)}") from error
+        raise UserError(f"model: {in_one_line(error)}") from error
 
 
 def build_audit(config: DictConfig, data: "DataSource") -> "dict[str, KLRegularizer]":
@@ -125,16 +123,6 @@ def build_audit(config: DictConfig, data: "DataSource") -> "dict[str, KLRegulari
 def build_callbacks(config: DictConfig) -> list[Any]:
     """Return the Keras callbacks of the group `callbacks`."""
     return [build(f"callbacks.{name}", node) for name, node in config.callbacks.items()]
-
-
-def import_classes(config: DictConfig) -> None:
-    """Import every class that a configuration names, so that Keras can load a model that has them.
-
-    Raises:
-        UserError: if one cannot be imported.
-    """
-    for option, target, base in named_classes(config):
-        _class(option, target, base)
 
 
 def facts_of(config: DictConfig, data: "DataSource") -> dict[str, int]:
@@ -164,65 +152,6 @@ def kl_name(config: DictConfig, choices: Mapping[str, Any]) -> str:
     return str(choices["kl"]) if target.startswith("vae.") else target
 
 
-def build(option: str, node: Mapping[str, Any] | DictConfig, **facts: int) -> Any:
-    """Return the object that a node of the configuration describes.
-
-    Args:
-        option: what the node is called, such as "kl" or "audit.histogram".
-        node: the class in `_target_`, and its arguments.
-        **facts: arguments that are filled in if the class takes them and the node leaves them open.
-
-    Raises:
-        UserError: if there is no such class, it is not one of its group's, or it refuses its arguments.
-    """
-    values = plain(node) if isinstance(node, DictConfig) else dict(node)
-    for place, target, base in named_classes({option.partition(".")[0]: values}, within=option):
-        _class(place, target, base)
-    try:
-        return instantiate(_filled(values, facts), _convert_="all")
-    except InstantiationException as error:
-        raise UserError(_named(option, values, _in_one_line(error.__cause__ or error))) from error
-
-
-def _in_one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
-
-
-def _named(option: str, values: Mapping[Any, Any], reason: str) -> str:
-    """Return a message with the name of its option, which a constructor knows as `name=value` at best."""
-    if reason.startswith(f"{option}."):
-        return reason
-    if quoted := [name for name in values if f"`{name}`" in reason]:  # as Keras does
-        return f"{option}.{quoted[0]}={shown(values[quoted[0]])}: {reason}"
-    return f"{option}.{reason}" if re.match(r"\w+=", reason) else f"{option}: {reason}"
-
-
-def _class(option: str, target: str, base: str | None) -> type:
-    """Import a class, check its base before anything of it is called, and register it with Keras."""
-    import keras
-
-    from vae.saving import register
-
-    try:
-        found: type = get_class(target)
-    except Exception as error:  # a module of the user's may fail in any way
-        raise UserError(f"{option}._target_={target}: {str(error).splitlines()[0]}") from error
-    if base is not None and not issubclass(found, get_class(base)):
-        raise UserError(f"{option}._target_={target}: must be a subclass of {base}")
-    is_registered = keras.saving.get_registered_name(found) != found.__name__
-    if target.partition(".")[0] not in OURS and hasattr(found, "get_config") and not is_registered:
-        register(found)  # such as a user's optimizer, which no base class of this project has registered
-    return found
-
-
-def _filled(node: Any, facts: Mapping[str, int]) -> Any:
-    if not isinstance(node, Mapping):
-        return node
-    filled = {name: _filled(value, facts) for name, value in node.items()}
-    known = options_of(str(node["_target_"])) if "_target_" in node else {}
-    return filled | {name: fact for name, fact in facts.items() if name in known and filled.get(name) is None}
-
-
 def _name_of(node: DictConfig) -> str:
     return str(node._target_).rpartition(".")[2]
 
@@ -241,7 +170,7 @@ def _check_together(model: "VAE", chosen: str) -> None:
     except UserError as error:
         raise UserError(f"{chosen} do not go together: {error}") from None
     except Exception as error:  # a class of the user's may fail in any way
-        reason = f"{type(error).__name__}: {_in_one_line(error)[:200]}"
+        reason = f"{type(error).__name__}: {in_one_line(error)[:200]}"
         raise UserError(f"{chosen}: {type(model.kl).__name__} failed ({reason})") from error
     if getattr(term, "shape", None) != ():
         shape = getattr(term, "shape", type(term).__name__)

@@ -88,13 +88,17 @@ def plain(config: DictConfig) -> dict[str, Any]:
             building an object would resolve again.
     """
     try:
-        container = OmegaConf.to_container(_without_hydra(config), resolve=True, throw_on_missing=True)
+        container = {str(name): _plain(config[name]) for name in config if name != "hydra"}
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key}: must be given, as {error.full_key}=VALUE") from None
-    assert isinstance(container, dict)
     if text := next((text for text in texts(container) if "${" in text), None):
         raise UserError(f"{text}: must not hold ${{ once it is resolved")
-    return {str(key): value for key, value in container.items()}
+    return container
+
+
+def _plain(node: Any) -> Any:
+    is_container = OmegaConf.is_config(node)  # one in its place, where its interpolations find the rest
+    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if is_container else node
 
 
 def trusted_modules(config: DictConfig) -> list[str]:

@@ -1,10 +1,11 @@
 """Paths of the files of a run."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from vae.errors import UserError
+from vae.errors import UserError, printable
 
 
 class RunDirectory:
@@ -104,13 +105,24 @@ def _refuse(error: OSError) -> None:
 def runs_below(*paths: str | Path) -> list[RunDirectory]:
     """Return the runs in and below several folders, each once, in the order of their paths.
 
+    One whose path is not valid UTF-8 is left out with a warning: no table or page can hold its name.
+
     Raises:
         UserError: if a folder does not exist or cannot be read, or none has a run.
     """
     for path in map(Path, paths):
         if not path.is_dir():
             raise UserError(f"{path}: no such folder")
-    found = {run.path.resolve(): run for path in paths for run in find_runs(path)}
+    found = {run.path.resolve(): run for path in paths for run in find_runs(path) if _has_text_name(run)}
     if not found:
         raise UserError(f"{' '.join(map(str, paths))}: no run in this folder or below it; a run has a summary.json")
     return sorted(found.values(), key=lambda run: run.path)
+
+
+def _has_text_name(run: RunDirectory) -> bool:
+    try:
+        str(run).encode()
+    except UnicodeEncodeError:
+        warnings.warn(f"{printable(str(run))}: is not compared; its name must be valid UTF-8", stacklevel=3)
+        return False
+    return True
