@@ -40,7 +40,7 @@ def test_no_control_character_reaches_the_terminal(style: str, hostile: Path, co
 
 
 def test_a_run_whose_name_is_not_text_is_left_out(runs: Path, command: Callable[..., Outcome]) -> None:
-    os.rename(runs / "backend-0", os.fsencode(runs) + b"/backend-\x1b[31m\xff")
+    (runs / "backend-0").rename(os.fsdecode(os.fsencode(runs) + b"/backend-\x1b[31m\xff"))
     with pytest.warns(UserWarning, match=r"backend-\\x1b\[31m\\udcff: is not compared; its name must be valid UTF-8"):
         ended = command("runs", "--format=csv")
     assert ended.status == 0, ended.stderr
