@@ -107,7 +107,7 @@ def test_help_and_mistakes_name_the_console_script(command: str, programs: Path,
     assert command in shown
     assert "python " not in shown
     ended = run(programs / command, "nonsense", cwd=tmp_path)
-    assert (ended.status, ended.stderr.partition(":")[0], ended.stderr.count("\n")) == (1, command, 1)
+    assert (ended.status, ended.stderr.partition(":")[0], ended.stderr.count("\n")) == (2, command, 1)
     assert not list(tmp_path.iterdir())
 
 

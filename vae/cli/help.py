@@ -32,7 +32,7 @@ To begin with:
   $train                          handwritten digits, no download, the exact KL: a quarter of a minute
   $train kl=keras_loss            the same VAE under the Keras loss class
   $train data=mnist model=conv    MNIST (downloaded once), convolutional networks
-  $train -m experiment=kl_study   which KL? four of them over three seeds, compared at the end
+  $train -m experiment=kl_study   which KL? four of them over five seeds, compared at the end
   $train resume=RUN_DIR           go on where that run stopped
 
 == Groups: choose with GROUP=OPTION ==

@@ -4,6 +4,7 @@ import atexit
 import gc
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from vae import invocation
 from vae.cli.beginning import check_unused
 from vae.cli.command import current_arguments, hold
+from vae.cli.comparing import FRONTIER, show_sweep, train_frontier, update_comparison
 from vae.cli.errors import one_line_errors
 from vae.cli.resume import check_resume
 from vae.cli.sweeps import (
@@ -22,15 +24,14 @@ from vae.cli.sweeps import (
     is_one_of_several,
     is_planned,
     runs_of_search,
-    show_sweep,
     start_search,
     start_sweep,
-    update_comparison,
 )
 from vae.config.stored import plain, stored_config, trusted_modules
 from vae.config.validation import check_evaluate, check_train
 from vae.distributed.cluster import check_multi_worker, is_chief
 from vae.errors import UserError, shorten_warnings
+from vae.options import PositiveFloat, check_option
 from vae.runs.lock import locked
 from vae.runs.untrusted import check_files
 
@@ -39,9 +40,16 @@ class Preflight(Callback):
     """Refuses a command that cannot succeed before Hydra writes anything, and prepares and closes a sweep.
 
     Hydra turns an exception in a callback into a warning, but lets SystemExit through.
+
+    Args:
+        frontier: values of beta at which the exact KL is trained after the runs of a sweep, which are compared to it;
+            None for no such runs.
+        compares: whether a sweep ends with a comparison of its runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, frontier: Sequence[float] | None = None, *, compares: bool = True) -> None:
+        self._frontier = frontier
+        self._compares = compares
         self._directories: list[Path] = []
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -59,6 +67,7 @@ class Preflight(Callback):
         gc.enable()  # `main` switched it off for a start without garbage: composing the runs of a sweep makes much
         with one_line_errors(config.hydra.job.name, current_arguments()):
             directory = Path(config.hydra.sweep.dir)
+            check_option("hydra.callbacks.preflight.frontier", list[PositiveFloat] | None, self._frontier)
             check_files(directory, "hydra.sweep.dir")
             check_writable(directory, "hydra.sweep.dir")
             if is_planned(config.hydra):
@@ -78,15 +87,19 @@ class Preflight(Callback):
         """Bring the comparison of a sweep up to date, so that TensorBoard shows it while the sweep goes on."""
         if is_one_of_several(config.hydra):
             job_return.cfg = job_return.hydra_cfg = None  # Hydra keeps them to the end of the sweep, and reads neither
-            update_comparison(Path(config.hydra.sweep.dir))
+            if self._compares:
+                update_comparison(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Compare the runs of a sweep, and name those that failed."""
         directory = Path(config.hydra.sweep.dir)
         runs = self._directories or (runs_of_search(directory) if is_one_of_several(config.hydra) else [])
-        if len(runs) > 1:
+        failed = []
+        if self._frontier and not train_frontier(config, self._frontier):
+            failed.append(f"{directory / FRONTIER}: not all runs of the frontier finished")
+        if self._compares and (len(runs) > 1 or self._frontier):
             show_sweep(config)
-        if failed := failures(runs):
+        if failed := [*failures(runs), *failed]:
             program = invocation.program(config.hydra.job.name)
             raise SystemExit("\n".join(f"{program}: {line}" for line in failed))
 

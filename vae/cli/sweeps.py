@@ -5,7 +5,6 @@ import io
 import re
 import shlex
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,7 +16,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vae import compat, invocation
+from vae import compat
 from vae.cli.arguments import named_modules
 from vae.cli.errors import one_line_errors, unexpected_error, unwritable
 from vae.cli.launchers import check_launcher, share_cores
@@ -31,9 +30,6 @@ from vae.runs.paths import RunDirectory
 from vae.runs.quantities import QUANTITIES, VALIDATION
 from vae.runs.summary import Status, is_finished, read_summary
 
-COMPARISON = "comparison"  # the folder of a sweep's report, and its run in TensorBoard
-_UPDATE_SECONDS = 60.0
-_OF_STUDY = ("kl=", "kl.", "beta=", "beta.", "seed=", "experiment=")  # options that a frontier varies, or leaves alone
 _LONGEST_NAME = 120  # of the overrides in a directory's name; file systems take 255 characters in all
 
 
@@ -170,48 +166,6 @@ def _reason(directory: Path, summary: Mapping[str, Any]) -> str:
     return str(summary.get("error", "its process died")).splitlines()[0]
 
 
-def show_sweep(config: DictConfig) -> None:
-    """Print a comparison of a sweep's runs, and write the report and TensorBoard's comparison beside them.
-
-    Args:
-        config: the sweep's own configuration with the node `hydra`.
-    """
-    # Takes a second: pandas, SciPy and Matplotlib
-    from vae.compare import frontier_gaps, write_report, write_tensorboard
-    from vae.compare.reading import ComparisonReader
-    from vae.compare.terminal import show_comparison
-
-    directory = Path(config.hydra.sweep.dir)
-    try:
-        comparison = ComparisonReader().read(directory)
-    except UserError:
-        return  # no run has finished an epoch
-    show_comparison(comparison)
-    try:
-        print(f"report     {write_report(comparison, directory / COMPARISON)}")
-        write_tensorboard(comparison, directory / COMPARISON)
-        print(f"curves     tensorboard --logdir {shlex.quote(str(directory))}, run {COMPARISON}: the differences")
-    except OSError as error:
-        print(f"report     not written: {error}")
-    if "kl" in comparison.runs and comparison.runs["kl"].nunique() > 1 and frontier_gaps(comparison).empty:
-        others = [text for text in config.hydra.overrides.task if not text.lstrip("+").startswith(_OF_STUDY)]
-        command = ["-m", "experiment=frontier", *others, f"hydra.sweep.dir={directory / 'frontier'}"]
-        print(f"frontier   {invocation.call('train')} {shlex.join(command)}")
-        print(f"           {invocation.call('compare')} {shlex.quote(str(directory))}  # is it the weight or the term?")
-
-
-def update_comparison(directory: Path) -> None:
-    """Bring TensorBoard's comparison of a sweep that is going on up to date, if it is a minute old."""
-    with contextlib.suppress(UserError, OSError):  # no run has an epoch, or nothing can be written: the end will say
-        times = [path.stat().st_mtime for path in directory.glob("multirun.yaml")]  # when the sweep began
-        times += [path.stat().st_mtime for path in (directory / COMPARISON).glob("events.*")]
-        if abs(time.time() - max(times, default=0.0)) > _UPDATE_SECONDS:  # or the clock has gone back
-            from vae.compare import write_tensorboard  # takes a second, in each process of a launcher
-            from vae.compare.reading import ComparisonReader
-
-            write_tensorboard(ComparisonReader().read(directory), directory / COMPARISON)
-
-
 def _check_strategy(run: DictConfig) -> None:
     if run.trainer.strategy == "multi_worker":
         raise UserError("trainer.strategy=multi_worker: is for a single run, not for a sweep")
@@ -219,10 +173,10 @@ def _check_strategy(run: DictConfig) -> None:
 
 def _combinations(config: DictConfig) -> list[list[str]]:
     """Return the overrides of every run, in the order in which Hydra's sweeper numbers them."""
-    return compat.split_sweep(_overrides(config))
+    return compat.split_sweep(overrides_of(config))
 
 
-def _overrides(config: DictConfig) -> list[Override]:
+def overrides_of(config: DictConfig) -> list[Override]:
     """Return the overrides of the sweep as a whole: an experiment's own, then the command line's."""
     own = [f"{name}={value}" for name, value in (config.hydra.sweeper.params or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
@@ -231,7 +185,9 @@ def _overrides(config: DictConfig) -> list[Override]:
 
 def _name_by_what_differs(config: DictConfig) -> None:
     """Leave out of the names of a sweep's runs the overrides that all have."""
-    swept = {override.key_or_group: override.is_sweep_override() for override in _overrides(config)}  # the last counts
+    swept = {
+        override.key_or_group: override.is_sweep_override() for override in overrides_of(config)
+    }  # the last counts
     unnamed = sorted(
         {*config.hydra.job.config.override_dirname.exclude_keys} | {name for name in swept if not swept[name]}
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vae import invocation
 from vae.compare.margin import MARGIN, margin_from
 from vae.compare.reading import ComparisonReader
-from vae.errors import UserError, shorten_warnings
+from vae.errors import RunError, UserError, shorten_warnings
 from vae.runs.untrusted import check_files
 
 if TYPE_CHECKING:
@@ -97,15 +97,20 @@ def _write_tensorboard(comparison: "Comparison", options: argparse.Namespace, di
 
 
 def _written(option: str, directory: Path, write: Callable[[], Path]) -> Path:
-    """Write to a folder, and return the path of what was written.
+    """Make a folder and write to it, and return the path of what was written.
 
     Raises:
-        UserError: naming the option if the folder cannot be written.
+        UserError: naming the option if there cannot be such a folder.
+        RunError: if it cannot be written.
     """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{option}={directory}: {error.strerror}; name another folder") from error
     try:
         return write()
     except OSError as error:
-        raise UserError(f"{option}={directory}: {error.strerror}; name another folder") from error
+        raise RunError(f"{option}={directory}: cannot be written ({error.strerror}); name another folder") from error
 
 
 def _print(comparison: "Comparison", table: "pd.DataFrame", options: argparse.Namespace) -> None:
