@@ -3,9 +3,11 @@
     python benchmarks/term_time.py [--terms kl=backend "kl=raw kl.form=softmax" ...] [--rounds 25] [--json FILE]
 
 The step is that of `benchmarks/step_parts.py`: 128 images of MNIST's size, 50 latent variables. All programs are
-compiled and warmed up. Then they take turns, round by round. "ratio" is the median, over the rounds, of the time over that of the
-exact KL in the same round, because other work on the machine changes from round to round; "control" is the exact KL
-once more, whose ratio shows what the others cannot tell.
+compiled and warmed up. Then they take turns, round by round.
+
+- "ratio" is the median, over the rounds, of the time over that of the exact KL in the same round, because other work on
+  the machine changes from round to round.
+- "control" is the exact KL once more: what its ratio differs from 1, the others cannot tell.
 """
 
 import argparse
