@@ -46,7 +46,7 @@ def read_history_columns(
     """
     import numpy as np  # the command line reads no history, and NumPy takes a tenth of a second
 
-    columns, rows = _read(path)
+    columns, rows = _read(path, is_wanted)
     places = [place for place, name in enumerate(columns) if is_wanted is None or is_wanted(name)]
     cells = [row[place] or "nan" for row in rows for place in places]
     try:
@@ -56,15 +56,23 @@ def read_history_columns(
     return [columns[place] for place in places], np.array(numbers, float).reshape(len(rows), len(places))
 
 
-def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the names of the columns, and the cells of the complete rows, which end in a newline and may have more."""
+def _read(path: Path, is_wanted: Callable[[str], bool] | None = None) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns, and the cells of the complete rows, which end in a newline and may have more.
+
+    Cells behind those of the last column that is wanted need not be split: they are in one cell.
+    """
     try:
         check_size(path, path.parent)
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        # No name or number of ours has a quotation mark, and without one a split is the same in half the time
-        reader = csv.reader(lines) if any('"' in line for line in lines) else (line.split(",") for line in lines)
-        columns = [printable(name) for name in next(reader, [])]
-        return columns, [row for row in reader if row not in ([], [""]) and len(row) >= len(columns)]
+        if any('"' in line for line in lines):  # no name or number of ours has a quotation mark
+            columns, *rows = [*csv.reader(lines)] or [[]]
+            rows = [row for row in rows if len(row) >= len(columns)]
+        else:  # a split is the same in half the time
+            columns = lines[0].split(",") if lines else []
+            wanted = [place for place, name in enumerate(columns, 1) if is_wanted is None or is_wanted(printable(name))]
+            splits, commas = max(wanted, default=0), len(columns) - 1
+            rows = [line.split(",", splits) for line in lines[1:] if line.count(",") >= commas]
+        return [printable(name) for name in columns], [row for row in rows if row not in ([], [""])]
     except RefusedFileError:
         raise
     except (OSError, csv.Error, UnicodeDecodeError):
