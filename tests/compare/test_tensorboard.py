@@ -16,7 +16,7 @@ from tensorboard.util import tensor_util
 from tests.compare.conftest import MakeRun
 from tests.conftest import REPOSITORY, Outcome
 from tests.reading import events_of, scalars_of
-from vae.cli.sweeps import update_comparison
+from vae.cli.comparing import update_comparison
 from vae.compare import conclusions, difference_curves, load_runs, write_tensorboard
 
 
