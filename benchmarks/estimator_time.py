@@ -22,9 +22,8 @@ import tensorflow as tf
 from drawn_gradients import ESTIMATORS, regularizers
 from images import digit_images
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
-from step_parts import IMAGES, step_of
+from step_parts import IMAGES, step_of, times_in_turns
 
 
 def measure(arguments: argparse.Namespace, batch: int) -> list[dict[str, Any]]:
@@ -32,12 +31,7 @@ def measure(arguments: argparse.Namespace, batch: int) -> list[dict[str, Any]]:
     images = tf.constant(digit_images(IMAGES))
     found = regularizers(arguments.estimators, arguments.samples)
     programs = {name: step_of(images, batch, kl=regularizer) for name, regularizer in found.items()}
-    for program in track(programs.values(), f"batch {batch}: compiling"):
-        program()
-    times: dict[Any, list[float]] = {name: [] for name in programs}
-    for _ in track(range(arguments.rounds), f"batch {batch}: rounds"):
-        for name, program in programs.items():
-            times[name].append(program())
+    times = times_in_turns(programs, arguments.rounds, f"batch {batch}")
     return [
         {
             "batch": batch,

@@ -21,9 +21,9 @@ import os
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 import numpy as np
@@ -48,6 +48,7 @@ IMAGES, STEPS, REPETITIONS = 10_000, 100, 20
 SPINNING = 0.5  # seconds for which NumPy's threads may go on waiting for work, which would slow what comes next
 WHOLE, LOOP, LARGE = "the whole step", "the loop alone", "large product"
 
+Name = TypeVar("Name")
 Timed = Callable[[], float]
 
 
@@ -163,6 +164,30 @@ def product_of(product: Product) -> Timed:
     return lambda: _seconds(run) / REPETITIONS * 1e6
 
 
+def times_in_turns(
+    programs: Mapping[Name, Timed], rounds: int, title: str, pause: float = 0.0
+) -> dict[Name, list[float]]:
+    """Compile all programs, then time them round by round, so that a slow moment of the machine slows all of them.
+
+    Args:
+        programs: the programs, in the order of a round. The first call of each compiles it and does not count.
+        rounds: the number of rounds.
+        title: the words before the progress bars.
+        pause: seconds to wait after each round.
+
+    Returns:
+        For each program, its time in every round.
+    """
+    for program in track(programs.values(), f"{title}: compiling"):
+        program()
+    times: dict[Name, list[float]] = {name: [] for name in programs}
+    for _ in track(range(rounds), f"{title}: rounds"):
+        for name, program in programs.items():
+            times[name].append(program())
+        time.sleep(pause)
+    return times
+
+
 def measure(batch: int, rounds: int) -> dict[str, float]:
     """Return the median microseconds of every part and product."""
     images = tf.constant(digit_images(IMAGES))
@@ -176,13 +201,7 @@ def measure(batch: int, rounds: int) -> dict[str, float]:
         LARGE: product_of(Product(MATRIX_SIZE, MATRIX_SIZE, MATRIX_SIZE)),
         **{name: product_of(product) for name, product, _ in products_of(batch)},
     }
-    for program in track(programs.values(), f"batch {batch}: compiling"):
-        program()
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in track(range(rounds), f"batch {batch}: rounds"):
-        for name, program in programs.items():
-            times[name].append(program())
-        time.sleep(SPINNING)
+    times = times_in_turns(programs, rounds, f"batch {batch}", pause=SPINNING)
     return {name: statistics.median(found) for name, found in times.items()}
 
 

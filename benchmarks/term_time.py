@@ -21,9 +21,8 @@ import tensorflow as tf
 from estimator_time import ratio
 from images import digit_images
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
-from step_parts import IMAGES, step_of
+from step_parts import IMAGES, step_of, times_in_turns
 
 from vae import cli
 from vae.config import build
@@ -51,15 +50,11 @@ def measure(terms: list[str], rounds: int) -> list[dict[str, Any]]:
     """Return the times of a step with each term."""
     images = tf.constant(digit_images(IMAGES))
     programs = {}
-    for term in track([EXACT, CONTROL, *terms], "compiling"):
+    for term in [EXACT, CONTROL, *terms]:
         config = cli.compose("train", *(EXACT if term == CONTROL else term).split())
         facts = build.facts_of(config, build.build_data(config))
         programs[term] = step_of(images, BATCH, kl=build.build("kl", config.kl, **facts))
-        programs[term]()
-    times: dict[str, list[float]] = {term: [] for term in programs}
-    for _ in track(range(rounds), "rounds"):
-        for term, program in programs.items():
-            times[term].append(program())
+    times = times_in_turns(programs, rounds, f"batch {BATCH}")
     return [
         {"term": term, "microseconds": statistics.median(measured), "ratio": ratio(measured, times[EXACT])}
         for term, measured in times.items()
