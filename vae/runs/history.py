@@ -65,14 +65,15 @@ def _read(path: Path, is_wanted: Callable[[str], bool] | None = None) -> tuple[l
         check_size(path, path.parent)
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
         if any('"' in line for line in lines):  # no name or number of ours has a quotation mark
-            columns, *rows = [*csv.reader(lines)] or [[]]
+            header, *rows = [*csv.reader(lines)] or [[]]
+            columns = [*map(printable, header)]
             rows = [row for row in rows if len(row) >= len(columns)]
         else:  # a split is the same in half the time
-            columns = lines[0].split(",") if lines else []
-            wanted = [place for place, name in enumerate(columns, 1) if is_wanted is None or is_wanted(printable(name))]
+            columns = printable(lines[0]).split(",") if lines else []
+            wanted = [place for place, name in enumerate(columns, 1) if is_wanted is None or is_wanted(name)]
             splits, commas = max(wanted, default=0), len(columns) - 1
             rows = [line.split(",", splits) for line in lines[1:] if line.count(",") >= commas]
-        return [printable(name) for name in columns], [row for row in rows if row not in ([], [""])]
+        return columns, [row for row in rows if row not in ([], [""])]
     except RefusedFileError:
         raise
     except (OSError, csv.Error, UnicodeDecodeError):

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import yaml
 
@@ -29,6 +29,7 @@ _SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_
 #: Where a key at the top of a YAML file begins
 _KEY = re.compile(r"^(?=\w)", re.MULTILINE)
 
+Content = TypeVar("Content")
 Signature = tuple[tuple[int, int] | None, ...]
 
 
@@ -81,11 +82,7 @@ class RunReader:
 def _history(directory: RunDirectory, columns: Callable[[str], bool] | None) -> "tuple[list[str], NDArray[np.float64]]":
     import numpy as np
 
-    try:
-        return read_history_columns(directory.history, columns)
-    except RefusedFileError as error:
-        warnings.warn(f"{error}; it is not read", stacklevel=2)
-        return [], np.empty((0, 0))
+    return _read_if_good(lambda: read_history_columns(directory.history, columns)) or ([], np.empty((0, 0)))
 
 
 class _Run(NamedTuple):
@@ -160,7 +157,7 @@ def _shown(value: Any) -> Any:
 
 def _overrides(directory: RunDirectory) -> tuple[str, ...]:
     """Return the overrides that make a run another configuration, without Hydra's leading + or ++."""
-    content = _read_yaml(directory.overrides, directory)
+    content = _read_if_good(lambda: read_yaml(directory.overrides, directory.path))
     overrides = [str(_shown(str(override))).lstrip("+") for override in content] if isinstance(content, list) else []
     names = {override: override.partition("=")[0].lstrip("~") for override in overrides}
     return tuple(text for text, name in names.items() if name not in NOT_COMPARED and not name.startswith("hydra"))
@@ -168,13 +165,7 @@ def _overrides(directory: RunDirectory) -> tuple[str, ...]:
 
 def _options(directory: RunDirectory) -> dict[str, Any]:
     """Return the options of a run by their dotted names."""
-    try:
-        options = _options_in(read_yaml_text(directory.config, directory.path))
-    except RefusedFileError as error:
-        warnings.warn(f"{error}; it is not read", stacklevel=2)
-        return {}
-    except (OSError, yaml.YAMLError, ValueError, RecursionError):  # it may be nested a thousand times
-        return {}
+    options = _read_if_good(lambda: _options_in(read_yaml_text(directory.config, directory.path))) or {}
     if len(options) > MOST_OPTIONS:
         warnings.warn(f"{directory.config}: has {len(options)} options; it is not read", stacklevel=2)
         return {}
@@ -196,11 +187,15 @@ def _read_options(text: str) -> dict[str, Any]:
     return {printable(name): _shown(value) for name, value in options.items()}
 
 
-def _read_yaml(path: Path, directory: RunDirectory) -> Any:
+def _read_if_good(read: Callable[[], Content]) -> Content | None:
+    """Return what a function reads from a file of a run, or None if the file is missing, damaged or refused.
+
+    Warn of a file that is refused (`vae.runs.untrusted`).
+    """
     try:
-        return read_yaml(path, directory.path)
+        return read()
     except RefusedFileError as error:
         warnings.warn(f"{error}; it is not read", stacklevel=2)
-        return None
-    except (OSError, yaml.YAMLError, ValueError, RecursionError):
-        return None
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):  # it may be nested a thousand times
+        pass
+    return None
