@@ -44,7 +44,7 @@ def one_line_errors(command: str, arguments: Sequence[str] = ()) -> Iterator[Non
 
 def refuse(command: str, error: UserError) -> NoReturn:
     """End a command with one line on stderr and the status of the mistake."""
-    print(f"{invocation.program(command)}: {printable(str(error))}", file=sys.stderr)
+    print(f"{invocation.program(command)}: {error}", file=sys.stderr)
     raise SystemExit(error.status)
 
 
@@ -97,8 +97,7 @@ def _reason(error: Exception, command: str, arguments: Sequence[str]) -> str:
         hint = f"did you mean {near[0]}? " if near else ""
         return f"{name}: there is no such option here; {hint}--help lists them all"
     if isinstance(error, OverrideParseException):
-        given = printable(str(error.override))
-        return f"{given}: Hydra's grammar does not take this ({first_line(error)}); quote it: NAME='VALUE'"
+        return f"{error.override}: Hydra's grammar does not take this ({first_line(error)}); quote it: NAME='VALUE'"
     return first_line(error)
 
 
@@ -134,7 +133,7 @@ def unwritable(error: BaseException) -> str | None:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if it has none."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return printable(lines[0]) if lines else type(error).__name__
+    return lines[0] if lines else type(error).__name__
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:
