@@ -157,7 +157,7 @@ def _answer(comparison: "Comparison", directory: Path, query: _Query, signature:
 def _link(runs: Sequence[str]) -> str:
     """Return the address of TensorBoard's time series with some runs selected, from the plugin's own address."""
     names = "|".join(re.escape(run) for run in runs)
-    return f"../../../?runFilter={quote(os.fsencode(f'^({names})/'), safe='')}#timeseries"
+    return f"../../../?runFilter={quote(f'^({names})/', safe='')}#timeseries"
 
 
 def _signature_of(directory: Path) -> str:

@@ -52,12 +52,12 @@ def write_report(
     )
     path = directory / "report.html"
     with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")  # names of folders may be any bytes
+        temporary.write_text(page, encoding="utf-8")
     return path
 
 
 def _csv(table: pd.DataFrame) -> str:
-    return data_uri("text/csv", table.to_csv(index=False).encode(errors="backslashreplace"))
+    return data_uri("text/csv", table.to_csv(index=False).encode())
 
 
 def _asset(name: str) -> str:
