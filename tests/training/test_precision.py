@@ -26,6 +26,7 @@ DATA = Arrays(grey_images(120)[:80], grey_images(120)[80:])
 
 def test_what_is_rounded_and_what_is_not(policy: str, make_vae: MakeVAE, images: Any) -> None:
     """Hidden layers compute in the half precision; the posterior, the loss and its terms are float32's."""
+    keras.utils.set_random_seed(0)
     vae = make_vae()
     assert vae.encoder.get_layer("dense").compute_dtype == policy.removeprefix("mixed_")
     assert all(weight.dtype == "float32" for weight in vae.trainable_weights)
@@ -35,7 +36,8 @@ def test_what_is_rounded_and_what_is_not(policy: str, make_vae: MakeVAE, images:
     exact = make_vae()
     exact.set_weights(vae.get_weights())
     found, expected = (model.evaluate(images, verbose=0, return_dict=True) for model in (vae, exact))
-    assert found == pytest.approx(expected, rel=3e-3)  # bfloat16 has eight bits of mantissa
+    # bfloat16 rounds each image, weight and hidden unit by up to 2^-9, and the KL is quadratic in what comes of them
+    assert found == pytest.approx(expected, rel=2 * 2**-9)
     assert found != expected
 
 

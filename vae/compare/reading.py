@@ -30,7 +30,7 @@ class ComparisonReader:
 
     def __init__(self, root: Path | None = None) -> None:
         self._root = root
-        self._compared, self._plotted = RunReader(_is_compared), RunReader(_is_plotted)
+        self._compared, self._plotted = RunReader(_is_compared, compact=True), RunReader(_is_plotted, compact=True)
 
     def read(self, *paths: str | Path) -> "Comparison":
         """Return a comparison of the runs in and below the folders.

@@ -16,7 +16,7 @@ from vae.runs.history import read_history_columns
 from vae.runs.identity import NOT_COMPARED, flatten, with_current_names
 from vae.runs.paths import RunDirectory, runs_below
 from vae.runs.summary import Status, read_summary
-from vae.runs.untrusted import MOST_CHARACTERS, MOST_OPTIONS, RefusedFileError, parsed_yaml, read_yaml, read_yaml_text
+from vae.runs.untrusted import MOST_CHARACTERS, MOST_OPTIONS, RefusedFileError, parsed_yaml, read_yaml_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_per_second", "engine", "error")
 
 
-#: Where a key at the top of a YAML file begins
-_KEY = re.compile(r"^(?=\w)", re.MULTILINE)
+#: Where a key or an item at the top of a YAML file begins
+_KEY, _ITEM = re.compile(r"^(?=\w)", re.MULTILINE), re.compile(r"^(?=- )", re.MULTILINE)
 
 Content = TypeVar("Content")
 Signature = tuple[tuple[int, int] | None, ...]
@@ -60,16 +60,17 @@ class RunReader:
 
     Args:
         columns: as for `load_runs`.
+        compact: True for a table whose options are categories if they are text, in a tenth of the memory.
     """
 
-    def __init__(self, columns: Callable[[str], bool] | None = None) -> None:
-        self._columns = columns
+    def __init__(self, columns: Callable[[str], bool] | None = None, compact: bool = False) -> None:
+        self._columns, self._compact = columns, compact
         self._read: dict[str, tuple[Signature, _Run]] = {}
 
     def read(self, directories: Sequence[RunDirectory]) -> "pd.DataFrame":
         """Return the table of `load_runs` of these runs, and forget all others."""
         self._read = {str(directory): self._latest(directory) for directory in directories}
-        return _table([run for _, run in self._read.values()])
+        return _table([run for _, run in self._read.values()], self._compact)
 
     def _latest(self, directory: RunDirectory) -> "tuple[Signature, _Run]":
         signature = signature_of(directory)  # taken first: what changes while it is read is read again
@@ -108,11 +109,15 @@ def file_signature(path: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _table(runs: Sequence[_Run]) -> "pd.DataFrame":
+def _table(runs: Sequence[_Run], compact: bool) -> "pd.DataFrame":
     import numpy as np
     import pandas as pd  # takes half a second: a mistake in a path has been reported
 
     facts = pd.DataFrame([run.facts for run in runs])
+    if compact:
+        options = [name for name in facts if name.startswith("option/")]
+        text = [name for name in options if pd.api.types.infer_dtype(facts[name]) == "string"]
+        facts = facts.astype(dict.fromkeys(text, "category"))
     epochs = [max(len(run.values), 1) for run in runs]
     table = facts.take(np.repeat(np.arange(len(runs)), epochs))
     table.index = pd.RangeIndex(len(table))
@@ -157,27 +162,28 @@ def _shown(value: Any) -> Any:
 
 def _overrides(directory: RunDirectory) -> tuple[str, ...]:
     """Return the overrides that make a run another configuration, without Hydra's leading + or ++."""
-    content = _read_if_good(lambda: read_yaml(directory.overrides, directory.path))
+    items = _read_if_good(
+        lambda: _in_parts(_read_overrides, _ITEM, read_yaml_text(directory.overrides, directory.path))
+    )
+    return tuple(dict.fromkeys(override for overrides in items or () for override in overrides))
+
+
+@lru_cache(maxsize=4096)
+def _read_overrides(text: str) -> list[str]:
+    content = parsed_yaml(text)
     overrides = [str(_shown(str(override))).lstrip("+") for override in content] if isinstance(content, list) else []
     names = {override: override.partition("=")[0].lstrip("~") for override in overrides}
-    return tuple(text for text, name in names.items() if name not in NOT_COMPARED and not name.startswith("hydra"))
+    return [text for text, name in names.items() if name not in NOT_COMPARED and not name.startswith("hydra")]
 
 
 def _options(directory: RunDirectory) -> dict[str, Any]:
     """Return the options of a run by their dotted names."""
-    options = _read_if_good(lambda: _options_in(read_yaml_text(directory.config, directory.path))) or {}
+    groups = _read_if_good(lambda: _in_parts(_read_options, _KEY, read_yaml_text(directory.config, directory.path)))
+    options = {name: value for group in groups or () for name, value in group.items()}
     if len(options) > MOST_OPTIONS:
         warnings.warn(f"{directory.config}: has {len(options)} options; it is not read", stacklevel=2)
         return {}
     return options
-
-
-def _options_in(text: str) -> dict[str, Any]:
-    try:
-        # The runs of a sweep have most groups of options in common, and each takes long to read
-        return {name: value for group in _KEY.split(text) for name, value in _read_options(group).items()}
-    except yaml.YAMLError:  # not of our making: a text that goes over several lines, for example
-        return _read_options(text)
 
 
 @lru_cache(maxsize=4096)
@@ -185,6 +191,20 @@ def _read_options(text: str) -> dict[str, Any]:
     content = parsed_yaml(text)
     options = with_current_names(flatten(content)) if isinstance(content, dict) else {}
     return {printable(name): _shown(value) for name, value in options.items()}
+
+
+def _in_parts(read: Callable[[str], Content], begin: re.Pattern[str], text: str) -> list[Content]:
+    """Return what each part of a YAML text holds. The runs of a sweep have most parts in common, and `read` keeps them.
+
+    Args:
+        read: a function that keeps what it has returned.
+        begin: where a part begins.
+        text: the text.
+    """
+    try:
+        return [read(part) for part in begin.split(text) if part]
+    except yaml.YAMLError:  # not of our making: a text that goes over several lines, for example
+        return [read(text)]
 
 
 def _read_if_good(read: Callable[[], Content]) -> Content | None:

@@ -113,7 +113,8 @@ def runs_below(*paths: str | Path) -> list[RunDirectory]:
     for path in map(Path, paths):
         if not path.is_dir():
             raise UserError(f"{path}: no such folder")
-    found = {run.path.resolve(): run for path in paths for run in find_runs(path) if _has_text_name(run)}
+    runs = [run for path in paths for run in find_runs(path) if _has_text_name(run)]
+    found = {run.path.resolve() if len(paths) > 1 else run.path: run for run in runs}  # one folder has each run once
     if not found:
         raise UserError(f"{' '.join(map(str, paths))}: no run in this folder or below it; a run has a summary.json")
     return sorted(found.values(), key=lambda run: run.path)

@@ -46,14 +46,14 @@ def read_bytes(path: Path, directory: Path) -> bytes:
         RefusedFileError: if it is a link out of the directory, no regular file or too large.
         OSError: if it cannot be read.
     """
-    check_size(path, directory)
+    _check_size(path, directory)
     return path.read_bytes()
 
 
-def check_size(path: Path, directory: Path) -> None:
+def _check_size(path: Path, directory: Path) -> None:
     """Check that a file of a run is one that is read; see `read_bytes`."""
-    _check_kind(path, directory)
-    size, limit = path.stat().st_size, LIMITS[path.suffix]
+    status = _checked(path, directory)
+    size, limit = status.st_size if status else 0, LIMITS[path.suffix]
     if size > limit:
         shown = f"{size / MEBIBYTE:,.0f} MiB, and at most {limit / MEBIBYTE:,.0f} MiB"
         raise RefusedFileError(f"{path}: has {shown} of a {path.suffix} file are read")
@@ -97,7 +97,7 @@ def check_archive(path: Path) -> None:
         RefusedFileError: naming a member that is compressed, which no run writes, or too large.
         zipfile.BadZipFile: if it is no archive.
     """
-    check_size(path, path.parent)
+    _check_size(path, path.parent)
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
@@ -119,13 +119,17 @@ def check_files(directory: Path, option: str) -> None:
     for folder, children, files in os.walk(directory):
         for name in (*children, *files):
             try:
-                _check_kind(Path(folder, name), directory)
+                _checked(Path(folder, name), directory)
             except RefusedFileError as error:
                 raise UserError(f"{option}={directory}: {error}") from None
 
 
-def _check_kind(path: Path, directory: Path) -> None:
-    """Refuse a link out of the directory that the path lies in, and what is neither a file nor a folder."""
+def _checked(path: Path, directory: Path) -> os.stat_result | None:
+    """Return the status of what lies in a directory, or None if it cannot be seen: reading it will say why.
+
+    Raises:
+        RefusedFileError: if it is a link out of the directory, or neither a file nor a folder.
+    """
     names_say = path.is_relative_to(directory) and ".." not in path.parts  # where it lies, if no name is a link
     below = [path, *path.parents][: len(path.parts) - len(directory.parts)]
     if not names_say or any(map(Path.is_symlink, below)):  # resolving every path takes seconds of thousands of runs
@@ -133,8 +137,9 @@ def _check_kind(path: Path, directory: Path) -> None:
         if not target.is_relative_to(directory.resolve()):
             raise RefusedFileError(f"{path}: is a link to {target}; must lie in the run's own folder")
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except OSError:
-        return  # reading it will say why it cannot be read
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return None
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         raise RefusedFileError(f"{path}: is a device, a pipe or a socket; must be a file")
+    return status
