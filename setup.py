@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: a checkout has `configs/` beside the package, an installed package has it inside."""
+"""Package `configs/`, which lies beside the package in a checkout and inside it once it is installed."""
 
 from pathlib import Path
 

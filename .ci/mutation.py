@@ -21,6 +21,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -160,16 +161,19 @@ def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 def _copy(directory: Path) -> Path:
-    """Return a copy of the project whose modules can be changed."""
-    ignored = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", "runs", "*.egg-info")
-    return Path(shutil.copytree(ROOT, directory / "vae", ignore=ignored))
+    """Return a copy of the project's own files, in which modules can be changed."""
+    for name in subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")[:-1]:
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, directory / name)
+    return directory
 
 
 def _check_that_tests_pass(copies: "SimpleQueue[Path]", tests: str) -> None:
     copy = copies.get()
     copies.put(copy)
     if not _passes(copy, tests.split()):
-        raise SystemExit(f"the tests of the area fail without a fault; see {copy.parent}: pytest {tests}")
+        output = copy.with_suffix(".output").read_text()
+        raise SystemExit(f"{output}\npytest {tests}: fails or takes {_TIMEOUT} s, although there is no fault")
 
 
 def _passes(copy: Path, tests: Sequence[str]) -> bool:
@@ -186,7 +190,7 @@ def _passes(copy: Path, tests: Sequence[str]) -> bool:
 def _test(copy: Path, tests: Sequence[str]) -> None:
     """Run tests in this process, which has not imported the package yet, and exit with their status."""
     os.setpgid(0, 0)  # so that what the tests start ends with this process
-    with (copy.parent / "output").open("wb") as output:
+    with copy.with_suffix(".output").open("wb") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.chdir(copy)

@@ -1,4 +1,4 @@
-"""What a process holds after every run of a sweep: memory, open files, threads and objects of Python."""
+"""Resources that a process holds after every run of a sweep: memory, open files, threads and Python objects."""
 
 import gc
 import json

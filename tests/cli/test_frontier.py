@@ -8,17 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
 
+from tests.cli.sweep_config import sweep_config
 from tests.conftest import REPOSITORY, inherited_environment, run_script
 from tests.reading import summary_of
-from vae.cli import config_source
 from vae.cli.comparing import frontier_overrides
 from vae.runs.lock import is_locked
 
-TINY = ["latent.size=2", "model.hidden=[8]", "trainer.epochs=2", "data.take=60", "trainer.batch_size=8", "audit=none"]
+TINY = ["latent.size=2", "model.hidden=[8]", "data.take=60", "trainer.batch_size=8"]
+TINY += ["trainer.epochs=2", "trainer.engine=keras", "audit=none"]
 BETAS = "hydra.callbacks.preflight.frontier"
 
 
@@ -33,11 +31,7 @@ BETAS = "hydra.callbacks.preflight.frontier"
     ],
 )
 def test_it_differs_from_the_sweep_in_the_term_alone(options: list[str], expected: list[str]) -> None:
-    GlobalHydra.instance().clear()
-    config_source.register()
-    with initialize_config_dir(config_source.CONFIGS, version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        config = loader.load_configuration("train", [*options, "hydra.sweep.dir=sweep"], RunMode.MULTIRUN)
+    with sweep_config(options) as config:
         betas = config.hydra.callbacks.preflight.get("frontier")
         assert frontier_overrides(config, betas) == [
             "-m",
@@ -71,7 +65,7 @@ def test_a_sweep_ends_with_its_frontier_gaps(tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 def test_sigterm_ends_the_frontier_too(tmp_path: Path) -> None:
-    options = [*TINY, "kl=keras_loss", "trainer.epochs=300", "trainer.engine=keras", "hydra.sweep.dir=sweep"]
+    options = [*TINY, "kl=keras_loss", "trainer.epochs=300", "hydra.sweep.dir=sweep"]
     sweep = tmp_path / "sweep"
     with subprocess.Popen(
         [sys.executable, str(REPOSITORY / "train.py"), "-m", *options, "seed=0", f"{BETAS}=[0.1,0.3,2]"],

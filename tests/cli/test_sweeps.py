@@ -14,10 +14,9 @@ import joblib
 import keras
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from tests.cli.sweep_config import sweep_config
 from tests.conftest import REPOSITORY, Outcome, inherited_environment, run_script
 from tests.reading import summary_of, weights_are_equal
 from vae.cli import config_source
@@ -69,11 +68,7 @@ def contents(directory: Path) -> dict[Path, tuple[bytes, int]]:
 
 def started(options: list[str]) -> list[Path]:
     """The directories of the runs that a sweep with these options would train."""
-    GlobalHydra.instance().clear()
-    config_source.register()
-    with initialize_config_dir(config_source.CONFIGS, version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        config = loader.load_configuration("train", [*options, "hydra.sweep.dir=sweep"], RunMode.MULTIRUN)
+    with sweep_config(options) as config:
         return start_sweep(config)
 
 

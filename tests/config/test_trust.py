@@ -1,4 +1,4 @@
-"""What the configuration in a run's folder may name by itself, and what it may name with a word."""
+"""Classes and resolvers that the configuration in a run's folder may name, with and without `trust=`."""
 
 from pathlib import Path
 from typing import Any

@@ -1,9 +1,9 @@
 """Commands killed at random moments: python -m tests.faults.campaign --seed 0 --moments 50.
 
-Every command is killed by SIGKILL, started again, killed again, and so on. After each kill, every file must be whole
-and no run may be said to be running. A command that comes to its end must have made what an undisturbed one makes, to
-the bit. A moment is a number of seconds after the start, or the time just after a change of the files: the seed says
-which. Half of the kills of a sweep hit its first process only, the other half all of its processes.
+Each command is killed by SIGKILL and started again until it has been killed often enough. After each kill, every file
+must be whole and no run may have the status "running". A command that finishes must have written the same bits as one
+that was never killed. The seed chooses each moment: a number of seconds after the start, or just after a file changes.
+Half of the kills of a sweep hit its first process only, the other half all of its processes.
 """
 
 import argparse

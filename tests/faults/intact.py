@@ -1,4 +1,4 @@
-"""Whether the files of a folder are whole, read by other means than the project's own."""
+"""Checks that the files in a folder are whole. They read the files without the project's own code."""
 
 import csv
 import io

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from vae.runs.history import HistoryWriter, read_history
+from vae.runs.history import HistoryWriter, read_history, read_history_columns
 
 
 def write_three_epochs(path: Path) -> None:
@@ -57,3 +58,19 @@ def test_a_damaged_history_has_no_rows(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "history.csv").write_bytes(content)
     assert read_history(tmp_path / "history.csv") == []
     assert read_history(tmp_path / "missing.csv") == []
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("wanted", [{"a"}, {"epoch", "c, d"}, None], ids=str)
+def test_columns_are_those_of_another_reader(newline: str, wanted: set[str] | None, tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_bytes(newline.join(['epoch,a,"c, d"', "1,0.1,", "2,,-inf", "", "3,\xff,1e-3", ""]).encode("latin-1"))
+    names, values = read_history_columns(path, None if wanted is None else wanted.__contains__)
+    expected = pd.read_csv(path, encoding="latin-1").apply(pd.to_numeric, errors="coerce")
+    assert names == [name for name in expected if wanted is None or name in wanted]
+    np.testing.assert_array_equal(values, expected[names])
+
+
+def test_an_empty_cell_at_the_end_of_a_row_is_left_out(tmp_path: Path) -> None:
+    HistoryWriter(tmp_path / "history.csv").append({"epoch": 1, "step": 10, "a": np.nan})
+    assert read_history(tmp_path / "history.csv") == [{"epoch": 1.0, "step": 10.0}]

@@ -1,4 +1,4 @@
-"""Which files of a run are read: its own, regular ones, up to a size."""
+"""Only a run's own regular files are read, up to a size."""
 
 import os
 import re
