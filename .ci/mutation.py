@@ -100,14 +100,14 @@ def _tested(area: str, options: argparse.Namespace) -> dict[str, Any]:
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(options.workers):
             copies.put(_copy(Path(directory, str(number))))
-        _check_that_tests_pass(copies, tests)
+        _check_that_tests_pass(copies, tests.split())
 
         def survives(fault: Fault) -> bool:
             copy = copies.get()
             try:
                 module = copy / fault.path
                 module.write_text(fault.code)
-                return _passes(copy, tests.split())
+                return _passes(copy, tests.split(), module.stem)
             finally:
                 module.write_text(fault.before)
                 copies.put(copy)
@@ -164,21 +164,21 @@ def _copy(directory: Path) -> Path:
     """Return a copy of the project's own files, in which modules can be changed."""
     for name in subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")[:-1]:
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, directory / name)
+        shutil.copyfile(ROOT / name, directory / name, follow_symlinks=False)
     return directory
 
 
-def _check_that_tests_pass(copies: "SimpleQueue[Path]", tests: str) -> None:
+def _check_that_tests_pass(copies: "SimpleQueue[Path]", tests: Sequence[str]) -> None:
     copy = copies.get()
     copies.put(copy)
-    if not _passes(copy, tests.split()):
+    if not _passes(copy, tests):
         output = copy.with_suffix(".output").read_text()
-        raise SystemExit(f"{output}\npytest {tests}: fails or takes {_TIMEOUT} s, although there is no fault")
+        raise SystemExit(f"{output}\npytest {' '.join(tests)}: fails or takes {_TIMEOUT} s, although there is no fault")
 
 
-def _passes(copy: Path, tests: Sequence[str]) -> bool:
-    """Return True if the tests pass in a copy of the project."""
-    process = multiprocessing.get_context("forkserver").Process(target=_test, args=(copy, tests))
+def _passes(copy: Path, tests: Sequence[str], module: str = "") -> bool:
+    """Return True if tests pass in a copy of the project. Those of the named module come first."""
+    process = multiprocessing.get_context("forkserver").Process(target=_test, args=(copy, tests, module))
     process.start()
     process.join(_TIMEOUT)
     if process.is_alive() and process.pid:
@@ -187,7 +187,7 @@ def _passes(copy: Path, tests: Sequence[str]) -> bool:
     return process.exitcode == 0
 
 
-def _test(copy: Path, tests: Sequence[str]) -> None:
+def _test(copy: Path, tests: Sequence[str], module: str) -> None:
     """Run tests in this process, which has not imported the package yet, and exit with their status."""
     os.setpgid(0, 0)  # so that what the tests start ends with this process
     with copy.with_suffix(".output").open("wb") as output:
@@ -197,9 +197,19 @@ def _test(copy: Path, tests: Sequence[str]) -> None:
     os.environ["PYTHONPATH"] = sys.path[0] = str(copy)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True  # a fault of the same size and second would not be read
-    status = pytest.main(["-x", "-q", "-n0", "-p", "no:cacheprovider", *tests])
+    status = pytest.main(["-x", "-q", "-n0", "-p", "no:cacheprovider", *tests], [_NearestFirst(module)])
     sys.stdout.flush()
     os._exit(int(status))
+
+
+class _NearestFirst:
+    """A plugin of pytest that runs the tests of a module before the others."""
+
+    def __init__(self, module: str) -> None:
+        self._name = f"test_{module}.py"
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: item.path.name != self._name)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import yaml
 
 from vae.errors import UserError
 from vae.runs import RunDirectory, load_runs
+from vae.runs.loading import RunReader
+from vae.runs.paths import runs_below
 
 OLD_RUNS = Path(__file__).parent / "of_0_1_0"
 NAMES = ("categorical", "keras_loss", "mixture")
@@ -42,6 +44,13 @@ def test_options_and_summary(name: str, table: pd.DataFrame) -> None:
     assert all(row[key] == summary[key] for key in ("status", "seed", "kl", "effective_beta", "engine"))
     given = yaml.safe_load((OLD_RUNS / name / ".hydra" / "overrides.yaml").read_text())
     assert row["overrides"] == tuple(given)
+
+
+def test_a_compact_table_has_the_same_values_as_categories(table: pd.DataFrame) -> None:
+    compact = RunReader(compact=True).read(runs_below(OLD_RUNS))
+    categories = [name for name in compact if compact[name].dtype == "category"]
+    assert {"option/kl._target_", "option/model.hidden"} < {*categories}
+    pd.testing.assert_frame_equal(compact.astype(table.dtypes), table)
 
 
 def test_the_evaluation_of_a_measured_run(table: pd.DataFrame) -> None:

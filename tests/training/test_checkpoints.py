@@ -1,10 +1,13 @@
 """The part of a checkpoint that Keras does not save."""
 
 import errno
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import keras
 import numpy as np
 import pytest
 
@@ -19,17 +22,96 @@ from vae.training import Checkpoints, Progress, RunRecord, TrainingOptions, chec
 def test_an_interrupted_epoch_gets_its_running_means_back(
     version: str, make_vae: Callable[..., VAE], tmp_path: Path
 ) -> None:
-    """60 examples so far, whose loss, regularizer, reconstruction and KL were 30, 4, 26 and 5 on average."""
+    """60 examples in three steps of the 301st epoch: loss, regularizer, reconstruction and KL were 30, 4, 26 and 5."""
     totals = 60.0 * np.array([30.0, 4.0, 26.0, 5.0], np.float32)
     kept = [np.float32(60 * 30.0), np.float32(60), totals[1:] if version == "0.1.0" else totals, np.float32(60)]
     state = {f"metrics/values/{place:06d}": np.asarray(value) for place, value in enumerate(kept)}
     vae = make_vae()
     options = TrainingOptions(epochs=2, batch_size=20)
-    checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress(steps=13, state=state))
+    checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress(steps=3003, state=state))
     checkpoints.set_model(vae)
-    checkpoints.on_epoch_begin(1)
+    checkpoints.on_epoch_begin(300)
     means = {name: float(value) for name, value in vae.get_metrics_result().items()}
     assert means == pytest.approx({"loss": 30, "regularizer": 4, "elbo": -31, "reconstruction": 26, "kl": 5})
+
+
+def test_an_epoch_that_is_over_has_no_running_means(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    vae, options = make_vae(), TrainingOptions(epochs=2, batch_size=20)
+    checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress(steps=10))
+    checkpoints.set_model(vae)
+    for epoch in (0, 1):
+        checkpoints.on_epoch_begin(epoch)
+    assert all(np.all(variable.numpy() == 0) for variable in vae.metrics_variables)
+
+
+def test_a_chunk_is_saved_only_within_an_epoch(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    """The last chunk of an epoch is saved after the epoch, with its validation."""
+    vae, options = make_vae(), TrainingOptions(epochs=2, batch_size=20, checkpoint_seconds=1e-9)
+    checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress())
+    checkpoints.set_model(vae)
+    for steps in (10, 20, 23):
+        vae.batches_seen.assign(steps)
+        checkpoints.on_train_batch_end(steps)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000023.keras"]
+
+
+class Diary(keras.callbacks.Callback):
+    """A callback with an attribute of every kind that a checkpoint keeps, and one that it does not."""
+
+    def __init__(self, *values: Any) -> None:
+        super().__init__()
+        self.number, self.word, self.matrix, self.weights = values
+        self.open_file = object()
+
+
+def test_callbacks_of_one_class_get_their_own_states_back(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    kept = [
+        (0.1 + number, f"best {number}", np.full((2, 3), number), [np.full(place, number) for place in range(12)])
+        for number in range(2)
+    ]
+    options = TrainingOptions(epochs=1, batch_size=20)
+    saving = Checkpoints(RunRecord(tmp_path), [Diary(*values) for values in kept], options, 60, start=Progress())
+    vae = make_vae()
+    vae.optimizer.build(vae.trainable_variables)
+    saving.set_model(vae)
+    saving.set_params({"epochs": 1})
+    saving.on_epoch_end(0)
+    _, progress = latest_checkpoint(tmp_path / "checkpoints", "resume")
+    restored = [Diary(0.0, "", np.zeros(1), []) for _ in kept]
+    Checkpoints(RunRecord(tmp_path), restored, options, 60, start=progress).on_train_begin()
+    for diary, (number, word, matrix, weights) in zip(restored, kept, strict=True):
+        assert (diary.number, diary.word) == (number, word)
+        np.testing.assert_array_equal(diary.matrix, matrix)
+        assert [weight.tolist() for weight in diary.weights] == [weight.tolist() for weight in weights]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def without_progress(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if name != "progress.npz"}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize("damage", [cut, without_progress])
+def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
+    damage: Callable[[Path], None], make_vae: Callable[..., VAE], tmp_path: Path
+) -> None:
+    fit_and_record(make_vae(), tmp_path, Arrays(grey_images(60), grey_images(20)), epochs=4)
+    newest, before = checkpoints_in(tmp_path / "checkpoints")
+    assert {*tmp_path.rglob("step-*")} == {newest, before}
+    damage(newest)
+    with pytest.warns(UserWarning, match=f"resume: {newest.name} is .*damaged.*; using the checkpoint before it"):
+        model, progress = latest_checkpoint(tmp_path / "checkpoints", "resume")
+    assert progress.steps == int(model.batches_seen.numpy()) == int(before.stem.removeprefix("step-")) < 12
+    damage(before)
+    damaged = pytest.raises(UserError, match=f"resume: {before.name} is .*damaged")
+    with pytest.warns(UserWarning, match="using the checkpoint before it"), damaged:
+        latest_checkpoint(tmp_path / "checkpoints", "resume")
 
 
 def test_checkpoints_follow_the_first_and_the_last_epoch(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
