@@ -38,7 +38,7 @@ from rich.progress import track
 from statsmodels.stats.proportion import proportion_confint
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Modules, and the tests that are asked to find a fault in one, the nearest first
+#: Modules, and the tests that are asked to find a fault in one
 AREAS = {
     "kl": ("vae/kl/*.py", "tests/kl tests/conformance"),
     "latents": ("vae/latents/*.py", "tests/latents tests/kl"),
@@ -99,8 +99,9 @@ def _tested(area: str, options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(options.workers):
-            copies.put(_copy(Path(directory, str(number))))
-        _check_that_tests_pass(copies, tests.split())
+            copy = _copy(Path(directory, str(number)))
+            copies.put(copy)
+        _check_that_tests_pass(copy, tests.split())
 
         def survives(fault: Fault) -> bool:
             copy = copies.get()
@@ -115,14 +116,10 @@ def _tested(area: str, options: argparse.Namespace) -> dict[str, Any]:
         with ThreadPoolExecutor(options.workers) as pool:
             found = [*track(pool.map(survives, sample), area, len(sample))]
     survivors = [str(fault) for fault, survived in zip(sample, found, strict=True) if survived]
-    print(f"{area}: {_share(len(sample) - len(survivors), len(sample))}, sampled from {len(faults):,}")
+    killed = len(sample) - len(survivors)
+    print(f"{area}: {_share(killed, len(sample))}, sampled from {len(faults):,}")
     print("\n".join(survivors))
-    return {
-        "faults": len(faults),
-        "sampled": len(sample),
-        "killed": len(sample) - len(survivors),
-        "survivors": survivors,
-    }
+    return {"faults": len(faults), "sampled": len(sample), "killed": killed, "survivors": survivors}
 
 
 def _share(killed: int, sampled: int) -> str:
@@ -168,9 +165,7 @@ def _copy(directory: Path) -> Path:
     return directory
 
 
-def _check_that_tests_pass(copies: "SimpleQueue[Path]", tests: Sequence[str]) -> None:
-    copy = copies.get()
-    copies.put(copy)
+def _check_that_tests_pass(copy: Path, tests: Sequence[str]) -> None:
     if not _passes(copy, tests):
         output = copy.with_suffix(".output").read_text()
         raise SystemExit(f"{output}\npytest {' '.join(tests)}: fails or takes {_TIMEOUT} s, although there is no fault")
