@@ -38,7 +38,7 @@ def held_after_runs(folder: Path, runs: int, options: Sequence[str] = ()) -> lis
     path = folder / "footprint.jsonl"
     watch = ["+hydra.callbacks.footprint._target_=footprint.Footprint", f"+hydra.callbacks.footprint.path={path}"]
     sweep = ["-m", f"seed=range({runs})", "trainer.epochs=1", f"hydra.sweep.dir={folder / 'sweep'}"]
-    watch += ["hydra.callbacks.preflight.compares=false"]  # which loads thousands of objects once, after a minute
+    sweep += ["hydra.callbacks.preflight.compares=false"]  # which loads thousands of objects once, after a minute
     modules = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     subprocess.run(
         [sys.executable, TRAIN, *sweep, *TINY, *watch, *options],
