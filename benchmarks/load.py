@@ -2,7 +2,7 @@
 
     python benchmarks/load.py [--runs 500] [--epochs 5000] [--json FILE]
 
-The runs are those of one `train.py -m`, in one process: one epoch of a tiny network on 200 images. After every run the
+The runs are those of one `train.py -m`, in one process: one epoch of a tiny network on 256 images. After every run the
 process says what it holds: its resident set, open files, threads and objects. The slopes are least-squares fits to the
 second half of the runs, by which TensorFlow's own pools have filled.
 
@@ -29,7 +29,7 @@ from rich.table import Table
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 UNDISTURBED = 0.1  # the share of the epochs, the fastest ones, that other work on the machine did not slow
-TINY = ["data.take=200", "model.hidden=[16]", "latent.size=2"]
+TINY = ["data.take=256", "model.hidden=[16]", "latent.size=2"]
 HELD = {"mebibytes": "MiB", "files": "open files", "threads": "threads", "objects": "objects of Python"}
 
 

@@ -1,6 +1,7 @@
 """Shared by the tests: the repository, the scripts as a user runs them, tiny models, real runs."""
 
 import contextlib
+import fcntl
 import importlib
 import io
 import os
@@ -105,14 +106,23 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real run of `train.py` on digits: three epochs of the Keras loss class. Tests only read it."""
-    directory = tmp_path_factory.mktemp("trained") / "run"
-    ended = run_script(
-        "train.py", "kl=keras_loss", "trainer.epochs=3", f"hydra.run.dir={directory}", cwd=directory.parent
-    )
-    assert ended.status == 0, ended.stderr
-    (directory / "stdout.txt").write_text(ended.stdout)
-    (directory / "stderr.txt").write_text(ended.stderr)
+    """A real run of `train.py` on digits: three epochs of the Keras loss class. Tests only read it.
+
+    The first worker of pytest-xdist that needs it trains it, and the others wait.
+    """
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "trained"
+    folder.mkdir(exist_ok=True)
+    directory = folder / "run"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / "stderr.txt").exists():
+            ended = run_script(
+                "train.py", "kl=keras_loss", "trainer.epochs=3", f"hydra.run.dir={directory}", cwd=folder
+            )
+            assert ended.status == 0, ended.stderr
+            (directory / "stdout.txt").write_text(ended.stdout)
+            (directory / "stderr.txt").write_text(ended.stderr)
     return directory
 
 

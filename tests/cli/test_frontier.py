@@ -15,7 +15,7 @@ from tests.reading import summary_of
 from vae.cli.comparing import frontier_overrides
 from vae.runs.lock import is_locked
 
-TINY = ["latent.size=2", "model.hidden=[8]", "data.take=60", "trainer.batch_size=8"]
+TINY = ["latent.size=2", "model.hidden=[8]", "data.take=64", "trainer.batch_size=8"]
 TINY += ["trainer.epochs=2", "trainer.engine=keras", "audit=none"]
 BETAS = "hydra.callbacks.preflight.frontier"
 

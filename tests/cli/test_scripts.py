@@ -246,7 +246,7 @@ def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
         "optimizer.learning_rate=1e20",
         "trainer.epochs=2",
         "hydra.run.dir=run",
-        "data.take=200",
+        "data.take=256",
         QUICK,
         cwd=tmp_path,
     )
@@ -282,7 +282,7 @@ class Huberized(DirectedKL):
 def test_a_class_of_the_user_s_trains_is_resumed_and_evaluated(tmp_path: Path) -> None:
     (tmp_path / "my_kl.py").write_text(MY_KL)
     environment = {"PYTHONPATH": str(tmp_path)}
-    options = ["kl._target_=my_kl.Huberized", "+kl.knee=0.5", "data.take=200", "hydra.run.dir=run", QUICK]
+    options = ["kl._target_=my_kl.Huberized", "+kl.knee=0.5", "data.take=256", "hydra.run.dir=run", QUICK]
     resume = ["train.py", "resume=run", "trust=my_kl", "trainer.epochs=2"]
     for command in (["train.py", *options, "trainer.epochs=1"], resume):
         ended = run_script(*command, cwd=tmp_path, **environment)
@@ -347,7 +347,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     import pty
 
     leader, follower = pty.openpty()
-    options = ["trainer.epochs=2", "data.take=200", "hydra.run.dir=run", QUICK]
+    options = ["trainer.epochs=2", "data.take=256", "hydra.run.dir=run", QUICK]
     command = [sys.executable, str(REPOSITORY / "train.py"), *options]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "150"}
     process = subprocess.Popen(command, cwd=tmp_path, stdout=follower, stderr=follower, env=environment)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.thorough  # searches of several runs
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs the extra 'sweep': pip install '.[sweep]'")
 
-QUICK = ["trainer.epochs=1", "trainer.engine=keras", "data.take=200", "audit=none", "hydra.sweep.dir=search"]
+QUICK = ["trainer.epochs=1", "trainer.engine=keras", "data.take=256", "audit=none", "hydra.sweep.dir=search"]
 
 
 def search(*options: str, cwd: Path) -> tuple[Outcome, dict[str, Any]]:

@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from tests.cli.sweep_config import sweep_config
-from tests.conftest import REPOSITORY, Outcome, inherited_environment, run_script
+from tests.conftest import REPOSITORY, Outcome, inherited_environment, run_here, run_script
 from tests.reading import summary_of, weights_are_equal
 from vae.cli import config_source
 from vae.cli.arguments import prepared
@@ -31,7 +31,7 @@ PLUGINS = {
     "submitit_slurm": "hydra_plugins.hydra_submitit_launcher",
     "ray": "hydra_plugins.hydra_ray_launcher",
 }
-QUICK = ["latent.size=4", "trainer.epochs=2", "trainer.engine=keras", "data.take=200", "audit=none"]
+QUICK = ["latent.size=4", "trainer.epochs=2", "trainer.engine=keras", "data.take=256", "audit=none"]
 
 #: A Keras callback that waits until another run has begun, too, and notes what it saw
 PROBE = """
@@ -70,6 +70,20 @@ def started(options: list[str]) -> list[Path]:
     """The directories of the runs that a sweep with these options would train."""
     with sweep_config(options) as config:
         return start_sweep(config)
+
+
+def test_a_sweep_ends_with_its_comparison_and_names_the_run_that_failed(tmp_path: Path) -> None:
+    """In this process: a learning rate that is good, and one at which training diverges."""
+    small = ["data.take=16", "trainer.batch_size=8", "model.hidden=[8]", "hydra.sweep.dir=sweep"]
+    ended = run_here("train.py", "-m", *QUICK, *small, "optimizer.learning_rate=0.001,1e30", cwd=tmp_path)
+    assert ended.status == 1
+    (failed,) = [line for line in ended.stderr.splitlines() if line.startswith("train.py: ")]
+    assert failed.startswith("train.py: sweep/1-analytic-0-optimizer.learning_rate=1e30: ")
+    assert "became NaN or infinite in training step 2" in failed  # the first weights after a step are still finite
+    assert "2 runs; nats per image, validation split" in ended.stdout
+    assert (tmp_path / "sweep" / "comparison" / "report.html").is_file()
+    statuses = [summary_of(path.parent)["status"] for path in sorted((tmp_path / "sweep").glob("*/summary.json"))]
+    assert statuses == ["finished", "diverged"]
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +157,7 @@ def test_side_by_side_each_on_its_share_of_the_cores(launcher: str, alone: Path,
     if cores < 2:
         pytest.skip("needs two cores")
     ended, seen = swept(launcher, tmp_path, "trainer.batch_size=128,1000")
-    why = "trainer.batch_size=1000: there are only 200 training images"
+    why = "trainer.batch_size=1000: there are only 256 training images"
     sizes = ("128", "1000")
     assert_two_trained_and_two_are_named(ended, tmp_path / "sweep", alone, "trainer.batch_size", sizes, why)
     assert len({run["process"] for run in seen}) == 2  # which waited for each other

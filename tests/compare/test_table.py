@@ -49,6 +49,20 @@ def test_equal_options_are_one_configuration_whatever_the_overrides(make_run: Ma
     assert compare(load_runs(tmp_path / "runs"))["runs"].tolist() == [2]
 
 
+def test_numbers_tell_equal_overrides_of_different_options_apart(make_run: MakeRun, tmp_path: Path) -> None:
+    for points in (8, 16, 32):
+        make_run(f"of_{points}", ["kl=backend"], [-20.0], options={"kl": {"points": points}})
+    table = compare(load_runs(tmp_path / "runs"))
+    assert sorted(table["configuration"]) == ["defaults", "defaults (2)", "defaults (3)"]
+
+
+def test_runs_without_a_readable_configuration_are_one(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        (make_run(f"run{seed}", [], [-20.0], seed=seed) / ".hydra" / "config.yaml").unlink()
+    (row,) = compare(load_runs(tmp_path / "runs")).to_dict("records")
+    assert (row["configuration"], row["runs"]) == ("defaults", 2)
+
+
 def test_images_of_different_sizes_are_not_compared(make_run: MakeRun, tmp_path: Path) -> None:
     """The default is null, which is a value, too."""
     make_run("a", ["kl=analytic"], [-20.0], options={"data": {"shape": None}})

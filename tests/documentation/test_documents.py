@@ -98,7 +98,7 @@ def test_a_kl_of_one_class_and_one_yaml_file_trains(tmp_path: Path) -> None:
         "kl=hellinger",
         "+kl@audit.hellinger=hellinger",
         "trainer.epochs=2",
-        "data.take=300",
+        "data.take=256",
         "trainer.engine=keras",
         "hydra.run.dir=run",
         cwd=tmp_path,

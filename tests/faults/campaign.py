@@ -31,7 +31,7 @@ REPOSITORY = Path(__file__).parents[2]
 TRAIN = [sys.executable, str(REPOSITORY / "train.py")]
 EVALUATE = [sys.executable, str(REPOSITORY / "evaluate.py")]
 COMPARE = [sys.executable, "-m", "vae.compare"]
-OPTIONS = ["trainer.epochs=8", "trainer.checkpoint_seconds=0.05", "data.take=200", "model.hidden=[16]", "latent.size=4"]
+OPTIONS = ["trainer.epochs=8", "trainer.checkpoint_seconds=0.05", "data.take=256", "model.hidden=[16]", "latent.size=4"]
 QUICK = ["trainer.engine=keras", "audit=none"]
 Moment = Callable[[float, int], bool]  # of the seconds since the start and the changes of files
 ORPHANS_SECONDS = 5.0

@@ -20,7 +20,7 @@ import vae.compare.__main__
 from tests.conftest import Outcome, run_here
 from tests.faults.intact import damages, differences, untrue_statuses
 
-OPTIONS = ["trainer.epochs=2", "trainer.checkpoint_seconds=0.001", "trainer.engine=keras", "data.take=200"]
+OPTIONS = ["trainer.epochs=2", "trainer.checkpoint_seconds=0.001", "trainer.engine=keras", "data.take=256"]
 OPTIONS += ["model.hidden=[8]", "audit=none"]
 #: The files at which the fault begins: when they are opened to be written, or when they have been put in place
 TRAINING = {

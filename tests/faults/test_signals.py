@@ -20,7 +20,7 @@ MOMENTS: dict[str, tuple[list[str], Callable[[Path], bool]]] = {
     "import": ([], lambda run: (run / ".hydra" / "config.yaml").exists()),
     "compilation": (["trainer.engine=compiled"], lambda run: (run / "summary.json").exists()),
     "saving": (
-        ["trainer.engine=keras", "trainer.epochs=1000", "trainer.checkpoint_seconds=0.001", "data.take=200"],
+        ["trainer.engine=keras", "trainer.epochs=1000", "trainer.checkpoint_seconds=0.001", "data.take=256"],
         lambda run: any((run / "checkpoints").glob(".step-*")),
     ),
 }

@@ -34,7 +34,7 @@ class KilledOnce(keras.callbacks.Callback):
 def test_a_sweep_whose_worker_was_killed_goes_on(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra 'sweep'")
     (tmp_path / "killing.py").write_text(KILLED_ONCE)
-    options = ["trainer.epochs=4", "data.take=200", "model.hidden=[8]", "audit=none", QUICK, "seed=0,1"]
+    options = ["trainer.epochs=4", "data.take=256", "model.hidden=[8]", "audit=none", QUICK, "seed=0,1"]
     options += ["+callbacks.killing._target_=killing.KilledOnce", "hydra.sweep.dir=sweep"]
     path = f"{REPOSITORY}:{tmp_path}"
     ended = run_script("train.py", "-m", *options, "hydra/launcher=joblib", cwd=tmp_path, PYTHONPATH=path)

@@ -134,11 +134,12 @@ def _names(last: pd.DataFrame) -> list[str]:
     }
     times = Counter(short.values())
     names = {identity: name if times[name] == 1 else _shortest(written[identity]) for identity, name in short.items()}
-    owners: dict[str, tuple[str, ...]] = {}
+    taken: set[str] = set()
     for identity, name in names.items():
         unique, number = name, 2
-        while owners.setdefault(unique, identity) != identity:
+        while unique in taken:
             unique, number = f"{name} ({number})", number + 1
+        taken.add(unique)
         names[identity] = unique
     return [names[identity] for identity in identities]
 
