@@ -147,16 +147,8 @@ def _faults(path: Path) -> Iterator[Fault]:
 
 def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Return where annotations begin and end: lines and columns."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        for name in ("annotation", "returns"):
-            if annotation := getattr(node, name, None):
-                begin, end = (
-                    (annotation.lineno, annotation.col_offset),
-                    (annotation.end_lineno, annotation.end_col_offset),
-                )
-                found.append((begin, end))
-    return found
+    nodes = [getattr(node, name, None) for node in ast.walk(ast.parse(source)) for name in ("annotation", "returns")]
+    return [((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)) for node in nodes if node]
 
 
 def _copy(directory: Path) -> Path:

@@ -3,6 +3,8 @@
 How often the rules are right is counted in benchmarks/diagnosis.py.
 """
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +84,19 @@ def test_a_good_run_has_no_finding_and_evaluate_says_the_same(tmp_path: Path) ->
     ended = run_here("train.py", "trainer.epochs=5", "hydra.run.dir=run", QUICK, cwd=tmp_path)
     assert summary_of(tmp_path / "run")["diagnosis"] == []
     assert "diagnosis  no problems found" in ended.stdout
-    ended = run_here("evaluate.py", "run=run", "nll_samples=1", "take=50", cwd=tmp_path)
-    assert "diagnosis  no problems found" in ended.stdout
+    evaluate = ["evaluate.py", "run=run", "nll_samples=1", "take=50"]
+    assert "diagnosis  no problems found" in run_here(*evaluate, cwd=tmp_path).stdout
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("figures", [5, {"kl": "many"}, {}], ids=str)
+def test_a_run_whose_figures_are_damaged_is_measured(figures: object, trained_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained_run, tmp_path / "run")
+    (tmp_path / "run" / "summary.json").write_text(json.dumps({"status": "finished", "validation": figures}))
+    with pytest.warns(UserWarning, match=r"^run/summary.json: its figures are damaged; the run is not diagnosed$"):
+        ended = run_here("evaluate.py", "run=run", "nll_samples=1", "take=10", cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    assert "diagnosis" not in ended.stdout
 
 
 @pytest.mark.thorough

@@ -1,5 +1,7 @@
 """Measure a trained VAE: python evaluate.py run=RUN_DIR. `python evaluate.py --help` lists the options."""
 
+import warnings
+
 import hydra
 from omegaconf import DictConfig
 
@@ -46,7 +48,10 @@ def evaluate(config: DictConfig) -> None:
         write_json(directory.evaluation, evaluation.marked_non_finite(quantities))
         evaluation.print_quantities(quantities, [directory.evaluation, *pictures])
         if "validation" in (summary := read_summary(directory)):
-            print(format_findings(diagnose(summary, flatten(plain(run)))))
+            try:
+                print(format_findings(diagnose(summary, flatten(plain(run)))))
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # a stranger may have sent it
+                warnings.warn(f"{directory.summary}: its figures are damaged; the run is not diagnosed", stacklevel=1)
 
 
 def main() -> None:
