@@ -239,7 +239,7 @@ def test_encode_decode_sample_predict(make_vae: MakeVAE, images: Images) -> None
     assert samples.max() <= 1
     assert np.array_equal(samples, vae.sample(3, seed=1))
     assert not np.array_equal(samples, vae.sample(3, seed=2))
-    assert not np.array_equal(vae.sample(3), vae.sample(3))
+    assert len({vae.sample(1).numpy().tobytes() for _ in range(20)}) == 20
 
 
 def test_summary_shows_a_built_model(make_vae: MakeVAE) -> None:

@@ -49,6 +49,18 @@ def test_the_training_elbo_is_that_of_true_draws(
         assert abs(minimized.mean() - exact) > 5.0 * error
 
 
+def test_true_draws_are_decoded_as_in_evaluation(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
+    """Dropout is a part of the loss, and not of the ELBO in the logs."""
+    plain = frozen(make_vae, straight_through=False)
+    z = keras.Input((3,))
+    decoder = keras.Model(z, plain.decoder(keras.layers.Dropout(0.5)(z)))
+    dropping = VAE(plain.encoder, decoder, plain.latent, plain.likelihood, plain.kl)
+    dropping.compile(keras.optimizers.SGD(0.0))
+    logs = [vae.fit(images, batch_size=25, shuffle=False, verbose=0).history for vae in (plain, dropping)]
+    assert logs[1]["reconstruction"] == pytest.approx(logs[0]["reconstruction"], rel=1e-6)
+    assert logs[1]["loss"] != pytest.approx(logs[0]["loss"], rel=1e-2)
+
+
 @pytest.mark.thorough
 def test_the_extra_pass_changes_no_training(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
     """Gradients are those of the loss alone."""

@@ -134,7 +134,6 @@ class VAE(keras.Model):
         self.likelihood(self.decoder.output)
         if not self.prior.built:
             self.prior.prepare(self.latent, self.encoder.input_shape[1:])
-        self.built = True
 
     def _state(self, name: str, value: float, dtype: str) -> Any:
         initializer = keras.initializers.Constant(value)
