@@ -85,6 +85,27 @@ def test_tensorflow_is_loaded_without_garbage_collection() -> None:
     assert int(loaded[0]) < int(alone[0]) / 10, "a few follow the import, in the setting of threads"
 
 
+MODULES_AFTER_IMPORT = """
+import importlib, sys
+if LOADED:
+    from vae.compat import load_tensorflow
+    load_tensorflow()
+else:
+    import tensorflow
+modules = ("pandas", "sklearn")
+print([name in sys.modules for name in modules])
+print([importlib.import_module(name).__name__ for name in modules])
+"""
+
+
+@pytest.mark.thorough
+def test_tensorflow_is_loaded_without_what_no_command_needs() -> None:
+    """By itself it imports both: if not, there is nothing to work around. Afterwards they can be imported."""
+    for loaded in (True, False):
+        ended = run_program(f"LOADED = {loaded}\n{MODULES_AFTER_IMPORT}")
+        assert ended.stdout.splitlines()[-2:] == [str([not loaded] * 2), "['pandas', 'sklearn']"], ended.stderr
+
+
 def test_the_reason_of_a_failing_import_is_shown(no_tensorflow: str) -> None:
     ended = run_program("from vae.compat import load_tensorflow; load_tensorflow()", PYTHONPATH=no_tensorflow)
     assert ended.returncode == 1

@@ -25,6 +25,10 @@ from vae.program_cache import use_program_cache
 #: What a process of TensorFlow needs before it trains: measured on two cores, 3.6 GiB of addresses and 0.9 of data
 _LEAST_MEMORY = {"ulimit -v": (resource.RLIMIT_AS, 4 * 2**30), "ulimit -d": (resource.RLIMIT_DATA, 2**30)}
 
+#: What Keras and TensorFlow import if it is installed: for estimators of scikit-learn, data frames, notebooks and the
+#: converter from JAX to TensorFlow Lite. No command needs these, and they take 40 % of the time of loading TensorFlow
+_NOT_NEEDED = ("IPython", "jax", "pandas", "sklearn")
+
 
 def load_tensorflow(threads: int | None = None) -> None:
     """Import TensorFlow without the lines about the machine that its native code prints at every log level.
@@ -71,7 +75,7 @@ def _import_tensorflow() -> None:
     stderr = os.dup(2)
     # A notebook's stdout claims to be a terminal, but would keep every frame of the status as an output
     console = Console(force_terminal=os.isatty(1), force_jupyter=False)
-    with console.status("loading TensorFlow"), tempfile.TemporaryFile() as captured:
+    with console.status("loading TensorFlow"), tempfile.TemporaryFile() as captured, _not_found(*_NOT_NEEDED):
         os.dup2(captured.fileno(), 2)
         try:
             import absl.logging
@@ -86,6 +90,18 @@ def _import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+@contextlib.contextmanager
+def _not_found(*modules: str) -> Iterator[None]:
+    """Let every import of these modules fail that is tried, unless they are loaded already."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is for a module that is not found
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager
