@@ -4,6 +4,7 @@ import errno
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -33,6 +34,9 @@ def test_an_interrupted_epoch_gets_its_running_means_back(
     checkpoints.on_epoch_begin(300)
     means = {name: float(value) for name, value in vae.get_metrics_result().items()}
     assert means == pytest.approx({"loss": 30, "regularizer": 4, "elbo": -31, "reconstruction": 26, "kl": 5})
+    vae.reset_metrics()  # as Keras does before each epoch
+    checkpoints.on_epoch_begin(301)
+    assert all(np.all(variable.numpy() == 0) for variable in vae.metrics_variables)
 
 
 def test_an_epoch_that_is_over_has_no_running_means(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
@@ -53,6 +57,23 @@ def test_a_chunk_is_saved_only_within_an_epoch(make_vae: Callable[..., VAE], tmp
         vae.batches_seen.assign(steps)
         checkpoints.on_train_batch_end(steps)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000023.keras"]
+
+
+def test_checkpoints_are_ten_seconds_apart(
+    make_vae: Callable[..., VAE], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk of one step takes four seconds: the third is the first after ten seconds, and then the sixth."""
+    clock = SimpleNamespace(monotonic=lambda: 1000.0 + 4.0 * float(vae.batches_seen.numpy()))
+    monkeypatch.setattr("vae.training.checkpoints.time", clock)
+    vae, options = make_vae(), TrainingOptions(epochs=1, batch_size=20, checkpoint_seconds=10.0)
+    checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress())
+    checkpoints.set_model(vae)
+    saved = []
+    for steps in range(1, 9):
+        vae.batches_seen.assign(steps)
+        checkpoints.on_train_batch_end(steps)
+        saved.append(len(checkpoints_in(tmp_path / "checkpoints")))
+    assert saved == [0, 0, 1, 1, 1, 2, 2, 2]
 
 
 class Diary(keras.callbacks.Callback):
@@ -112,6 +133,17 @@ def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
     damaged = pytest.raises(UserError, match=f"resume: {before.name} is .*damaged")
     with pytest.warns(UserWarning, match="using the checkpoint before it"), damaged:
         latest_checkpoint(tmp_path / "checkpoints", "resume")
+
+
+def test_the_reason_of_a_damage_is_its_first_line(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "step-00000003.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    with (
+        mock.patch("keras.models.load_model", side_effect=ValueError("no such layer\nArguments received: many")),
+        pytest.warns(UserWarning, match="damaged"),
+        pytest.raises(UserError, match=r"^resume: step-00000003.keras is .* \(no such layer\)$"),
+    ):
+        latest_checkpoint(tmp_path, "resume")
 
 
 def test_checkpoints_follow_the_first_and_the_last_epoch(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
