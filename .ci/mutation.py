@@ -5,8 +5,8 @@
 
 Cosmic Ray makes the faults, such as `<` for `<=`, `-` for `+`, 1 for 0, or a decorator less. From those of each area, a
 sample is drawn. Each is written into a copy of the project, and the area's own tests run there until one fails: it is
-killed. The others have survived, although a test outside of the area may find them, and are printed for a human to look
-at. The interval of the share that is killed is Wilson's, 95 %.
+killed. The others have survived, although a test outside of the area may find them, and are printed at once for a human
+to look at. The interval of the share that is killed is Wilson's, 95 %.
 
 Faults in type annotations, and `|` replaced by another operator, are left out: they are errors when the module is
 imported, so that any test would find them.
@@ -115,12 +115,14 @@ def _tested(area: str, options: argparse.Namespace) -> dict[str, Any]:
                 module.write_text(fault.before)
                 copies.put(copy)
 
+        survivors = []
         with ThreadPoolExecutor(options.workers) as pool:
-            found = [*track(pool.map(survives, sample), area, len(sample))]
-    survivors = [str(fault) for fault, survived in zip(sample, found, strict=True) if survived]
+            for fault, survived in zip(sample, track(pool.map(survives, sample), area, len(sample)), strict=True):
+                if survived:
+                    survivors.append(str(fault))
+                    print(fault, flush=True)
     killed = len(sample) - len(survivors)
     print(f"{area}: {_share(killed, len(sample))}, sampled from {len(faults):,}")
-    print("\n".join(survivors))
     return {"faults": len(faults), "sampled": len(sample), "killed": killed, "survivors": survivors}
 
 
