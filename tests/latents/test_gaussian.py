@@ -56,10 +56,11 @@ def test_quadrature_weights_the_first_distribution_fully_and_the_second_by_densi
     assert masses == pytest.approx(norm.pdf(1.0 + np.exp(-1.0) * t) * 2.0 * np.exp(-1.0), rel=1e-4)
 
 
-def test_histogram_holds_the_masses_between_fixed_edges() -> None:
+@pytest.mark.parametrize("bins", [12, 15])
+def test_histogram_holds_the_masses_between_fixed_edges(bins: int) -> None:
     q, p = Gaussian(tf.constant([[1.0]]), tf.constant([[-2.0]])), Gaussian(tf.zeros([1, 1]), tf.zeros([1, 1]))
-    edges = np.linspace(-6, 6, 13)
-    first, second = (vector.numpy()[0, 0] for vector in histogram(q, p, 12))
+    edges = np.linspace(-6, 6, bins + 1)
+    first, second = (vector.numpy()[0, 0] for vector in histogram(q, p, bins))
     assert first == pytest.approx(np.diff(norm.cdf(edges, 1.0, np.exp(-1.0))), abs=2e-7)
     assert second == pytest.approx(np.diff(norm.cdf(edges)), abs=2e-7)
 

@@ -52,6 +52,15 @@ def test_draws_have_the_mixture_s_moments(mixture: GaussianMixture) -> None:
     assert mixture.mean.numpy()[0] == pytest.approx(mean, rel=1e-5)
 
 
+@pytest.mark.parametrize(("samples", "batch", "shape"), [(None, None, (1, 2)), (3, None, (1, 3, 2)), (3, 4, (4, 3, 2))])
+def test_a_draw_for_each_example(
+    samples: int | None, batch: int | None, shape: tuple[int, ...], mixture: GaussianMixture
+) -> None:
+    z = mixture.sample(key(0, Stream.PRIOR_SAMPLES, 0), samples=samples, batch=batch)
+    assert z.shape == shape
+    assert len(np.unique(z)) == z.numpy().size
+
+
 def test_the_component_of_a_draw_says_nothing_about_its_noise() -> None:
     """Two equal components far apart: within each, the draws have the component's own mean, as they are independent."""
     means = np.array([[-50.0], [50.0]], np.float32)
