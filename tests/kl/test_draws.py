@@ -37,6 +37,18 @@ def test_each_draw_alone_is_standard_normal(draws: Draws, samples: int) -> None:
         assert abs(np.mean(noise[:, draw, 0] * noise[:, draw, 1])) < 4 / np.sqrt(ROWS)
 
 
+@pytest.mark.parametrize("uniform", [0.0, np.nextafter(np.float32(1.0), np.float32(0.0))])
+def test_stratified_draws_are_finite_at_the_ends_of_the_unit_interval(
+    uniform: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quantile of the first interval is 0 then, and that of the last one is rounded to 1."""
+    monkeypatch.setattr("vae.kl.draws.uniform_like", lambda zeros, key: zeros + uniform)
+    for first in (-5.0, 0.1, 5.0):
+        draws = further_noise("stratified", tf.constant([[first]]), 5, KEY)
+        assert np.isfinite(draws).all()
+        assert np.abs(draws).max() < 6.0
+
+
 @pytest.mark.parametrize("samples", [2, 5])
 def test_antithetic_draws_are_mirror_images(samples: int) -> None:
     """Every draw but the last of an odd number has one."""

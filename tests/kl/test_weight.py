@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tests.kl.conftest import build
-from vae.kl import Analytic, DirectedKL, MonteCarlo, TotalCorrelation
+from vae.kl import Analytic, DirectedKL, JensenShannon, MonteCarlo, TotalCorrelation
 from vae.kl.weight import Gradients, LocalWeight, gradients, local_weight, reference_gradients
 from vae.latents import BernoulliLatent, CategoricalLatent, Gaussian, GaussianLatent, GaussianMixture
 from vae.objectives import ELBO
@@ -168,7 +168,13 @@ def test_the_scale_of_a_class_that_averages() -> None:
             return first.kl_divergence(second) / 10.0
 
     assert Averaged().scale(GaussianLatent(4), 2).factor == pytest.approx(0.1, rel=1e-5)
-    assert "Averaged" in Averaged().explain_scale(2, 4)
+    assert "Averaged is not D[q||p], summed over the 4 latent" in Averaged().explain_scale(2, 4)
+
+
+def test_why_a_term_has_no_scale() -> None:
+    assert JensenShannon().explain_scale(2, 4).startswith("JensenShannon is another divergence on purpose")
+    assert Analytic("reverse").explain_scale(2, 4).startswith("kl.direction=reverse is D[p||q]; the ELBO's KL is D[q||")
+    assert Analytic("symmetric").explain_scale(2, 4).startswith("kl.direction=symmetric is the mean of D[q||p] and D[")
 
 
 @pytest.mark.parametrize(
