@@ -75,6 +75,16 @@ def test_calibrated_is_canonical(reduction: str, weight: Any, gaussians: Callabl
     )
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+def test_values_are_reduced_as_the_class_does(reduction: str, weight: Any, gaussians: Callable[..., Any]) -> None:
+    """As free bits need it, which are applied before the reduction."""
+    posterior, prior, z = gaussians()
+    loss = KerasLoss(reduction=reduction)
+    reduced = loss.reduce(loss.per_latent(posterior, prior, z, key=KEY), weight)
+    assert float(reduced) == pytest.approx(float(loss(posterior, prior, z, key=KEY, sample_weight=weight)), rel=1e-5)
+
+
 def test_explains_its_reduction() -> None:
     assert "averages over the 128 examples and the 16 latent variables" in KerasLoss().explain_scale(128, 16)
     assert "sums over the 128 examples and the 16 latent variables" in KerasLoss(reduction="sum").explain_scale(128, 16)
