@@ -1,5 +1,6 @@
 """The weight of the KL in a term, against gradients by formulas in float64 and against planted multiples."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,23 @@ def test_the_scale_for_discrete_latent_variables(latent: Any) -> None:
     assert build("backend").scale(latent, 6).factor == pytest.approx(1.0, rel=1e-3)
     assert Analytic("reverse").scale(latent, 6).factor is None
     assert build("keras_loss").scale(latent, 6).factor == pytest.approx(1 / latent.size, rel=1e-3)
+
+
+@pytest.mark.parametrize("draws", [2, 4, 7])
+def test_weight_and_residual_by_hand(draws: int) -> None:
+    """In float64, with the errors: of a mean of draws, and of a mean of the products of pairs of them."""
+    generator = np.random.default_rng(draws)
+    rows, kl = generator.normal(1.0, 1.0, (draws, 6)), generator.normal(size=6)
+    found = local_weight(*(Gradients(tf.zeros([len(each)]), tf.constant(each, tf.float32)) for each in (rows, [kl])))
+    along = rows @ kl / (kl @ kl)
+    rest = rows - along[:, np.newaxis] * kl
+    products, of_rest = ([x @ y for x, y in itertools.combinations(each, 2)] for each in (rows, rest))
+    assert float(found.weight) == pytest.approx(along.mean(), rel=1e-4)
+    assert float(found.weight_error) == pytest.approx(along.std(ddof=1) / np.sqrt(draws), rel=1e-4)
+    assert float(found.residual) == pytest.approx(np.clip(np.mean(of_rest) / np.mean(products), 0.0, 1.0), rel=1e-4)
+    if draws > 2:
+        error = np.std(of_rest, ddof=1) / np.sqrt(len(of_rest)) / abs(np.mean(products))
+        assert float(found.residual_error) == pytest.approx(error, rel=1e-4)
 
 
 def test_the_scale_of_a_class_that_averages() -> None:
