@@ -26,7 +26,7 @@ from vae.program_cache import use_program_cache
 _LEAST_MEMORY = {"ulimit -v": (resource.RLIMIT_AS, 4 * 2**30), "ulimit -d": (resource.RLIMIT_DATA, 2**30)}
 
 #: What Keras and TensorFlow import if it is installed: for estimators of scikit-learn, data frames, notebooks and the
-#: converter from JAX to TensorFlow Lite. No command needs these, and they take a third of the time of loading TensorFlow
+#: converter from JAX to TensorFlow Lite. No command needs these, and they take a third of the time of the import
 _NOT_NEEDED = ("IPython", "jax", "pandas", "sklearn")
 
 

@@ -122,6 +122,22 @@ def test_rates_beyond_the_frontier_have_no_gap() -> None:
     assert gaps.loc["kl=tc", "sentence"].endswith(" nats at one seed; at least 2 needed.")
 
 
+def test_seeds_that_disagree_cannot_tell() -> None:
+    rows = [exact(seed, beta) for seed in range(3) for beta in BETAS]
+    rows += [run_of(seed, 20.0, off, kl="x") for seed, off in enumerate((-0.9, 0.1, 1.2))]
+    (gap,) = frontier_gaps(table(rows)).to_dict("records")
+    assert gap["seeds"] == 3
+    assert gap["gap"] == pytest.approx(0.4 / 3, abs=0.05)
+    assert gap["sentence"].startswith("kl=x: cannot tell yet whether it is on the frontier (+0.1")
+
+
+def test_a_seed_with_one_beta_has_no_curve() -> None:
+    rows = [exact(0, beta) for beta in BETAS] + [exact(1, 1.0)]
+    (gap,) = frontier_gaps(table([*rows, *(run_of(seed, 20.0, 0.3, kl="x") for seed in range(2))])).to_dict("records")
+    assert gap["seeds"] == 1
+    assert gap["gap"] == pytest.approx(0.3, abs=0.05)
+
+
 def test_a_frontier_is_of_the_exact_kl_under_equal_conditions() -> None:
     """Neither two betas, nor the reverse KL, nor runs that did not finish, nor another data set give one."""
     assert frontiers(table([exact(0, 1.0), exact(0, 2.0)])) == []

@@ -9,7 +9,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tests.kl.conftest import build
-from vae.kl import Analytic, DirectedKL, JensenShannon, MonteCarlo, TotalCorrelation
+from vae.kl import (
+    Analytic,
+    DirectedKL,
+    JensenShannon,
+    KerasLoss,
+    MaximumMeanDiscrepancy,
+    MonteCarlo,
+    TotalCorrelation,
+)
 from vae.kl.weight import Gradients, LocalWeight, gradients, local_weight, reference_gradients
 from vae.latents import BernoulliLatent, CategoricalLatent, Gaussian, GaussianLatent, GaussianMixture
 from vae.objectives import ELBO
@@ -193,6 +201,10 @@ def test_why_a_term_has_no_scale() -> None:
     assert JensenShannon().explain_scale(2, 4).startswith("JensenShannon is another divergence on purpose")
     assert Analytic("reverse").explain_scale(2, 4).startswith("kl.direction=reverse is D[p||q]; the ELBO's KL is D[q||")
     assert Analytic("symmetric").explain_scale(2, 4).startswith("kl.direction=symmetric is the mean of D[q||p] and D[")
+    assert KerasLoss("reverse").explain_scale(2, 4).startswith("kl.direction=reverse is D[p||q]")
+    assert KerasLoss(reduction="none").explain_scale(2, 4).startswith("KerasLoss is not D[q||p], summed over")
+    assert MaximumMeanDiscrepancy().explain_scale(2, 4).startswith("kl=mmd is not a KL: its weight is beta.value")
+    assert TotalCorrelation().explain_scale(2, 4).startswith("kl=tc weights the parts of the KL separately")
 
 
 @pytest.mark.parametrize(
