@@ -43,13 +43,14 @@ def test_numbers_of_latent_variables_sort() -> None:
     assert QuantityName.of_latent("active", 7, 10).log == "audit/active/7"
 
 
-def test_logs_become_a_row_whose_splits_are_in_order() -> None:
-    row = history_columns({"val_elbo": -2.0, "audit/gap/raw": 3.0, "elbo": -1.0})
-    assert list(row.items()) == [("train/elbo", -1.0), ("validation/elbo", -2.0), ("audit/gap/raw", 3.0)]
+def test_logs_become_a_row_whose_splits_are_in_order_and_whose_parts_come_last() -> None:
+    row = history_columns({"val_elbo": -2.0, "audit/gap/raw": 3.0, "elbo": -1.0, "audit/local_weight": 0.5})
+    assert list(row) == ["train/elbo", "validation/elbo", "audit/local_weight", "audit/gap/raw"]
+    assert [*row.values()] == [-1.0, -2.0, 0.5, 3.0]
     assert by_split({"epoch": 1, **row}) == {
         "train": {"elbo": -1.0},
         "validation": {"elbo": -2.0},
-        "audit": {"gap/raw": 3.0},
+        "audit": {"local_weight": 0.5, "gap/raw": 3.0},
     }
 
 

@@ -323,8 +323,12 @@ def by_split(values: Mapping[str, float]) -> dict[str, dict[str, float]]:
 
 
 def history_columns(logs: Mapping[str, float]) -> dict[str, float]:
-    """Return Keras's logs of an epoch under the names of the history's columns, the splits in order."""
-    names = sorted(map(QuantityName.from_log, logs), key=lambda name: SPLITS.index(name.split))
+    """Return Keras's logs of an epoch under the names of the history's columns.
+
+    The splits are in order, and those of implementations and latent variables come last: a reader of the others then
+    reads a fifth of each row.
+    """
+    names = sorted(map(QuantityName.from_log, logs), key=lambda name: (SPLITS.index(name.split), name.part != ""))
     return {name.column: logs[name.log] for name in names}
 
 
