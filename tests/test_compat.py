@@ -123,7 +123,7 @@ with keeping_sigterm_handler() if KEEP else contextlib.nullcontext():
     tf.distribute.MultiWorkerMirroredStrategy()
 os.kill(os.getpid(), signal.SIGTERM)
 time.sleep(0.5)
-print("received" if received else "lost")
+print("received" if received else "lost", flush=True)
 os._exit(0)
 """
 
