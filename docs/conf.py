@@ -88,9 +88,14 @@ def _mathml(node: nodes.Element, display: str) -> str:
 def _constructor(
     app: Sphinx, what: str, name: str, found: Any, options: Any, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """Return the signature of `__init__` for a class that inherits from Keras a `__new__` that takes anything."""
-    if what != "class" or signature != "(*args, **kwargs)":
+    """Return the signature of `__init__` for a class that inherits from Keras a `__new__` that takes anything.
+
+    A default that is made for each object, `<factory>`, is shown as `...`, or Sphinx could not parse the signature.
+    """
+    if what != "class":
         return None
+    if signature != "(*args, **kwargs)":
+        return signature.replace("<factory>", "..."), returns
     own = inspect.signature(found.__init__, bound_method=True)
     return inspect.stringify_signature(own, unqualified_typehints=True), returns
 
