@@ -75,7 +75,7 @@ def test_a_multiple_of_the_kl_lies_on_the_frontier_and_a_misuse_off_it() -> None
 def test_a_rate_that_is_not_positive_is_not_compared() -> None:
     """An estimate of the KL may be negative, but no rate is."""
     points = [exact(seed, beta) for seed in range(2) for beta in BETAS]
-    (frontier,) = frontiers(table([*points, *(run_of(0, rate, kl="x") for rate in (-1.0, 0.0, 9.0))]))
+    (frontier,) = frontiers(table([*points, *(run_of(0, rate, kl=f"{rate}") for rate in (-1.0, 0.0, 9.0))]))
     assert frontier.others["rate"].tolist() == [9.0]
 
 
