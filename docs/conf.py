@@ -64,7 +64,7 @@ os.environ["COLUMNS"] = "100"
 def setup(app: Sphinx) -> None:
     """Render formulas as MathML, which browsers draw without a script, and adapt what autodoc shows."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
-    app.connect("autodoc-process-signature", _constructor)
+    app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-skip-member", _skip_fields)
 
 
@@ -85,7 +85,7 @@ def _mathml(node: nodes.Element, display: str) -> str:
     return formula
 
 
-def _constructor(
+def _signature(
     app: Sphinx, what: str, name: str, found: Any, options: Any, signature: str, returns: str
 ) -> tuple[str, str] | None:
     """Return the signature of `__init__` for a class that inherits from Keras a `__new__` that takes anything.
