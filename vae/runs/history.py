@@ -7,6 +7,7 @@ Columns: `epoch` and `step`, counted from 1; `seconds` of training; then the qua
 import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,10 @@ def read_history(path: Path) -> list[dict[str, float]]:
     Raises:
         RefusedFileError: if the file is not one of the run's own, or too large (`vae.runs.untrusted`).
     """
-    columns, rows = _read(path)
+    names, rows = _read(path)
     return [
-        {name: _number(cell) for name, cell in zip(columns, row, strict=False) if name and cell.strip()} for row in rows
+        {name: _number(cell) for name, cell in zip(names.values(), row, strict=False) if name and cell.strip()}
+        for row in rows
     ]
 
 
@@ -46,33 +48,43 @@ def read_history_columns(
     Returns:
         The names, and `(epochs, columns)`.
     """
-    import numpy as np  # the command line reads no history, and NumPy takes a tenth of a second
+    import numpy as np  # the command line reads no history, and these take two tenths of a second
+    import pyarrow as pa
 
-    columns, rows = _read(path, is_wanted)
-    places = [place for place, name in enumerate(columns) if is_wanted is None or is_wanted(name)]
-    cells = [row[place] or b"nan" for row in rows for place in places]
-    try:
-        numbers = [*map(float, cells)]
+    names, rows = _read(path, is_wanted)
+    cells = [row[place] or None for row in rows for place in names]
+    try:  # Arrow parses a number in a third of the time that Python takes, to the same value
+        numbers = pa.array(cells, pa.string()).cast(pa.float64()).to_numpy(zero_copy_only=False)
     except ValueError:
-        numbers = [*map(_number, cells)]
-    return [columns[place] for place in places], np.array(numbers, float).reshape(len(rows), len(places))
+        numbers = [_number(cell or b"") for cell in cells]
+    return [*names.values()], np.array(numbers, float).reshape(len(rows), len(names))
 
 
-def _read(path: Path, is_wanted: Callable[[str], bool] | None = None) -> tuple[list[str], list[list[bytes]]]:
-    """Return the names of the columns, and the cells of the complete rows, which end in a newline and may have more.
+def _read(path: Path, is_wanted: Callable[[str], bool] | None = None) -> tuple[dict[int, str], list[list[bytes]]]:
+    """Return the wanted columns, and the cells of the complete rows, which end in a newline and may have more.
 
     The cells are not decoded, and those behind the last column that is wanted not split: both would take twice as long.
+
+    Returns:
+        The name of each wanted column by its place in a row, and the rows.
     """
     try:
         header, *lines = read_bytes(path, path.parent).split(b"\n")[:-1] or [b""]
-        columns = next(csv.reader([printable(header.decode().rstrip())]), [])
+        number, names = _columns(header, is_wanted)
     except RefusedFileError:
         raise
     except (OSError, csv.Error, UnicodeDecodeError):
-        return [], []
-    wanted = [place for place, name in enumerate(columns, 1) if is_wanted is None or is_wanted(name)]
-    splits, commas = max(wanted, default=0), len(columns) - 1
-    return columns, [line.split(b",", splits) for line in lines if line.count(b",") >= commas and line.strip()]
+        return {}, []
+    splits, commas = max(names, default=-1) + 1, number - 1
+    complete = (line for line in lines if line.count(b",") >= commas and (commas > 0 or line.strip()))
+    return names, [line.rstrip(b"\r").split(b",", splits) for line in complete]
+
+
+@lru_cache  # most runs have the same columns
+def _columns(header: bytes, is_wanted: Callable[[str], bool] | None) -> tuple[int, dict[int, str]]:
+    """Return the number of columns, and the names of those that are wanted by their places."""
+    columns = next(csv.reader([printable(header.decode().rstrip())]), [])
+    return len(columns), {place: name for place, name in enumerate(columns) if is_wanted is None or is_wanted(name)}
 
 
 def _number(cell: bytes) -> float:

@@ -147,7 +147,7 @@ def _facts(directory: RunDirectory) -> dict[str, Any]:
     facts: dict[str, Any] = {"run": str(directory), "status": str(Status.DAMAGED)}
     facts |= {name: _shown(summary[name]) for name in _SUMMARY if isinstance(summary.get(name), str | int | float)}
     facts["overrides"] = _overrides(directory)
-    facts |= {f"option/{name}": value for name, value in _options(directory).items()}
+    facts |= _options(directory)
     evaluation = read_json(directory.evaluation)
     single = {name: _shown(value) for name, value in evaluation.items() if not isinstance(value, list)}
     return facts | {f"evaluation/{printable(name)}": value for name, value in single.items()}
@@ -177,9 +177,11 @@ def _read_overrides(text: str) -> list[str]:
 
 
 def _options(directory: RunDirectory) -> dict[str, Any]:
-    """Return the options of a run by their dotted names."""
+    """Return the options of a run by their columns, `option/` and the dotted name."""
     groups = _read_if_good(lambda: _in_parts(_read_options, _KEY, read_yaml_text(directory.config, directory.path)))
-    options = {name: value for group in groups or () for name, value in group.items()}
+    options: dict[str, Any] = {}
+    for group in groups or ():
+        options |= group
     if len(options) > MOST_OPTIONS:
         warnings.warn(f"{directory.config}: has {len(options)} options; it is not read", stacklevel=2)
         return {}
@@ -190,7 +192,7 @@ def _options(directory: RunDirectory) -> dict[str, Any]:
 def _read_options(text: str) -> dict[str, Any]:
     content = parsed_yaml(text)
     options = with_current_names(flatten(content)) if isinstance(content, dict) else {}
-    return {printable(name): _shown(value) for name, value in options.items()}
+    return {f"option/{printable(name)}": _shown(value) for name, value in options.items()}
 
 
 def _in_parts(read: Callable[[str], Content], begin: re.Pattern[str], text: str) -> list[Content]:

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from vae.errors import UserError, printable
@@ -27,57 +28,57 @@ class RunDirectory:
     def __repr__(self) -> str:
         return f"RunDirectory({str(self.path)!r})"
 
-    @property
+    @cached_property
     def summary(self) -> Path:
         """Status, versions and the quantities of the last epoch, as JSON."""
         return self.path / "summary.json"
 
-    @property
+    @cached_property
     def history(self) -> Path:
         """One row for each epoch, as CSV."""
         return self.path / "history.csv"
 
-    @property
+    @cached_property
     def evaluation(self) -> Path:
         """The quantities that `evaluate.py` measured, as JSON."""
         return self.path / "evaluation.json"
 
-    @property
+    @cached_property
     def model(self) -> Path:
         """The trained model."""
         return self.path / "model.keras"
 
-    @property
+    @cached_property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"
 
-    @property
+    @cached_property
     def tensorboard(self) -> Path:
         """Folder of TensorBoard's event files."""
         return self.path / "tensorboard"
 
-    @property
+    @cached_property
     def hydra(self) -> Path:
         """Folder of the files that Hydra writes."""
         return self.path / ".hydra"
 
-    @property
+    @cached_property
     def config(self) -> Path:
         """The composed configuration, as YAML."""
         return self.hydra / "config.yaml"
 
-    @property
+    @cached_property
     def overrides(self) -> Path:
         """The overrides of the command line, as a YAML list."""
         return self.hydra / "overrides.yaml"
 
-    @property
+    @cached_property
     def reconstructions(self) -> Path:
         """Picture of images above their reconstructions."""
         return self.path / "reconstructions.png"
 
-    @property
+    @cached_property
     def samples(self) -> Path:
         """Picture of samples from the prior."""
         return self.path / "samples.png"

@@ -130,8 +130,10 @@ def _checked(path: Path, directory: Path) -> os.stat_result | None:
     Raises:
         RefusedFileError: if it is a link out of the directory, or neither a file nor a folder.
     """
-    names_say = path.is_relative_to(directory) and ".." not in path.parts  # where it lies, if no name is a link
-    below = [path, *path.parents][: len(path.parts) - len(directory.parts)]
+    depth = len(directory.parts)
+    names = path.parts[depth:]
+    names_say = path.parts[:depth] == directory.parts and ".." not in names  # where it lies, if no name is a link
+    below = [path, *path.parents[: max(len(names) - 1, 0)]]
     if not names_say or any(map(Path.is_symlink, below)):  # resolving every path takes seconds of thousands of runs
         target = path.resolve()
         if not target.is_relative_to(directory.resolve()):
