@@ -180,6 +180,14 @@ def test_the_comparison_shows_the_gap(tmp_path: Path) -> None:
         plots[name].figure.savefig(tmp_path / f"{name}.png")
 
 
+@pytest.mark.parametrize(("seeds", "is_said"), [(1, False), (2, True)])
+def test_two_seeds_are_enough_to_say_a_gap(seeds: int, is_said: bool) -> None:
+    rows = [exact(seed, beta) for seed in range(seeds) for beta in BETAS]
+    rows += [run_of(seed, 20.0 + seed, 0.8, kl="raw") for seed in range(seeds)]
+    said = " ".join(conclusions(table(rows), "kl=analytic beta.value=1"))
+    assert ("the exact KL at the same rate" in said) == is_said
+
+
 def test_a_name_with_dollars_is_not_a_formula(tmp_path: Path) -> None:
     rows = [exact(seed, beta) for seed in range(2) for beta in BETAS]
     rows += [run_of(seed, 20.0 + seed, 0.8, kl="raw") | {"overrides": (r"name=$\nosuch$",)} for seed in range(2)]

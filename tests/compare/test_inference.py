@@ -183,6 +183,14 @@ def test_times_equal_the_textbook() -> None:
     assert mean == pytest.approx(sum(weeks * share for weeks, share in survival), abs=0.01)
 
 
+def test_the_median_is_the_first_time_by_which_half_are_there() -> None:
+    """The product of ten survival probabilities is 0.5 after the fifth time, or rounded a little more."""
+    times = np.arange(1.0, 11.0)
+    assert median_and_restricted_mean(times, np.ones(10, bool), 10.0)[0] == 5.0
+    assert median_and_restricted_mean(times[:9], np.ones(9, bool), 10.0)[0] == 5.0
+    assert np.isnan(median_and_restricted_mean(times, times < 5.0, 10.0)[0])
+
+
 def test_runs_that_never_reach_a_target_count() -> None:
     """Two of three runs fail: leaving them out, as a mean over the others does, would give 2."""
     median, mean = median_and_restricted_mean(np.array([2.0, 10.0, 10.0]), np.array([True, False, False]), 10.0)

@@ -186,6 +186,27 @@ def test_weight_and_residual_by_hand(draws: int) -> None:
         assert float(found.residual_error) == pytest.approx(error, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("errors", "allowed"),
+    [((0.0, 0.0), 0.1), ((0.03, 0.0), 0.22), ((0.0, 0.03), 0.22), ((0.03, 0.04), 0.3)],
+)
+def test_two_weights_agree_within_five_percent_and_four_standard_errors(
+    errors: tuple[float, float], allowed: float
+) -> None:
+    """By hand: 5 % of 2, and four times the root of the sum of the squares of both errors."""
+    own, other = errors
+    for sign in (-1.0, 1.0):
+        assert LocalWeight(2.0 + sign * (allowed - 1e-3), 0.0, own, 0.0).agrees(2.0, other)
+        assert not LocalWeight(2.0 + sign * (allowed + 1e-3), 0.0, own, 0.0).agrees(2.0, other)
+    assert LocalWeight(-2.0, 0.0, own, 0.0).agrees(-2.0, other)
+
+
+@pytest.mark.parametrize(("error", "allowed"), [(0.0, 0.005), (0.01, 0.045)])
+def test_a_multiple_leaves_half_a_percent_and_four_standard_errors(error: float, allowed: float) -> None:
+    assert LocalWeight(2.0, allowed - 1e-4, 0.0, error).is_multiple()
+    assert not LocalWeight(2.0, allowed + 1e-4, 0.0, error).is_multiple()
+
+
 def test_the_scale_of_a_class_that_averages() -> None:
     """The scale is measured, so a regularizer cannot claim to be canonical."""
 

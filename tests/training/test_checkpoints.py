@@ -135,13 +135,16 @@ def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
         latest_checkpoint(tmp_path / "checkpoints", "resume")
 
 
-def test_the_reason_of_a_damage_is_its_first_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("problem", "shown"), [("no such layer\nArguments received: many", "no such layer"), (200 * "x", 160 * "x")]
+)
+def test_the_reason_of_a_damage_is_the_start_of_its_first_line(problem: str, shown: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "step-00000003.keras", "w") as archive:
         archive.writestr("config.json", "{}")
     with (
-        mock.patch("keras.models.load_model", side_effect=ValueError("no such layer\nArguments received: many")),
+        mock.patch("keras.models.load_model", side_effect=ValueError(problem)),
         pytest.warns(UserWarning, match="damaged"),
-        pytest.raises(UserError, match=r"^resume: step-00000003.keras is .* \(no such layer\)$"),
+        pytest.raises(UserError, match=rf"^resume: step-00000003.keras is .* \({shown}\)$"),
     ):
         latest_checkpoint(tmp_path, "resume")
 
