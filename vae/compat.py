@@ -197,6 +197,13 @@ def is_lost_joblib_worker(error: Exception) -> bool:
     return type(error).__name__ == "TerminatedWorkerError"
 
 
+def is_joblib_timeout(error: Exception) -> bool:
+    """Return True for joblib's error about a task that took longer than its timeout."""
+    from multiprocessing import TimeoutError
+
+    return isinstance(error, TimeoutError)
+
+
 def split_sweep(overrides: list[Any]) -> list[list[str]]:
     """Return the overrides of every run of a sweep, in the order in which Hydra's basic sweeper numbers them.
 

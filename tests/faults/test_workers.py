@@ -14,36 +14,50 @@ from tests.reading import QUICK, summary_of
 
 pytestmark = pytest.mark.thorough  # several processes
 
-#: A Keras callback whose process is killed after the third epoch, unless that has happened before
-KILLED_ONCE = """
+#: A Keras callback that sends a signal to its process after the third epoch, unless that has happened before
+SIGNALLED_ONCE = """
 import os
-import signal
 from pathlib import Path
 
 import keras
 
 
-class KilledOnce(keras.callbacks.Callback):
+class SignalledOnce(keras.callbacks.Callback):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
     def on_epoch_end(self, epoch, logs=None):
-        if epoch == 2 and not Path("killed").exists():
-            Path("killed").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        if epoch == 2 and not Path("signalled").exists():
+            Path("signalled").touch()
+            os.kill(os.getpid(), self.number)
 """
 
 
-def test_a_sweep_whose_worker_was_killed_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "options", "message"),
+    [
+        (signal.SIGKILL, [], "hydra/launcher=joblib: a worker process was killed"),
+        (signal.SIGSTOP, ["hydra.launcher.timeout=60"], "hydra.launcher.timeout: a run took longer than these seconds"),
+    ],
+)
+def test_a_sweep_whose_worker_was_killed_or_hung_goes_on(
+    number: int, options: list[str], message: str, tmp_path: Path
+) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra 'sweep'")
-    (tmp_path / "killing.py").write_text(KILLED_ONCE)
-    options = ["trainer.epochs=4", "data.take=256", "model.hidden=[8]", "audit=none", QUICK, "seed=0,1"]
-    options += ["+callbacks.killing._target_=killing.KilledOnce", "hydra.sweep.dir=sweep"]
+    (tmp_path / "signalling.py").write_text(SIGNALLED_ONCE)
+    sweep = ["trainer.epochs=4", "data.take=256", "model.hidden=[8]", "audit=none", QUICK, "seed=0,1"]
+    sweep += ["+callbacks.signalling._target_=signalling.SignalledOnce", f"+callbacks.signalling.number={number:d}"]
+    sweep += ["hydra.sweep.dir=sweep"]
     path = f"{REPOSITORY}:{tmp_path}"
-    ended = run_script("train.py", "-m", *options, "hydra/launcher=joblib", cwd=tmp_path, PYTHONPATH=path)
+    ended = run_script("train.py", "-m", *sweep, "hydra/launcher=joblib", *options, cwd=tmp_path, PYTHONPATH=path)
+    assert (tmp_path / "signalled").exists()
     assert ended.status == 1
-    assert "train.py: hydra/launcher=joblib: a worker process was killed" in ended.stderr.splitlines()[-1]
+    assert ended.stderr.splitlines()[-1].startswith(f"train.py: {message}")
     assert "Traceback" not in ended.stderr
     assert not damages(tmp_path / "sweep")
     assert not untrue_statuses(tmp_path / "sweep")
-    again = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=path)
+    again = run_script("train.py", "-m", *sweep, cwd=tmp_path, PYTHONPATH=path)
     assert again.status == 0, again.stderr
     assert [summary_of(run)["status"] for run in (tmp_path / "sweep").glob("*-analytic-*")] == ["finished"] * 2
 

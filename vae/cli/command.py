@@ -25,11 +25,12 @@ from vae.cli.help import asks_for_help, help_text
 from vae.cli.sweeps import failures, runs_of_search
 from vae.errors import shorten_warnings
 
+_GO_ON = "the same command with the hydra.sweep.dir printed above continues them"
 _LOST_WORKER = (
     "hydra/launcher=joblib: a worker process was killed, perhaps for lack of memory, and the runs of the others were "
-    "stopped; the same command with the hydra.sweep.dir printed above continues them; hydra.launcher.n_jobs=N trains "
-    "fewer at a time"
+    f"stopped; {_GO_ON}; hydra.launcher.n_jobs=N trains fewer at a time"
 )
+_LATE_RUN = f"hydra.launcher.timeout: a run took longer than these seconds, and all were stopped; {_GO_ON}"
 _resources: list[contextlib.ExitStack] = []  # of each command that is running: one may call another
 
 
@@ -116,6 +117,8 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
         except Exception as error:
             if compat.is_lost_joblib_worker(error):
                 lines = [_LOST_WORKER]
+            elif compat.is_joblib_timeout(error):
+                lines = [_LATE_RUN]
             elif compat.is_search_without_results(error):
                 lines = failures(runs_of_search(Path(HydraConfig.get().sweep.dir)))
             else:
