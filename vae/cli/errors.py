@@ -90,7 +90,7 @@ def _reason(error: Exception, command: str, arguments: Sequence[str]) -> str:
         return "a group takes one of its options, by name; --help lists them"
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        more = "; pip install '.[sweep]' brings more" if group in ("hydra/launcher", "hydra/sweeper") else ""
+        more = "; the extra 'sweep' brings more" if group in ("hydra/launcher", "hydra/sweeper") else ""
         return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}{more}"
     if isinstance(error, ConfigCompositionException) and (name := compat.unknown_override(error)):
         near = difflib.get_close_matches(name, _known_options(command, arguments), n=1, cutoff=0.5)

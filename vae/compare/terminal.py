@@ -31,13 +31,14 @@ def show_comparison(
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     columns, rows = cells(compare(comparison, elbo))
+    count = len(last_epochs(comparison))
     hidden = _hidden(columns, rows, console.width)
     visible = [number for number, column in enumerate(columns) if column not in hidden]
     configuration, *quantities = (columns[number].heading for number in visible)
     printed = rich_table.Table(
         rich_table.Column(configuration, min_width=NAME_WIDTH, overflow="fold"),
         *(rich_table.Column(heading, justify="right", no_wrap=True) for heading in quantities),
-        title=f"{len(last_epochs(comparison))} runs; nats per image, validation split",
+        title=f"{count} {'run' if count == 1 else 'runs'}; nats per image, validation split",
     )
     best = None if reasons_not_to_compare(comparison) else 0
     for number, row in enumerate(rows):
