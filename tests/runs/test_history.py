@@ -74,6 +74,14 @@ def test_columns_are_those_of_another_reader(newline: str, wanted: list[str] | N
     np.testing.assert_array_equal(values, expected[names])
 
 
+def test_the_choice_of_columns_is_asked_each_time(tmp_path: Path) -> None:
+    path, wanted = tmp_path / "history.csv", {"epoch"}
+    write_three_epochs(path)
+    assert read_history_columns(path, wanted.__contains__)[0] == ["epoch"]
+    wanted.add("step")
+    assert read_history_columns(path, wanted.__contains__)[0] == ["epoch", "step"]
+
+
 def test_an_empty_cell_at_the_end_of_a_row_is_left_out(tmp_path: Path) -> None:
     HistoryWriter(tmp_path / "history.csv").append({"epoch": 1, "step": 10, "a": np.nan})
     assert read_history(tmp_path / "history.csv") == [{"epoch": 1.0, "step": 10.0}]

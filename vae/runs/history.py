@@ -70,21 +70,21 @@ def _read(path: Path, is_wanted: Callable[[str], bool] | None = None) -> tuple[d
     """
     try:
         header, *lines = read_bytes(path, path.parent).split(b"\n")[:-1] or [b""]
-        number, names = _columns(header, is_wanted)
+        columns = _columns(header)
     except RefusedFileError:
         raise
     except (OSError, csv.Error, UnicodeDecodeError):
         return {}, []
-    splits, commas = max(names, default=-1) + 1, number - 1
+    names = {place: name for place, name in enumerate(columns) if is_wanted is None or is_wanted(name)}
+    splits, commas = max(names, default=-1) + 1, len(columns) - 1
     complete = (line for line in lines if line.count(b",") >= commas and (commas > 0 or line.strip()))
-    return names, [line.rstrip(b"\r").split(b",", splits) for line in complete]
+    return names, [line.rstrip(b"\r").split(b",", splits) for line in complete]  # Arrow refuses a cell with white space
 
 
-@lru_cache  # most runs have the same columns
-def _columns(header: bytes, is_wanted: Callable[[str], bool] | None) -> tuple[int, dict[int, str]]:
-    """Return the number of columns, and the names of those that are wanted by their places."""
-    columns = next(csv.reader([printable(header.decode().rstrip())]), [])
-    return len(columns), {place: name for place, name in enumerate(columns) if is_wanted is None or is_wanted(name)}
+@lru_cache  # most runs have the same
+def _columns(header: bytes) -> tuple[str, ...]:
+    """Return the names of a history's columns."""
+    return tuple(next(csv.reader([printable(header.decode().rstrip())]), []))
 
 
 def _number(cell: bytes) -> float:
