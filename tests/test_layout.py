@@ -14,7 +14,8 @@ PACKAGE = REPOSITORY / "vae"
 
 #: From the ground up. A module may import from its own place and from any floor below.
 FLOORS = [
-    {"errors", "invocation", "program_cache", ""},
+    {"errors", "invocation", "processes", ""},
+    {"program_cache"},
     {"options", "compat", "parsing", "sharing", "threefry"},
     {"runs", "random", "saving", "weigh"},
     {"diagnosis", "schedules"},

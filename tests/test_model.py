@@ -18,7 +18,7 @@ from vae import VAE
 from vae.errors import UserError
 from vae.kl import Analytic, Backend, KerasLoss, MonteCarlo
 from vae.likelihoods import DiscretizedLogisticLikelihood, GaussianLikelihood
-from vae.networks import Conv
+from vae.networks import MLP, Conv
 from vae.random import Rows
 from vae.schedules import Linear
 
@@ -240,6 +240,35 @@ def test_encode_decode_sample_predict(make_vae: MakeVAE, images: Images) -> None
     assert np.array_equal(samples, vae.sample(3, seed=1))
     assert not np.array_equal(samples, vae.sample(3, seed=2))
     assert len({vae.sample(1).numpy().tobytes() for _ in range(20)}) == 20
+
+
+class Dropping(MLP):
+    """A network that loses half of its inputs, in training only."""
+
+    def encoder(self, image_shape: tuple[int, int, int], parameter_count: int) -> keras.Model:
+        return self._dropping(image_shape, super().encoder(image_shape, parameter_count))
+
+    def decoder(self, z_size: int, image_shape: tuple[int, int, int]) -> keras.Model:
+        return self._dropping((z_size,), super().decoder(z_size, image_shape))
+
+    def _dropping(self, shape: tuple[int, ...], model: keras.Model) -> keras.Model:
+        inputs = keras.Input(shape)
+        return keras.Model(inputs, model(keras.layers.Dropout(0.5)(inputs)))
+
+
+def test_in_use_nothing_is_dropped(make_vae: MakeVAE, images: Images) -> None:
+    vae = make_vae(network=Dropping((16,)))
+    z = np.ones((5, 4), np.float32)
+    np.testing.assert_array_equal(vae.decode(z), vae.decode(z))
+    np.testing.assert_array_equal(vae.encode(images).mu, vae.encode(images).mu)
+    assert not np.array_equal(vae.decoder(z, training=True), vae.decoder(z, training=True))
+
+
+def test_the_state_of_another_optimizer_is_not_taken_over_in_part(make_vae: MakeVAE, images: Images) -> None:
+    vae, other = make_vae(), make_vae()
+    vae.fit(images, verbose=0)  # its optimizer has moments, and the other one none yet
+    with pytest.raises(ValueError, match="zip"):
+        vae.take_over(other)
 
 
 def test_summary_shows_a_built_model(make_vae: MakeVAE) -> None:

@@ -12,6 +12,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from vae.processes import available_cores
+
 FLAG = "--tf_xla_persistent_cache_directory"
 LIMIT = 200  # programs, about 100 MB; the oldest are deleted, except those of the last day, which a run may be reading
 FREE_SPACE = 256 * 2**20  # bytes; TensorFlow's error if the disk fills would end the run
@@ -41,8 +43,7 @@ def use_program_cache(threads: int | None = None) -> None:
 
 
 def _directory(threads: int | None) -> Path:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts = [version("tensorflow"), str(threads or cores), os.environ.get("XLA_FLAGS", ""), _processor()]
+    parts = [version("tensorflow"), str(threads or available_cores()), os.environ.get("XLA_FLAGS", ""), _processor()]
     name = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(caches) / "vae" / "programs" / name

@@ -16,6 +16,7 @@ from scipy import stats
 from tests.compare.conftest import ELBOS, MakeRun
 from tests.conftest import REPOSITORY, Outcome, run_script
 from vae.compare import compare, load_runs
+from vae.compare.reading import ComparisonReader
 
 
 def test_missing_quantities_are_blank(runs: Path, command: Callable[..., Outcome]) -> None:
@@ -128,6 +129,14 @@ def test_a_closed_pipe_ends_it_quietly(style: str, runs: Path) -> None:
     _, stderr = process.communicate()
     assert stderr == ""
     assert process.returncode == -signal.SIGPIPE
+
+
+def test_ctrl_c_ends_it_quietly(runs: Path, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ComparisonReader, "read", interrupted)
+    assert command("runs") == Outcome(130, "", "")
 
 
 def test_the_report_is_complete_before_anything_is_printed(

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from vae import processes
 from vae.errors import UserError
-from vae.runs import RunDirectory, load_runs
+from vae.runs import RunDirectory, load_runs, loading
 from vae.runs.loading import RunReader
 from vae.runs.paths import runs_below
 
@@ -51,6 +52,20 @@ def test_a_compact_table_has_the_same_values_as_categories(table: pd.DataFrame) 
     categories = [name for name in compact if compact[name].dtype == "category"]
     assert {"option/kl._target_", "option/model.hidden"} < {*categories}
     pd.testing.assert_frame_equal(compact.astype(table.dtypes), table)
+
+
+def test_several_processes_read_the_same_table(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_FEWEST", 1)
+    monkeypatch.setattr(processes, "available_cores", lambda: 2)
+    reader = RunReader(_of_training, spawns=True)
+    read = reader.read(runs_below(OLD_RUNS))
+    pd.testing.assert_frame_equal(read, load_runs(OLD_RUNS, columns=_of_training))
+    pd.testing.assert_frame_equal(read, table[read.columns])
+    pd.testing.assert_frame_equal(reader.read(runs_below(OLD_RUNS)), read)
+
+
+def _of_training(column: str) -> bool:
+    return not column.startswith("audit/")
 
 
 def test_the_evaluation_of_a_measured_run(table: pd.DataFrame) -> None:

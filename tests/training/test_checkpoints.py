@@ -1,6 +1,8 @@
 """The part of a checkpoint that Keras does not save."""
 
+import contextlib
 import errno
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +13,22 @@ from unittest import mock
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.reading import history_of, summary_of
 from tests.training.fitting import Arrays, fit_and_record, grey_images
 from vae import VAE
 from vae.errors import UserError
-from vae.training import Checkpoints, Progress, RunRecord, TrainingOptions, checkpoints_in, latest_checkpoint
+from vae.training import (
+    Checkpoints,
+    Progress,
+    RunRecord,
+    TrainingOptions,
+    checkpoints_in,
+    latest_checkpoint,
+    save_model,
+    trained_model,
+)
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
@@ -74,6 +86,48 @@ def test_checkpoints_are_ten_seconds_apart(
         checkpoints.on_train_batch_end(steps)
         saved.append(len(checkpoints_in(tmp_path / "checkpoints")))
     assert saved == [0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_a_request_to_stop_is_met_at_the_end_of_any_epoch(
+    make_vae: Callable[..., VAE], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: list[str] = []
+    monkeypatch.setattr(
+        "vae.training.checkpoints.stop_requests", lambda: contextlib.nullcontext(lambda: bool(requests))
+    )
+    vae, options = make_vae(), TrainingOptions(epochs=9, batch_size=20, checkpoint_seconds=1e9)
+    with Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress()) as checkpoints:
+        checkpoints.set_model(vae)
+        checkpoints.set_params({"epochs": 9})
+        for epoch in range(3):
+            vae.batches_seen.assign(10 * (epoch + 1))
+            checkpoints.on_epoch_end(epoch)
+        requests.append("SIGTERM")
+        vae.batches_seen.assign(40)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoints.on_epoch_end(3)
+    assert checkpoints_in(tmp_path / "checkpoints")[0].name == "step-00000040.keras"
+
+
+def test_an_unfinished_run_s_model_is_its_newest_checkpoint(
+    make_vae: Callable[..., VAE], images: NDArray[np.float32], tmp_path: Path
+) -> None:
+    vae = make_vae()
+    vae.fit(images, verbose=0)
+    for steps in (10, 20):
+        vae.batches_seen.assign(steps)
+        path = tmp_path / "checkpoints" / f"step-{steps:08d}.keras"
+        path.parent.mkdir(exist_ok=True)
+        save_model(vae, path, Progress(steps=steps))
+    assert int(trained_model(tmp_path, "run").batches_seen.numpy()) == 20
+
+
+def test_a_saved_model_is_on_the_disk(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    """A machine that loses its power then keeps it."""
+    synced = []
+    with mock.patch.object(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino)):
+        save_model(make_vae(), tmp_path / "model.keras")
+    assert synced == [(tmp_path / "model.keras").stat().st_ino, tmp_path.stat().st_ino]
 
 
 class Diary(keras.callbacks.Callback):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vae import invocation
 from vae.compare.margin import MARGIN, margin_from
 from vae.compare.reading import ComparisonReader
-from vae.errors import RunError, UserError, shorten_warnings
+from vae.errors import INTERRUPTED_STATUS, RunError, UserError, shorten_warnings
 from vae.runs.untrusted import check_files
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         _say(error)
         return error.status
+    except KeyboardInterrupt:
+        return INTERRUPTED_STATUS
     return 0
 
 
@@ -65,7 +67,7 @@ def _compare(options: argparse.Namespace) -> None:
     options.margin = margin_from(options.margin, "--margin")
     if options.elbo is not None and not math.isfinite(options.elbo):
         raise UserError(f"--elbo={options.elbo:g}: must be a number of nats, such as -100")
-    comparison = ComparisonReader().read(*options.directories)
+    comparison = ComparisonReader(spawns=True).read(*options.directories)
     from vae.compare.table import compare  # takes a second to load: whatever can fail earlier has been checked
 
     table = compare(comparison, options.elbo)

@@ -26,11 +26,14 @@ class ComparisonReader:
 
     Args:
         root: the folder that the names of the runs are relative to; None for their paths as names.
+        spawns: True to read thousands of runs in several processes. Each imports the main module of this one, which
+            must be made for that.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: Path | None = None, spawns: bool = False) -> None:
         self._root = root
-        self._compared, self._plotted = RunReader(_is_compared, compact=True), RunReader(_is_plotted, compact=True)
+        self._compared = RunReader(_is_compared, compact=True, spawns=spawns)
+        self._plotted = RunReader(_is_plotted, compact=True)
 
     def read(self, *paths: str | Path) -> "Comparison":
         """Return a comparison of the runs in and below the folders.
@@ -38,10 +41,10 @@ class ComparisonReader:
         Raises:
             UserError: as for `load_runs`.
         """
-        directories = runs_below(*paths)
-        from vae.compare.comparison import Comparison  # loads pandas: a mistake in a path has been reported
+        read = self._compared.begin(runs_below(*paths))
+        from vae.compare.comparison import Comparison  # takes a second to load, in which other processes may read
 
-        return Comparison(self._named(self._compared.read(directories)), self._details)
+        return Comparison(self._named(read()), self._details)
 
     def _details(self, names: Sequence[str]) -> "pd.DataFrame":
         root = self._root or Path()

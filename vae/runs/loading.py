@@ -4,12 +4,13 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import yaml
 
+from vae import processes
 from vae.errors import printable
 from vae.runs.files import read_json
 from vae.runs.history import read_history_columns
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+#: Runs that are read in the time in which another process starts
+_FEWEST = 500
 _SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_per_second", "engine", "error")
 
 
@@ -61,23 +64,38 @@ class RunReader:
     Args:
         columns: as for `load_runs`.
         compact: True for a table whose options are categories if they are text, in a tenth of the memory.
+        spawns: True to read thousands of runs in several processes.
     """
 
-    def __init__(self, columns: Callable[[str], bool] | None = None, compact: bool = False) -> None:
-        self._columns, self._compact = columns, compact
+    def __init__(
+        self, columns: Callable[[str], bool] | None = None, compact: bool = False, spawns: bool = False
+    ) -> None:
+        self._columns, self._compact, self._spawns = columns, compact, spawns
         self._read: dict[str, tuple[Signature, _Run]] = {}
 
     def read(self, directories: Sequence[RunDirectory]) -> "pd.DataFrame":
         """Return the table of `load_runs` of these runs, and forget all others."""
-        self._read = {str(directory): self._latest(directory) for directory in directories}
-        return _table([run for _, run in self._read.values()], self._compact)
+        return self.begin(directories)()
 
-    def _latest(self, directory: RunDirectory) -> "tuple[Signature, _Run]":
-        signature = signature_of(directory)  # taken first: what changes while it is read is read again
-        known = self._read.get(str(directory))
-        if known and known[0] == signature:
-            return known
-        return signature, _Run(_facts(directory), *_history(directory, self._columns))
+    def begin(self, directories: Sequence[RunDirectory]) -> "Callable[[], pd.DataFrame]":
+        """Begin to read runs in other processes if there are enough, and return a function that waits for the table."""
+        # taken first: what changes while it is read is read again
+        signatures = {str(directory): signature_of(directory) for directory in directories}
+        kept = {name: known for name, known in self._read.items() if known[0] == signatures.get(name)}
+        others = [directory for directory in directories if str(directory) not in kept]
+        fewest = _FEWEST if self._spawns else len(others) + 1
+        results = processes.begin(partial(_read, self._columns), others, fewest)
+
+        def table() -> "pd.DataFrame":
+            new = dict(zip(map(str, others), results(), strict=True))
+            self._read = {name: kept.get(name) or (found, new[name]) for name, found in signatures.items()}
+            return _table([run for _, run in self._read.values()], self._compact)
+
+        return table
+
+
+def _read(columns: Callable[[str], bool] | None, directories: Sequence[RunDirectory]) -> "list[_Run]":
+    return [_Run(_facts(directory), *_history(directory, columns)) for directory in directories]
 
 
 def _history(directory: RunDirectory, columns: Callable[[str], bool] | None) -> "tuple[list[str], NDArray[np.float64]]":
