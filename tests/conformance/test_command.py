@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -101,3 +102,9 @@ def test_bad_input_is_one_line(
     assert shown.err.startswith("vae.kl.check: ")
     assert shown.err.endswith(f"{message}\n")
     assert shown.err.count("\n") == 1
+
+
+def test_ctrl_c_ends_it_quietly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("vae.conformance.command.run_checks", mock.Mock(side_effect=KeyboardInterrupt))
+    assert main(["vae.kl.Analytic"]) == 130
+    assert "Traceback" not in "".join(capsys.readouterr())

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -168,3 +169,9 @@ def test_a_file_hides_no_module_of_its_name(tmp_path: Path, monkeypatch: pytest.
     before = sys.modules["random"]
     assert main([f"{tmp_path / 'random.py'}:loss"]) == 0
     assert sys.modules["random"] is before
+
+
+def test_ctrl_c_ends_it_quietly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("vae.weigh.__main__.weigh", mock.Mock(side_effect=KeyboardInterrupt))
+    assert main([f"{LOSSES}/numpy_losses.py:flat"]) == 130
+    assert capsys.readouterr() == ("", "")

@@ -38,7 +38,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vae.compat import load_tensorflow
-from vae.errors import UserError
+from vae.errors import INTERRUPTED_STATUS, UserError
 from vae.parsing import Parser, named_value
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"vae.kl.check: {error}", file=sys.stderr)
         return error.status
+    except KeyboardInterrupt:
+        return INTERRUPTED_STATUS
     _show(given.target, results)
     return int(any(result.passed is False for result in results))
 

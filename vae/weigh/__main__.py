@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from vae.errors import UserError
+from vae.errors import INTERRUPTED_STATUS, UserError
 from vae.parsing import Parser, named_value
 from vae.weigh.measurement import BATCH, LATENTS, weigh
 from vae.weigh.parameters import ROLES
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except UserError as error:
         return _refuse(UserError(f"{options.target}: {error}"))
+    except KeyboardInterrupt:
+        return INTERRUPTED_STATUS
     show(options.target, report)
     return 0
 
