@@ -18,6 +18,16 @@ def test_log_prob_equals_scipy() -> None:
     assert np.allclose(measured, norm.logpdf(z, mu, np.exp(log_var / 2)), rtol=1e-5, atol=1e-5)
 
 
+def test_pairwise_log_prob_equals_scipy() -> None:
+    """Of each z under each posterior: five rows and three posteriors of four latent variables."""
+    draw = np.random.default_rng(1)
+    mu, log_var, z = draw.normal(0, 2, (3, 4)), draw.normal(0, 1.5, (3, 4)), draw.normal(0, 3, (5, 4))
+    expected = norm.logpdf(z[:, np.newaxis], mu, np.exp(0.5 * log_var)).sum(axis=-1)
+    measured = Gaussian(tf.constant(mu), tf.constant(log_var)).pairwise_log_prob(tf.constant(z))
+    assert measured.shape == (5, 3)
+    np.testing.assert_allclose(measured, expected, rtol=1e-12)
+
+
 def test_samples_have_the_distribution_s_moments() -> None:
     one = Gaussian(tf.constant([[1.5]]), tf.constant([[-1.0]]))
     z = one.sample(key(0, Stream.PRIOR_SAMPLES, 0), samples=200_000).numpy().astype(np.float64).ravel()
