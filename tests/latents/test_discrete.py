@@ -35,6 +35,12 @@ def made(family: str, seed: int = 0, scale: float = 1.5) -> tuple[Discrete, Disc
 FAMILIES = pytest.mark.parametrize("family", ["categorical", "bernoulli"])
 
 
+@pytest.mark.parametrize(("latent", "width"), [(CategoricalLatent(3, 4), 12), (BernoulliLatent(3), 3)])
+def test_the_widths_of_parameters_and_draws(latent: CategoricalLatent | BernoulliLatent, width: int) -> None:
+    assert latent.parameter_count == latent.z_size == width
+    assert latent.posterior(tf.zeros([5, width])).sample(DRAW).shape == (5, width)
+
+
 @FAMILIES
 def test_the_exact_divergences(family: str) -> None:
     posterior, prior, q = made(family)
