@@ -18,7 +18,7 @@ from vae.kl import (
     MonteCarlo,
     TotalCorrelation,
 )
-from vae.kl.weight import Gradients, LocalWeight, gradients, local_weight, reference_gradients
+from vae.kl.weight import Gradients, LocalWeight, _rounded, gradients, local_weight, reference_gradients
 from vae.latents import BernoulliLatent, CategoricalLatent, Gaussian, GaussianLatent, GaussianMixture
 from vae.objectives import ELBO
 from vae.random import Key, Stream, key
@@ -240,3 +240,18 @@ def test_the_objective_counts(make_vae: Any, objective: ELBO, expected: float | 
 def test_total_correlation_of_a_single_weight_is_an_estimate_of_the_kl() -> None:
     assert TotalCorrelation(1.0, 1.0, 1.0).scale(LATENT, 20).is_estimate
     assert not Analytic().scale(LATENT, 20).is_estimate
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "shown"),
+    [
+        (-123.45678, 0.0, -123.457),
+        (123.45, 1.2, 120.0),
+        (123.45, 1.3, 100.0),
+        (0.0051, 0.004, 0.005),
+        (-0.5, 0.004, -0.5),
+    ],
+)
+def test_a_weight_has_the_digits_that_its_error_leaves(weight: float, error: float, shown: float) -> None:
+    """Two where a standard error is less than a hundredth of it, which is 1.23 for 123.45."""
+    assert _rounded(weight, error) == shown
