@@ -1,11 +1,21 @@
-"""Work for tests/test_processes.py, in a module that the processes load at once."""
+"""Work that processes share, in a process that has loaded little: python -m tests.work FUNCTION ITEMS [FOLDER].
 
+It prints the results of three processes as JSON, after the number of its own process.
+"""
+
+import json
 import os
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from vae import processes
 
 
 def squares(items: Sequence[int]) -> list[tuple[int, int]]:
@@ -13,19 +23,19 @@ def squares(items: Sequence[int]) -> list[tuple[int, int]]:
     return [(item**2, os.getpid()) for item in items]
 
 
-def warned_squares(items: Sequence[int]) -> list[int]:
+def warned(items: Sequence[int]) -> list[int]:
     """Warn of each round item."""
     for item in items:
         if item % 10 == 0:
             warnings.warn(f"{item} is round", stacklevel=2)
-    return [item**2 for item in items]
+    return [*items]
 
 
-def killed_elsewhere(first: int, items: Sequence[int]) -> list[int]:
+def killed_elsewhere(items: Sequence[int], first: int = os.getpid()) -> list[tuple[int, int]]:
     """End any process but the first one."""
     if os.getpid() != first:
         os.kill(os.getpid(), signal.SIGKILL)
-    return [item**2 for item in items]
+    return squares(items)
 
 
 def failing_at_seven(items: Sequence[int]) -> list[int]:
@@ -35,14 +45,7 @@ def failing_at_seven(items: Sequence[int]) -> list[int]:
     return [*items]
 
 
-def leaving_a_trace(folder: Path, first: int, items: Sequence[int]) -> list[int]:
-    """Leave a file for any process but the first one."""
-    if os.getpid() != first:
-        (folder / str(os.getpid())).touch()
-    return [*items]
-
-
-def until_alone(folder: Path, first: int, items: Sequence[int]) -> list[str]:
+def until_alone(items: Sequence[int], folder: Path, first: int = os.getpid()) -> list[str]:
     """Wait in another process until the first one has ended, and return more than a pipe holds."""
     if os.getpid() != first:
         (folder / str(os.getpid())).touch()
@@ -51,3 +54,15 @@ def until_alone(folder: Path, first: int, items: Sequence[int]) -> list[str]:
     else:
         time.sleep(600)
     return ["x" * 1000] * len(items)
+
+
+def main(name: str, count: int, folder: Path | None = None) -> None:
+    """Print the results of a function of this module for the first numbers."""
+    work: Any = globals()[name]
+    with mock.patch.object(processes, "available_cores", return_value=3):
+        results = processes.begin(partial(work, folder=folder) if folder else work, range(count), 3)()
+    print(json.dumps([os.getpid(), results]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), *map(Path, sys.argv[3:]))

@@ -7,6 +7,7 @@ import signal
 import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -24,11 +25,12 @@ def begin(work: "Work[Item, Result]", items: Sequence[Item], fewest: int) -> Cal
 
     There are as many processes as cores, this one among them. Its share is half of another's, because it has something
     else to do in between. It also does the share of a process that cannot be started or is killed, and issues the
-    warnings of all. If it is killed, the others end by themselves. They are spawned: a fork would copy locks that other
-    threads hold.
+    warnings of all. If it is killed, the others end by themselves. They are forked: a process that starts anew would
+    look for modules in the current folder. A fork would copy the locks that other threads hold, so that a process of
+    several threads does everything itself.
 
     Args:
-        work: returns a result for each of some items. It is a function of a module, or a partial one.
+        work: returns a result for each of some items.
         items: the items.
         fewest: the number of items that a process is worth. With less than two such shares, all is done here.
 
@@ -36,11 +38,11 @@ def begin(work: "Work[Item, Result]", items: Sequence[Item], fewest: int) -> Cal
         A function that returns the result for each item, in their order.
     """
     others = min(available_cores(), len(items) // fewest) - 1
-    if others < 1:
+    if others < 1 or not _has_one_thread():
         return lambda: work(items)
     count = len(items) // (2 * others + 1)
     shares = [items[count + number :: others] for number in range(others)]
-    answers = [_answer(work, share) for share in shares]
+    answers = _answers(work, shares)
 
     def results() -> list[Result]:
         found: list[Any] = [*work(items[:count]), *items[count:]]
@@ -51,17 +53,30 @@ def begin(work: "Work[Item, Result]", items: Sequence[Item], fewest: int) -> Cal
     return results
 
 
-def _answer(work: "Work[Item, Result]", share: Sequence[Item]) -> Connection:
-    """Start a process, and return the end of a pipe at which its results arrive."""
-    context = multiprocessing.get_context("spawn")
-    answer, sender = context.Pipe(duplex=False)
-    with sender, contextlib.suppress(OSError):
-        context.Process(target=_send, args=(work, share, sender), daemon=True).start()
-    return answer
+def _has_one_thread() -> bool:
+    """Return True if this process has no thread but one; False if that cannot be told, as outside of Linux."""
+    try:
+        return len([*Path("/proc/self/task").iterdir()]) == 1
+    except OSError:
+        return False
 
 
-def _send(work: "Work[Item, Result]", share: Sequence[Item], sender: Connection) -> None:
+def _answers(work: "Work[Item, Result]", shares: Sequence[Sequence[Item]]) -> list[Connection]:
+    """Start a process for each share, and return the ends of pipes at which the results arrive."""
+    context = multiprocessing.get_context("fork")
+    answers: list[Connection] = []
+    for share in shares:
+        answer, sender = context.Pipe(duplex=False)
+        answers.append(answer)
+        with sender, contextlib.suppress(OSError):
+            context.Process(target=_send, args=(work, share, sender, answers), daemon=True).start()
+    return answers
+
+
+def _send(work: "Work[Item, Result]", share: Sequence[Item], sender: Connection, answers: Sequence[Connection]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the first process alone says what Ctrl-C does
+    for answer in answers:
+        answer.close()  # or the pipe would stay open when the first process has ended
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         results = work(share)

@@ -131,6 +131,18 @@ def test_a_closed_pipe_ends_it_quietly(style: str, runs: Path) -> None:
     assert process.returncode == -signal.SIGPIPE
 
 
+def test_a_figure_that_no_run_logs_is_none(make_run: MakeRun, command: Callable[..., Outcome], tmp_path: Path) -> None:
+    """Quantities are in float32. The square of a larger one would be infinite."""
+    for seed, (first, second) in enumerate([(-30.0, -31.0), (-31.0, 1e308)]):
+        make_run(f"analytic-{seed}", ["kl=analytic"], [first], seed)
+        make_run(f"tc-{seed}", ["kl=tc"], [second], seed)
+    ended = command("runs")
+    assert ended.status == 0, ended.stderr
+    assert "kl=tc" in ended.stdout
+    elbos = load_runs(tmp_path / "runs").set_index("run")["validation/elbo"]
+    assert [*elbos.filter(like="tc-")] == [-31.0, pytest.approx(np.nan, nan_ok=True)]
+
+
 def test_ctrl_c_ends_it_quietly(runs: Path, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from tests.conftest import REPOSITORY, run_here
 from vae.config.stored import plain, stored_config
@@ -44,6 +45,30 @@ def test_a_foreign_class_is_refused_unless_it_is_trusted(config: object, module:
     with pytest.raises(UserError, match=rf"run=.*{module}.*trust={module}") as caught:
         stored_config(run, "run")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        {"x0": "a" * 10} | {f"x{number}": f"${{x{number - 1}}}" * 2 for number in range(1, 41)},
+        {"x0": {"a": 1}} | {f"x{number}": dict.fromkeys("ab", f"${{x{number - 1}}}") for number in range(1, 41)},
+        {"x0": [1]} | {f"x{number}": [f"${{..x{number - 1}}}", f"${{x{number - 1}[0]}}"] for number in range(1, 41)},
+    ],
+    ids=["text", "options", "lists"],
+)
+def test_references_that_double_a_configuration_are_refused(nodes: dict[str, object], tmp_path: Path) -> None:
+    """Forty lines describe 10^12 values."""
+    with pytest.raises(UserError, match=r"run=.*cannot be resolved.*refer to others") as caught:
+        stored_config(write_config(tmp_path / "run", nodes), "run")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="refer to others"):
+        plain(OmegaConf.create(nodes))
+
+
+def test_references_that_stay_small_are_resolved() -> None:
+    nodes = {"a": 3, "b": {"c": "${a}", "d": ["${b.c}", "${..c}", "${.[0]}"]}, "e": "${b.d[0]} ${a}"}
+    assert plain(OmegaConf.create(nodes))["b"] == {"c": 3, "d": [3, 3, 3]}
+    assert plain(OmegaConf.create({f"x{number}": "${a}" for number in range(1000)} | {"a": 7}))["x999"] == 7
 
 
 def test_a_trusted_class_is_taken(tmp_path: Path) -> None:

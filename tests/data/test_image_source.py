@@ -1,6 +1,7 @@
 """TFDS's data sets: disjoint splits, every size and number of channels, and clear errors."""
 
 import dataclasses
+import functools
 import gzip
 import hashlib
 import json
@@ -16,12 +17,14 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from numpy.typing import NDArray
+from rich.console import Console
 from sklearn.datasets import load_digits
 from tensorflow_datasets.core.download import checksums
 from tensorflow_datasets.image_classification import mnist as tfds_mnist
 
 from tests.conftest import REPOSITORY
 from vae.data import Images, ImageSource, StoredImages
+from vae.data.preparation import _NAME
 from vae.errors import UserError
 
 
@@ -122,6 +125,17 @@ def test_other_options_unpack_to_another_file(tmp_path: Path) -> None:
     plain, inverted = (ImageSource("digits", invert=invert, take=50, **options) for invert in (False, True))
     assert np.array_equal(in_memory(plain.train), 255 - in_memory(inverted.train))
     assert len(list((tmp_path / "elsewhere" / "digits").iterdir())) == 2
+
+
+def test_the_name_of_a_folder_is_shown_as_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vae.data.image_source.Console", functools.partial(Console, force_terminal=True, width=400))
+    folder = tmp_path / "[red]\x1b]0;mine\x07"
+    assert len(ImageSource("digits", dir=str(tmp_path), memory_limit=0.0, unpacked_dir=str(folder)).test) == 359
+    shown = capsys.readouterr().out
+    assert "\x1b]0" not in shown
+    assert r"[red]\x1b]0;mine\x07" in shown
 
 
 def test_a_folder_that_cannot_hold_unpacked_images(tmp_path: Path) -> None:
@@ -390,11 +404,34 @@ def test_a_missing_folder_of_original_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["pythonClassName", "python_class_name", "type"])
-def test_a_prepared_data_set_names_no_module_to_import(key: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["my_set/1.0.0", "my_set/a/1.0.0", "my_set/a/b/c/1.0.0"])
+def test_a_prepared_data_set_names_no_module_to_import(key: str, folder: str, tmp_path: Path) -> None:
     """TFDS imports the module of every feature that the files of a prepared data set name."""
-    folder = tmp_path / "my_set" / "1.0.0"
-    folder.mkdir(parents=True)
-    (folder / "features.json").write_text(json.dumps({"features": {"image": {key: "antigravity.Feature"}}}))
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "features.json").write_text(json.dumps({"features": {"image": {key: "antigravity.Feature"}}}))
     with pytest.raises(UserError, match=r"data.dir=.*antigravity.Feature"):
         ImageSource("MySet", str(tmp_path))
     assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my_set/..:1.0.0",
+        "my_set:1.0.0/config=a/b",
+        "my_set/config=a",
+        "../my_set",
+        "my_set/a/../..",
+        "my set",
+        "/my_set",
+    ],
+)
+def test_a_name_is_no_path_and_has_no_arguments(name: str, tmp_path: Path) -> None:
+    """By which TFDS would read files of another place."""
+    with pytest.raises(UserError, match=r"data.name=.*: must be NAME, NAME/CONFIGURATION or .*:VERSION"):
+        ImageSource(name, str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["mnist", "coco/2017", "c/b_1:3.0.1", "c/a.b-c+d/e", "c:1.*.*", "huggingface:glue/x"])
+def test_the_names_of_tfds_are_names(name: str) -> None:
+    assert _NAME.fullmatch(name)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from vae import processes
+from tests.conftest import REPOSITORY
 from vae.errors import UserError
-from vae.runs import RunDirectory, load_runs, loading
+from vae.runs import RunDirectory, load_runs
 from vae.runs.loading import RunReader
 from vae.runs.paths import runs_below
 
@@ -54,18 +56,24 @@ def test_a_compact_table_has_the_same_values_as_categories(table: pd.DataFrame) 
     pd.testing.assert_frame_equal(compact.astype(table.dtypes), table)
 
 
-def test_several_processes_read_the_same_table(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_FEWEST", 1)
-    monkeypatch.setattr(processes, "available_cores", lambda: 2)
-    reader = RunReader(_of_training, spawns=True)
-    read = reader.read(runs_below(OLD_RUNS))
-    pd.testing.assert_frame_equal(read, load_runs(OLD_RUNS, columns=_of_training))
-    pd.testing.assert_frame_equal(read, table[read.columns])
-    pd.testing.assert_frame_equal(reader.read(runs_below(OLD_RUNS)), read)
-
-
-def _of_training(column: str) -> bool:
-    return not column.startswith("audit/")
+def test_several_processes_read_the_same_table(table: pd.DataFrame, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from vae import processes\n"
+        "from vae.runs import loading, paths\n"
+        "def is_wanted(column):\n"
+        "    return not column.startswith('audit/')\n"
+        "processes.available_cores, loading._FEWEST = lambda: 2, 1\n"
+        "reader = loading.RunReader(is_wanted, forks=True)\n"
+        "read = reader.read(paths.runs_below(sys.argv[1]))\n"
+        "assert reader.read(paths.runs_below(sys.argv[1])).equals(read)\n"
+        "read.to_pickle(sys.argv[2])\n"
+    )
+    file = tmp_path / "read.pickle"
+    subprocess.run([sys.executable, "-c", program, str(OLD_RUNS), str(file)], cwd=REPOSITORY, check=True)
+    read = pd.read_pickle(file)
+    assert not any(name.startswith("audit/") for name in read)
+    pd.testing.assert_frame_equal(read, table[[name for name in table if not name.startswith("audit/")]])
 
 
 def test_the_evaluation_of_a_measured_run(table: pd.DataFrame) -> None:

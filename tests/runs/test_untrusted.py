@@ -1,7 +1,10 @@
 """Only a run's own regular files are read, up to a size."""
 
+import copy
+import json
 import os
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +17,7 @@ from vae.errors import UserError, printable
 from vae.runs import load_runs
 from vae.runs.files import write_json
 from vae.runs.history import HistoryWriter
+from vae.runs.lock import holder
 from vae.runs.untrusted import LIMITS, RefusedFileError, check_archive, check_files, read_text, read_yaml
 
 GIBIBYTE = 2**30
@@ -52,6 +56,23 @@ def test_a_comparison_warns_of_a_file_that_it_does_not_read(
     assert table.loc[str(good), "status"] == "finished"
     assert table.loc[str(bad), "status"] == ("damaged" if name == "summary" else "finished")
     assert table.loc[str(bad)].drop(["status", "overrides"]).isna().all()
+
+
+def test_a_link_to_itself_is_not_read(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "bad", [])
+    run.history.symlink_to(run.history.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python 3.13 takes it for a missing file
+        assert load_runs(tmp_path / "runs")["status"].tolist() == ["interrupted"]
+
+
+@pytest.mark.parametrize("change", [pipe, link_out])
+def test_a_lock_that_is_no_file_locks_nothing(change: Callable[[Path], None], tmp_path: Path) -> None:
+    """A comparison would wait for the other end of a pipe, and show what a link leads to."""
+    run = write_run(tmp_path / "runs" / "bad", [], "running")
+    change(run.path / ".lock")
+    assert load_runs(tmp_path / "runs")["status"].tolist() == ["interrupted"]
+    assert holder(run) == "another process"
 
 
 def test_a_folder_of_links_is_not_read_either(tmp_path: Path) -> None:
@@ -134,10 +155,32 @@ def test_an_archive_takes_no_more_memory_than_it_has_on_disk(tmp_path: Path) -> 
                 check_archive(path)
 
 
-def test_more_options_than_a_run_has_are_not_read(tmp_path: Path) -> None:
-    write_run(tmp_path / "run", []).config.write_text("".join(f"a{number}: 1\n" for number in range(1001)))
-    with pytest.warns(UserWarning, match="1001 options"):
-        assert not [name for name in load_runs(tmp_path) if name.startswith("option/")]
+def test_members_of_an_archive_do_not_overlap(tmp_path: Path) -> None:
+    """Each of a hundred entries of the directory leads to the same megabyte."""
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("weights", b" " * 2**20)
+        for number in range(99):
+            member = copy.copy(archive.getinfo("weights"))
+            member.filename = member.orig_filename = f"weights{number}"
+            archive.filelist.append(member)
+    with pytest.raises(RefusedFileError, match="overlap"):
+        check_archive(path)
+
+
+@pytest.mark.parametrize("name", ["config", "overrides", "evaluation"])
+def test_more_than_a_run_has_is_not_read(name: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [])
+    content = {
+        "config": "".join(f"a{number}: 1\n" for number in range(1001)),
+        "overrides": "".join(f"- a{number}=1\n" for number in range(1001)),
+        "evaluation": json.dumps({f"a{number}": 1 for number in range(1001)}),
+    }
+    getattr(run, name).write_text(content[name])
+    with pytest.warns(UserWarning, match="1001 (options|overrides|quantities)"):
+        table = load_runs(tmp_path)
+    assert not [column for column in table if column.startswith(("option/", "evaluation/"))]
+    assert table["overrides"].tolist() == [()]
 
 
 def test_text_of_a_run_is_printable(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def _compare(options: argparse.Namespace) -> None:
     options.margin = margin_from(options.margin, "--margin")
     if options.elbo is not None and not math.isfinite(options.elbo):
         raise UserError(f"--elbo={options.elbo:g}: must be a number of nats, such as -100")
-    comparison = ComparisonReader(spawns=True).read(*options.directories)
+    comparison = ComparisonReader(forks=True).read(*options.directories)
     from vae.compare.table import compare  # takes a second to load: whatever can fail earlier has been checked
 
     table = compare(comparison, options.elbo)

@@ -26,13 +26,12 @@ class ComparisonReader:
 
     Args:
         root: the folder that the names of the runs are relative to; None for their paths as names.
-        spawns: True to read thousands of runs in several processes. Each imports the main module of this one, which
-            must be made for that.
+        forks: True to read thousands of runs in several processes.
     """
 
-    def __init__(self, root: Path | None = None, spawns: bool = False) -> None:
+    def __init__(self, root: Path | None = None, forks: bool = False) -> None:
         self._root = root
-        self._compared = RunReader(_is_compared, compact=True, spawns=spawns)
+        self._compared = RunReader(_is_compared, compact=True, forks=forks)
         self._plotted = RunReader(_is_plotted, compact=True)
 
     def read(self, *paths: str | Path) -> "Comparison":

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from vae.config.groups import GROUPS
+from vae.config.references import check_references
 from vae.config.trust import foreign_names, foreign_resolvers, texts
 from vae.errors import UserError
 from vae.runs.identity import MOVED_CLASSES
@@ -84,9 +85,10 @@ def plain(config: DictConfig) -> dict[str, Any]:
     """Return a configuration without Hydra's own node in plain containers, interpolations resolved.
 
     Raises:
-        UserError: if a mandatory value is missing, or a value looks like an interpolation once it is resolved, which
-            building an object would resolve again.
+        UserError: if a mandatory value is missing, if it would be huge, or a value looks like an interpolation once it
+            is resolved, which building an object would resolve again.
     """
+    check_references(OmegaConf.to_container(config))
     try:
         container = {str(name): _plain(config[name]) for name in config if name != "hydra"}
     except MissingMandatoryValue as error:

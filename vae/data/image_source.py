@@ -14,12 +14,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from vae.data.preparation import prepared_builder, root_folder
 from vae.data.source import READ_AT_A_TIME, Binarization, DataSource, Split
 from vae.data.stored_images import Images, StoredImages, store_images
-from vae.errors import UserError
+from vae.errors import UserError, printable
 from vae.options import NonNegativeFloat, PositiveInt, Shape
 
 GIBIBYTE = 2**30
@@ -182,7 +183,7 @@ class ImageSource(DataSource):
         console = Console()
         portions = track(
             self._portions(split),
-            f"unpacking {split} to {path}",
+            escape(f"unpacking {split} to {printable(str(path))}"),
             math.ceil(shape[0] / READ_AT_A_TIME),
             console=console,
             disable=not console.is_terminal,

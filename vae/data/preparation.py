@@ -28,6 +28,10 @@ PREPARING_FAILED = (
 )
 
 
+#: A data set of TFDS, perhaps of a namespace. TFDS would also take a path, and arguments of a builder
+_NAME = re.compile(r"(?:\w+:)?\w+(?:/(?!\.+(?:/|:|$))[\w.+-]+)*(?::\d+(?:\.(?:\d+|\*)){2})?", re.ASCII)
+
+
 def prepared_builder(name: str, directory: str | None, manual_dir: str | None) -> tfds.core.DatasetBuilder:
     """Return the builder of a data set whose files are ready to be read; prepare them if they are not.
 
@@ -37,8 +41,11 @@ def prepared_builder(name: str, directory: str | None, manual_dir: str | None) -
         manual_dir: a folder with the original files, to prepare from without a network.
 
     Raises:
-        UserError: if the data set is unknown, has no images or cannot be prepared, or if a folder does not exist.
+        UserError: if the name is none, if the data set is unknown, has no images or cannot be prepared, or if a folder
+            does not exist.
     """
+    if not _NAME.fullmatch(name):
+        raise UserError(f"data.name={name}: must be NAME, NAME/CONFIGURATION or NAME/CONFIGURATION:VERSION")
     _check_folder("data.dir", directory)
     _check_features(name, directory)
     builder = _builder(name, directory)
@@ -77,11 +84,9 @@ def _check_features(name: str, directory: str | None) -> None:
     """
     if directory is None:
         return
-    wanted = _folded(re.split("[/:,]", name)[0])
-    folder = Path(directory)
-    for path in (*folder.glob("*/*/features.json"), *folder.glob("*/*/*/features.json")):
-        if _folded(path.relative_to(folder).parts[0]) != wanted:
-            continue
+    wanted = _folded(re.split("[/:]", name)[0])
+    folders = [folder for folder in Path(directory).iterdir() if _folded(folder.name) == wanted]
+    for path in (path for folder in folders for path in folder.rglob("features.json")):
         for target in _feature_classes(json.loads(path.read_text(encoding="utf-8"))):
             module = target.rpartition(".")[0]
             if not module.startswith("tensorflow_datasets.") and module not in sys.modules:

@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Runs that are read in the time in which another process starts
 _FEWEST = 500
+#: The largest number in float32, which quantities are in
+_MOST = (2 - 2**-23) * 2.0**127
 _SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_per_second", "engine", "error")
 
 
@@ -64,13 +66,13 @@ class RunReader:
     Args:
         columns: as for `load_runs`.
         compact: True for a table whose options are categories if they are text, in a tenth of the memory.
-        spawns: True to read thousands of runs in several processes.
+        forks: True to read thousands of runs in several processes.
     """
 
     def __init__(
-        self, columns: Callable[[str], bool] | None = None, compact: bool = False, spawns: bool = False
+        self, columns: Callable[[str], bool] | None = None, compact: bool = False, forks: bool = False
     ) -> None:
-        self._columns, self._compact, self._spawns = columns, compact, spawns
+        self._columns, self._compact, self._forks = columns, compact, forks
         self._read: dict[str, tuple[Signature, _Run]] = {}
 
     def read(self, directories: Sequence[RunDirectory]) -> "pd.DataFrame":
@@ -83,7 +85,7 @@ class RunReader:
         signatures = {str(directory): signature_of(directory) for directory in directories}
         kept = {name: known for name, known in self._read.items() if known[0] == signatures.get(name)}
         others = [directory for directory in directories if str(directory) not in kept]
-        fewest = _FEWEST if self._spawns else len(others) + 1
+        fewest = _FEWEST if self._forks else len(others) + 1
         results = processes.begin(partial(_read, self._columns), others, fewest)
 
         def table() -> "pd.DataFrame":
@@ -101,7 +103,8 @@ def _read(columns: Callable[[str], bool] | None, directories: Sequence[RunDirect
 def _history(directory: RunDirectory, columns: Callable[[str], bool] | None) -> "tuple[list[str], NDArray[np.float64]]":
     import numpy as np
 
-    return _read_if_good(lambda: read_history_columns(directory.history, columns)) or ([], np.empty((0, 0)))
+    names, values = _read_if_good(lambda: read_history_columns(directory.history, columns)) or ([], np.empty((0, 0)))
+    return names, np.where(np.isfinite(values) & (np.abs(values) > _MOST), math.nan, values)
 
 
 class _Run(NamedTuple):
@@ -167,15 +170,19 @@ def _facts(directory: RunDirectory) -> dict[str, Any]:
     facts["overrides"] = _overrides(directory)
     facts |= _options(directory)
     evaluation = read_json(directory.evaluation)
+    if not _is_bounded(evaluation, directory.evaluation, "quantities"):
+        return facts
     single = {name: _shown(value) for name, value in evaluation.items() if not isinstance(value, list)}
     return facts | {f"evaluation/{printable(name)}": value for name, value in single.items()}
 
 
 def _shown(value: Any) -> Any:
-    """Return a value of a file as a cell: text without control characters, and NaN for an integer that is no count."""
+    """Return a value of a file as a cell: text without control characters, NaN for a number that no run has."""
     if isinstance(value, int):
         return value if value.bit_length() < 64 else math.nan
-    return value if isinstance(value, float | None) else printable(str(value))[:MOST_CHARACTERS]
+    if isinstance(value, float):
+        return value if abs(value) <= _MOST else math.nan
+    return value if value is None else printable(str(value))[:MOST_CHARACTERS]
 
 
 def _overrides(directory: RunDirectory) -> tuple[str, ...]:
@@ -183,7 +190,8 @@ def _overrides(directory: RunDirectory) -> tuple[str, ...]:
     items = _read_if_good(
         lambda: _in_parts(_read_overrides, _ITEM, read_yaml_text(directory.overrides, directory.path))
     )
-    return tuple(dict.fromkeys(override for overrides in items or () for override in overrides))
+    found = tuple(dict.fromkeys(override for overrides in items or () for override in overrides))
+    return found if _is_bounded(found, directory.overrides, "overrides") else ()
 
 
 @lru_cache(maxsize=4096)
@@ -200,10 +208,14 @@ def _options(directory: RunDirectory) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for group in groups or ():
         options |= group
-    if len(options) > MOST_OPTIONS:
-        warnings.warn(f"{directory.config}: has {len(options)} options; it is not read", stacklevel=2)
-        return {}
-    return options
+    return options if _is_bounded(options, directory.config, "options") else {}
+
+
+def _is_bounded(found: Sized, path: Path, name: str) -> bool:
+    """Return True if a file holds no more than a comparison can handle; otherwise warn that it is not read."""
+    if len(found) > MOST_OPTIONS:
+        warnings.warn(f"{path}: has {len(found)} {name}; it is not read", stacklevel=2)
+    return len(found) <= MOST_OPTIONS
 
 
 @lru_cache(maxsize=4096)

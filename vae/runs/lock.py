@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import stat
 import time
 import warnings
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from pathlib import Path
 from typing import TextIO
 
 from vae.errors import UserError
+from vae.runs.untrusted import RefusedFileError
 
 NAME = ".lock"
 _PATIENCE = 0.2  # seconds to try: `is_locked` holds the lock of a directory for a moment
 _INTERVAL = 0.02
+_MOST_CHARACTERS = 200  # of what a lock says of its process
 
 _held: set[Path] = set()  # the directories that this process has locked
 
@@ -63,9 +66,9 @@ def locked(directory: "str | os.PathLike[str]") -> Iterator[None]:
 def is_locked(directory: "str | os.PathLike[str]") -> bool:
     """Return True if a process holds the lock of a directory, or if that cannot be told."""
     try:
-        with Path(directory, NAME).open() as file:
+        with _opened(directory) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, RefusedFileError):
         return False
     except OSError:
         return True
@@ -74,9 +77,22 @@ def is_locked(directory: "str | os.PathLike[str]") -> bool:
 
 def holder(directory: "str | os.PathLike[str]") -> str:
     """Return the process that locks a directory in words, such as "process 4711 on host"."""
-    with contextlib.suppress(OSError):
-        return Path(directory, NAME).read_text(errors="replace").strip() or "another process"
+    with contextlib.suppress(OSError), _opened(directory) as file:
+        return file.read(_MOST_CHARACTERS).strip() or "another process"
     return "another process"
+
+
+def _opened(directory: "str | os.PathLike[str]") -> TextIO:
+    """Return the open file of a lock.
+
+    Raises:
+        RefusedFileError: if it is no regular file: no lock of ours, on which nothing may wait.
+        OSError: if it cannot be opened.
+    """
+    path = Path(directory, NAME)
+    if path.is_symlink() or not stat.S_ISREG(path.stat().st_mode):
+        raise RefusedFileError(f"{path}: is no file of ours")
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), errors="replace")
 
 
 def _acquired(path: Path) -> TextIO:

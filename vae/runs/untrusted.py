@@ -94,11 +94,13 @@ def check_archive(path: Path) -> None:
     """Check that a saved model is one that is read, and takes no more memory than its file has on disk.
 
     Raises:
-        RefusedFileError: naming a member that is compressed, which no run writes, or too large.
+        RefusedFileError: naming a member that is compressed, which no run writes, or too large; or if members overlap.
         zipfile.BadZipFile: if it is no archive.
     """
     _check_size(path, path.parent)
     with zipfile.ZipFile(path) as archive:
+        if sum(member.compress_size for member in archive.infolist()) > path.stat().st_size:
+            raise RefusedFileError("its members overlap, which no run writes")
         for member in archive.infolist():
             if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
                 raise RefusedFileError(f"its {member.filename} is compressed, which no run writes")
@@ -135,7 +137,10 @@ def _checked(path: Path, directory: Path) -> os.stat_result | None:
     names_say = path.parts[:depth] == directory.parts and ".." not in names  # where it lies, if no name is a link
     below = [path, *path.parents[: max(len(names) - 1, 0)]]
     if not names_say or any(map(Path.is_symlink, below)):  # resolving every path takes seconds of thousands of runs
-        target = path.resolve()
+        try:
+            target = path.resolve()
+        except RuntimeError:  # as Python 3.11 and 3.12 say it
+            raise RefusedFileError(f"{path}: is a link to itself; must lie in the run's own folder") from None
         if not target.is_relative_to(directory.resolve()):
             raise RefusedFileError(f"{path}: is a link to {target}; must lie in the run's own folder")
     try:
