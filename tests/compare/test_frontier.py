@@ -1,5 +1,6 @@
 """The frontier of the exact KL, against one that is known in closed form."""
 
+import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -93,6 +94,19 @@ def test_the_error_of_the_interpolation_is_not_understated() -> None:
     assert (true <= stated + 1e-9).mean() > 0.95
     assert true.max() <= stated.max()
     assert stated.max() < 0.5
+
+
+def test_the_error_of_the_interpolation_is_nothing_at_each_beta_and_largest_between_two() -> None:
+    (frontier,) = frontiers(
+        table([exact(seed, beta) for seed in range(2) for beta in BETAS] + [run_of(0, 9.0, kl="x")])
+    )
+    rates = np.sort(frontier.points.groupby("beta")["rate"].mean())
+    for low, high in itertools.pairwise(rates[1:-1]):
+        middle = interpolation_error(frontier.points, np.sqrt(low * high))
+        assert middle > 0.0
+        for place in (0.001, 0.999):
+            near = interpolation_error(frontier.points, low ** (1 - place) * high**place)
+            assert near == pytest.approx(4 * 0.001 * 0.999 * middle, rel=1e-6)
 
 
 @pytest.mark.thorough

@@ -127,7 +127,11 @@ def test_as_many_seeds_as_recommended_reach_a_verdict(mean: float, margin: float
 
 
 def test_hopelessly_many_seeds_are_not_recommended() -> None:
-    assert more_seeds([np.array([10.0, -10.5, 0.3])], [MARGIN], 6) == [None]
+    hopeless, clear = np.array([10.0, -10.5, 0.3]), np.array([1.0, 1.3, 0.9])
+    assert more_seeds([hopeless], [MARGIN], 6) == [None]
+    (further,) = more_seeds([clear], [MARGIN], 6)
+    assert further is not None
+    assert more_seeds([hopeless, clear, hopeless], [MARGIN] * 3, 6) == [None, further, None]
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
