@@ -167,3 +167,21 @@ def test_refuses_another_configuration(trained_run: Path, tmp_path: Path) -> Non
 
 def set_status(run: Path, status: str) -> None:
     (run / "summary.json").write_text(json.dumps({**summary_of(run), "status": status}))
+
+
+def test_weights_that_early_stopping_restores_are_said_to_be_of_another_epoch(tmp_path: Path) -> None:
+    """The ELBO falls from the second epoch on, as beta rises."""
+    options = ["trainer.epochs=30", "data.take=64", "trainer.batch_size=16", "model.hidden=[8]", "latent.size=2"]
+    options += ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "audit=none"]
+    options += ["optimizer.learning_rate=0.3", "beta=linear", "beta.length=20", "hydra.run.dir=run"]
+    ended = run_here("train.py", *options, cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    summary = summary_of(tmp_path / "run")
+    best = max(history_of(tmp_path / "run"), key=lambda row: float(row["validation/elbo"]))
+    assert summary["model_steps"] == int(best["step"]) < summary["steps"] < 30 * 4
+    note = f"the weights of step {summary['model_steps']}: the saved model has these, and the figures above are of step"
+    assert note in ended.stdout
+    again = run_here("train.py", "resume=run", "trainer.epochs=60", cwd=tmp_path)
+    assert again.status == 0
+    assert f"ended this run after {summary['epochs']} epochs, and it trains no further" in again.stderr
+    assert summary_of(tmp_path / "run")["steps"] == summary["steps"]

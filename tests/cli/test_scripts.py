@@ -198,6 +198,7 @@ def evaluated(trained_run: Path) -> dict[str, Any]:
 class TestEvaluate:
     def test_what_it_measures(self, evaluated: dict[str, Any], trained_run: Path) -> None:
         assert evaluated["split"] == "test"
+        assert evaluated["steps"] == summary_of(trained_run)["steps"] == 30
         assert evaluated["images"] == 359
         assert evaluated["nll_samples"] == 20
         assert evaluated["elbo"] == pytest.approx(-(evaluated["reconstruction"] + evaluated["kl"]))

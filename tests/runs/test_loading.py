@@ -84,6 +84,17 @@ def test_the_evaluation_of_a_measured_run(table: pd.DataFrame) -> None:
     assert table["evaluation/nll"].isna().sum() == 6
 
 
+def test_an_evaluation_from_before_a_resume_is_left_out(tmp_path: Path) -> None:
+    """Its NLL would stand beside the ELBO of a longer training."""
+    for steps in (10, 20, None):
+        run = write_run(tmp_path / f"run{steps}", [])
+        run.summary.write_text(json.dumps({"status": "finished", "steps": 20}))
+        run.evaluation.write_text(json.dumps({"nll": 30.0} if steps is None else {"nll": 30.0, "steps": steps}))
+    with pytest.warns(UserWarning, match=r"run10/evaluation.json: the run has trained on since; measure it again"):
+        found = load_runs(tmp_path).set_index("run")["evaluation/nll"]
+    assert found.isna().tolist() == [True, False, False]
+
+
 def test_classes_have_their_present_names(table: pd.DataFrame) -> None:
     config = yaml.safe_load((OLD_RUNS / "mixture" / ".hydra" / "config.yaml").read_text())
     assert config["objective"]["_target_"] == "vae.objective.ELBO"

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.reading import history_of, summary_of
 from tests.training.fitting import Arrays, fit_and_record, grey_images
 from vae import VAE
 from vae.errors import UserError
+from vae.runs.files import write_json
 from vae.training import (
     Checkpoints,
     Progress,
@@ -120,6 +122,14 @@ def test_an_unfinished_run_s_model_is_its_newest_checkpoint(
         path.parent.mkdir(exist_ok=True)
         save_model(vae, path, Progress(steps=steps))
     assert int(trained_model(tmp_path, "run").batches_seen.numpy()) == 20
+    vae.batches_seen.assign(5)
+    save_model(vae, tmp_path / "model.keras")  # as a run has that was resumed
+    for status, steps in (("interrupted", 20), ("finished", 5)):
+        write_json(tmp_path / "summary.json", {"status": status})
+        assert int(trained_model(tmp_path, "run").batches_seen.numpy()) == steps
+    shutil.rmtree(tmp_path / "checkpoints")
+    write_json(tmp_path / "summary.json", {"status": "failed"})
+    assert int(trained_model(tmp_path, "run").batches_seen.numpy()) == 5
 
 
 def test_a_saved_model_is_on_the_disk(make_vae: Callable[..., VAE], tmp_path: Path) -> None:

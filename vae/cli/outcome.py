@@ -35,6 +35,11 @@ def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
         console.print(
             "note       grey pixels, Bernoulli likelihood: the ELBO is a cross-entropy bound, not one of log p(x)"
         )
+    if summary["model_steps"] != summary["steps"]:
+        console.print(
+            f"note       a callback restored the weights of step {summary['model_steps']}: the saved model has these, "
+            f"and the figures above are of step {summary['steps']}"
+        )
     console.print(format_findings(Finding(**finding) for finding in summary["diagnosis"]))
     path = shlex.quote(str(directory))
     console.print(f"run        {path}")

@@ -51,8 +51,8 @@ def load_runs(*paths: str | Path, columns: Callable[[str], bool] | None = None) 
     Returns:
         A table with the columns `run`, the run's directory; `status`, `seed`, `kl`, `effective_beta`, ... of its
         summary; `overrides`, those of its command line that make it another configuration, in their order;
-        `option/...`, its composed configuration; `evaluation/...`, if it has been measured; `epoch`, `step`,
-        `seconds`, and `train/...`, `validation/...` and `audit/...` of history.csv.
+        `option/...`, its composed configuration; `evaluation/...`, if it has been measured since it last trained;
+        `epoch`, `step`, `seconds`, and `train/...`, `validation/...` and `audit/...` of history.csv.
 
     Raises:
         UserError: if a folder does not exist or cannot be read, or none has a run.
@@ -171,6 +171,9 @@ def _facts(directory: RunDirectory) -> dict[str, Any]:
     facts |= _options(directory)
     evaluation = read_json(directory.evaluation)
     if not _is_bounded(evaluation, directory.evaluation, "quantities"):
+        return facts
+    if evaluation.get("steps") not in (None, summary.get("steps")):
+        warnings.warn(f"{directory.evaluation}: the run has trained on since; measure it again", stacklevel=2)
         return facts
     single = {name: _shown(value) for name, value in evaluation.items() if not isinstance(value, list)}
     return facts | {f"evaluation/{printable(name)}": value for name, value in single.items()}

@@ -37,7 +37,8 @@ def evaluate(config: DictConfig) -> None:
 
         with evaluation.progress_bar(len(images)) as advance:
             measured = evaluation.measure_model(model, batches, config.nll_samples, seed, advance)
-        quantities = {"split": config.split, **measured}
+        summary = read_summary(directory)
+        quantities = {"split": config.split, "steps": summary.get("steps"), **measured}
         if config.gap_images is not None:
             count = min(config.gap_images, len(images))
             with evaluation.progress_bar(count, "optimizing") as advance:
@@ -47,7 +48,7 @@ def evaluate(config: DictConfig) -> None:
         pictures = evaluation.save_pictures(model, next(iter(batches)), directory.path, seed)
         write_json(directory.evaluation, evaluation.marked_non_finite(quantities))
         evaluation.print_quantities(quantities, [directory.evaluation, *pictures])
-        if "validation" in (summary := read_summary(directory)):
+        if "validation" in summary:
             try:
                 print(format_findings(diagnose(summary, flatten(plain(run)))))
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # a stranger may have sent it

@@ -120,7 +120,8 @@ def save_results(model: VAE, data: DataSource, record: RunRecord, description: D
     """Write the diagnosis, the pictures and the model of a finished training into the run's directory.
 
     The summary's `elbo_kind` tells of what the ELBO is a bound (`vae.likelihoods.LogProbKind`), judged by the first
-    fifty validation images.
+    fifty validation images; its `model_steps` after how many steps the model had its weights, which are fewer than the
+    run's if early stopping restored them.
     """
     if not record.writes:
         return
@@ -128,6 +129,6 @@ def save_results(model: VAE, data: DataSource, record: RunRecord, description: D
     record.update(diagnosis=[asdict(finding) for finding in findings])
     batches = evaluation_batches(data.validation, 50, data.binarization, model.seed, Stream.VALIDATION_BINARIZATION)
     images = next(iter(batches))
-    record.update(elbo_kind=model.likelihood.kind_of(images))
+    record.update(elbo_kind=model.likelihood.kind_of(images), model_steps=int(model.batches_seen.numpy()))
     save_pictures(model, images, record.directory.path, model.seed)
     save_model(model, record.directory.model)

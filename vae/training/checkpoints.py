@@ -18,6 +18,7 @@ from vae import compat
 from vae.errors import NonFiniteError, UserError
 from vae.runs.files import atomic_path, remove_unfinished, sync
 from vae.runs.paths import RunDirectory
+from vae.runs.summary import is_finished
 from vae.runs.untrusted import check_archive
 from vae.training.options import TrainingOptions
 from vae.training.record import RunRecord
@@ -184,13 +185,17 @@ def latest_checkpoint(directory: Path, option: str) -> tuple[keras.Model, Progre
 
 
 def trained_model(directory: Path, option: str) -> keras.Model:
-    """Return the model of a run: model.keras if it finished, otherwise its newest checkpoint.
+    """Return the model of a run: model.keras if it finished, otherwise its newest checkpoint, if there is one.
+
+    A run that was resumed and has not finished again still has the model.keras of before.
 
     Raises:
         UserError: if neither exists and is whole; `option` is the one that named the run.
     """
     run = RunDirectory(directory)
-    return load_model(run.model, option) if run.model.exists() else latest_checkpoint(run.checkpoints, option)[0]
+    if run.model.exists() and (is_finished(run) or not checkpoints_in(run.checkpoints)):
+        return load_model(run.model, option)
+    return latest_checkpoint(run.checkpoints, option)[0]
 
 
 def save_model(model: keras.Model, path: Path, progress: Progress | None = None) -> None:

@@ -6,6 +6,7 @@ the uint8 images, and is then Keras's own `train_step`, whose loss is `VAE.compu
 at the borders of chunks and epochs.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -59,6 +60,12 @@ def fit(
     compiled = chosen_engine(options.engine, model) == "compiled"
     batch_size = min(options.batch_size, data.size("train"))
     first_epoch = start.steps // options.steps_per_epoch(data.size("train"))
+    if start.stopped:
+        warnings.warn(
+            f"a callback, such as early stopping, ended this run after {first_epoch} epochs, and it trains no further; "
+            "start a new run without that callback to train longer",
+            stacklevel=2,
+        )
     chunk = options.chunk if compiled else min(options.chunk, KERAS_CHUNK)
     chunks, chunks_per_epoch = training_chunks(data.train, batch_size, model.seed, chunk, start.steps, data.weights)
     validation = evaluation_chunks(
