@@ -28,15 +28,17 @@ class Colors(DataSource):
     Args:
         levels: number of levels.
         binarization: "none", "threshold" or "dynamic".
+        channels: number of channels.
     """
 
-    def __init__(self, levels: int = 256, binarization: Binarization = "none") -> None:
+    def __init__(self, levels: int = 256, binarization: Binarization = "none", channels: int = 3) -> None:
         super().__init__(binarization)
         self.count = levels
+        self.channels = channels
 
     def read_split(self, split: Split) -> NDArray[np.uint8]:
         phase = np.arange(64)[:, np.newaxis, np.newaxis, np.newaxis] / 10
-        rows, columns, channels = np.meshgrid(np.arange(6), np.arange(5), np.arange(3), indexing="ij")
+        rows, columns, channels = np.meshgrid(np.arange(6), np.arange(5), np.arange(self.channels), indexing="ij")
         shade = 0.5 + 0.5 * np.sin(phase + (rows + 2 * columns + 3 * channels)[np.newaxis] / 3)
         return np.round(np.round(shade * (self.count - 1)) * 255 / (self.count - 1)).astype(np.uint8)
 
@@ -68,6 +70,11 @@ def test_what_does_not_go_together_is_named(overrides: list[str], wrong: str, ri
     assert wrong in message
     assert right in message
     assert "\n" not in message
+
+
+def test_only_three_channels_are_said_to_become_one() -> None:
+    with pytest.raises(UserError, match=r"4 channels of 256 levels; .*with data.binarization=none$"):
+        model_of("data.channels=4")
 
 
 @pytest.mark.parametrize("likelihood", ["discretized_logistic", "dequantized_gaussian"])

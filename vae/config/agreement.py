@@ -57,10 +57,11 @@ def check_likelihood(likelihood: "Likelihood", data: "DataSource") -> None:
     name = type(likelihood).__name__
     height, width, channels = data.image_shape
     if isinstance(likelihood, BernoulliLikelihood) and channels > 1 and data.grey_levels > 2:
+        grey = f", or make the images grey, such as with data.shape=[{height},{width},1]" if channels == 3 else ""
         raise UserError(
             f"likelihood: {name} is for black and white pixels, and the images have {channels} channels of "
             f"{data.grey_levels} levels; choose likelihood=discretized_logistic or gaussian, with "
-            f"data.binarization=none, or make the images grey, such as with data.shape=[{height},{width},1]"
+            f"data.binarization=none{grey}"
         )
     if isinstance(likelihood, QuantizedLikelihood):
         if data.binarization != "none":
