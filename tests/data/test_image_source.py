@@ -52,6 +52,16 @@ class ShapelessImages(SmallImages):
     SHAPE = (None, None, 3)
 
 
+class TransparentImages(SmallImages):
+    """Twenty grey images with transparency: TFDS stores their two channels, and TensorFlow cannot read them again."""
+
+    SHAPE = (5, 7, 2)
+
+    def _generate_examples(self) -> Any:
+        for index in range(20):
+            yield index, {"image": np.full(self.SHAPE, 10 * index, np.uint8)}
+
+
 class BinaryImages(SmallImages):
     """Twenty images that are stored as 0 and 1, as binarized_mnist is; the last row is white."""
 
@@ -183,6 +193,15 @@ def test_images_of_differing_shapes_need_a_shape(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data.name=shapeless_images: .* give data.shape"):
         _ = ImageSource("shapeless_images", dir=str(tmp_path)).image_shape
     assert ImageSource("shapeless_images", dir=str(tmp_path), shape=[4, 4, 3]).train.shape[1:] == (4, 4, 3)
+
+
+@pytest.mark.parametrize("shape", [None, [5, 7, 1], [5, 7, 2]])
+def test_images_with_two_channels_are_not_called_damaged(shape: list[int] | None, tmp_path: Path) -> None:
+    source = ImageSource("transparent_images", dir=str(tmp_path), shape=shape)
+    with pytest.raises(
+        UserError, match=r"^data.name=transparent_images: its images have 2 channels; store them with 1, 3 or 4$"
+    ):
+        source.train  # noqa: B018
 
 
 @pytest.mark.parametrize(("name", "shape"), [("cifar10", (32, 32, 3)), ("fashion_mnist", (28, 28, 1))])

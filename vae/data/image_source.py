@@ -24,6 +24,7 @@ from vae.errors import UserError, printable
 from vae.options import NonNegativeFloat, PositiveInt, Shape
 
 GIBIBYTE = 2**30
+_DECODED_CHANNELS = (1, 3, 4)  # TensorFlow decodes no others: not grey with transparency, which TFDS stores
 
 
 class ExampleRange(NamedTuple):
@@ -66,8 +67,9 @@ class ImageSource(DataSource):
         binarization: "none" keeps grey levels, "threshold" cuts at 1/2, "dynamic" draws each pixel anew every epoch.
 
     Raises:
-        UserError: if the data set is unknown, has no images of one shape, cannot be prepared or is too small; if the
-            file of weights cannot be read or does not hold one finite, non-negative number for each training image.
+        UserError: if the data set is unknown, has no images of one shape or of 1, 3 or 4 channels, cannot be prepared
+            or is too small; if the file of weights cannot be read or does not hold one finite, non-negative number for
+            each training image.
     """
 
     def __init__(
@@ -99,6 +101,8 @@ class ImageSource(DataSource):
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         own = self._builder.info.features["image"].shape
+        if own[-1] not in (*_DECODED_CHANNELS, None):
+            raise UserError(f"data.name={self.name}: its images have {own[-1]} channels; store them with 1, 3 or 4")
         shape = self._shape or own
         if len(shape) != 3 or None in shape:
             raise UserError(f"data.name={self.name}: its images differ in shape; give data.shape, such as [28,28,1]")
