@@ -33,6 +33,11 @@ PROVOKED = {
         ["at an effective beta of 1", "the decoder ignores z", "objective.free_bits"],
         set(),
     ),
+    "collapsed_at_unknown_weight": (
+        [*GREY, "likelihood.scale=5", "kl.direction=reverse", "audit=none", "trainer.epochs=12"],
+        ["at a weight that is not known", "beta (1) may be too large", "audit=default"],
+        set(),
+    ),
     "hardly_weighed": (
         ["kl=keras_loss", "trainer.epochs=2"],
         ["was 0.0625 instead of 1", "kl.calibrate=true"],
@@ -175,12 +180,38 @@ def test_collapse_does_not_depend_on_the_number_of_latent_variables(latents: int
         ({"effective_beta": 1.06}, EXACT, "collapsed_by_weight"),
         ({"effective_beta": 0.3}, EXACT, "collapsed_by_itself"),
         ({"effective_beta": None}, EXACT | {"local_weight": 50.0}, "collapsed_by_weight"),
-        # a local weight within its error of 0 says nothing: beta does
-        ({"effective_beta": None}, ESTIMATE | {"local_weight": 3.0, "local_weight_error": 1.0}, "collapsed_by_itself"),
+        ({"effective_beta": None}, EXACT | {"local_weight": 0.0}, "collapsed_by_itself"),  # such as within free bits
+        # a local weight within its error of 0 says nothing
+        (
+            {"effective_beta": None},
+            ESTIMATE | {"local_weight": 3.0, "local_weight_error": 1.0},
+            "collapsed_at_unknown_weight",
+        ),
     ],
 )
 def test_the_weight_in_a_collapse(facts: dict[str, Any], audit: dict[str, float], rule: str) -> None:
     assert rules_of(audit, kl=0.01, **facts) == [rule]
+
+
+@pytest.mark.parametrize("beta", [1.0, 1000.0])
+@pytest.mark.parametrize(
+    ("audit", "remedy"),
+    [
+        ({}, "Try audit=default"),
+        (ESTIMATE | {"local_weight": 3.0, "local_weight_error": 1.0}, "Try kl=analytic"),
+    ],
+)
+def test_beta_is_not_taken_for_a_weight_that_was_not_measured(
+    beta: float, audit: dict[str, float], remedy: str
+) -> None:
+    summary = {
+        "validation": {"kl": 0.166, "regularizer": 1.0},
+        "train": {"beta": beta, "regularizer": 1.0},
+        "effective_beta": None,
+        "audit": audit,
+    }
+    (finding,) = diagnose(summary, {})
+    assert f"not known: beta ({beta:.4g}) may be too large, or the decoder may ignore z. {remedy}" in finding.words
 
 
 def test_the_cause_of_a_collapse_is_named() -> None:

@@ -63,7 +63,7 @@ def _never_warmed_up(run: Measurements) -> str | None:
 
 
 def _collapsed_by_weight(run: Measurements) -> str | None:
-    if not _is_collapsed(run) or run.weight <= 1.0 + WEIGHT_TOLERANCE:
+    if not (_is_collapsed(run) and run.weight > 1.0 + WEIGHT_TOLERANCE):
         return None
     is_scaled = abs(run.weight - run.beta) > WEIGHT_TOLERANCE * run.beta
     cause, remedy = "beta.value", "beta.value=1, or beta=linear"
@@ -77,12 +77,24 @@ def _collapsed_by_weight(run: Measurements) -> str | None:
 
 
 def _collapsed_by_itself(run: Measurements) -> str | None:
-    if not _is_collapsed(run) or not 0.0 < run.weight <= 1.0 + WEIGHT_TOLERANCE:
+    if not _is_collapsed(run) or not 0.0 <= run.weight <= 1.0 + WEIGHT_TOLERANCE:
         return None
     return (
         f"Posterior collapse: the KL is {run.kl:.3g} nats at {_weight_in_words(run)}, not more than the ELBO's, so "
         "beta is not too large: the decoder ignores z. Try objective.free_bits=0.1 or beta=linear; with "
         "likelihood=gaussian, a smaller likelihood.scale or 'learned'."
+    )
+
+
+def _collapsed_at_unknown_weight(run: Measurements) -> str | None:
+    if not _is_collapsed(run) or not math.isnan(run.weight):
+        return None
+    remedy = "kl=analytic, whose weight is beta"
+    if math.isnan(run.audit("local_weight")):
+        remedy = "audit=default, which measures the weight"
+    return (
+        f"Posterior collapse: the KL is {run.kl:.3g} nats at a weight that is not known: beta ({run.beta:.4g}) may be "
+        f"too large, or the decoder may ignore z. Try {remedy}."
     )
 
 
@@ -188,6 +200,7 @@ RULES: dict[str, Callable[[Measurements], str | None]] = {
     "never_warmed_up": _never_warmed_up,
     "collapsed_by_weight": _collapsed_by_weight,
     "collapsed_by_itself": _collapsed_by_itself,
+    "collapsed_at_unknown_weight": _collapsed_at_unknown_weight,
     "hardly_weighed": _hardly_weighed,
     "negative": _negative,
     "saturated_histogram": _saturated_histogram,

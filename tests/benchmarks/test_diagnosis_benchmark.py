@@ -18,8 +18,9 @@ def test_what_the_labels_cover() -> None:
     from benchmarked_runs import HELD_OUT, TUNING
 
     assert TUNING.keys() & HELD_OUT.keys() == set()
+    covered = set(RULES) - {"collapsed_at_unknown_weight"}  # the benchmark audits every run, which measures its weight
     for part in (TUNING, HELD_OUT):
-        assert {rule for label in part.values() for rule in label.must} == set(RULES)
+        assert {rule for label in part.values() for rule in label.must} == covered
         assert sum(bool(label.must) for label in part.values()) >= 20
         assert sum(not label.must for label in part.values()) >= 20
         options = {option for label in part.values() for option in label.options}

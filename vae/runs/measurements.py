@@ -63,12 +63,14 @@ class Measurements:
     def weight(self) -> float:
         """The weight that training gave the canonical KL in the last epoch.
 
-        Effective beta; if there is none, the local weight; if that is within its error of 0, or not known, beta.
+        Effective beta; if there is none, the local weight; NaN if that is an estimate within its error of 0, or not
+        known.
         """
+        if not math.isnan(self.effective_beta):
+            return self.effective_beta
         local = self.audit("local_weight")
-        is_certain = abs(local) > ERRORS * self.audit("local_weight_error", 0.0)
-        measured = (self.effective_beta, local if is_certain else math.nan, self.beta)
-        return next(value for value in measured if not math.isnan(value))
+        is_uncertain = self.is_estimate and abs(local) <= ERRORS * self.audit("local_weight_error")
+        return math.nan if is_uncertain else local
 
     @property
     def is_estimate(self) -> bool:
