@@ -102,3 +102,11 @@ def test_betas_that_are_none(betas: str, expected: str, tmp_path: Path, no_tenso
     assert ended.status == 2
     assert ended.stderr == f"train.py: {BETAS}{expected}\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_whether_a_sweep_compares_is_a_boolean(tmp_path: Path, no_tensorflow: str) -> None:
+    option = "hydra.callbacks.preflight.compares=maybe"
+    ended = run_script("train.py", "-m", "seed=0,1", option, cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert ended.status == 2
+    assert ended.stderr == f"train.py: {option}: should be a valid boolean\n"
+    assert not list(tmp_path.iterdir())

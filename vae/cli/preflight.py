@@ -67,6 +67,7 @@ class Preflight(Callback):
         gc.enable()  # `main` switched it off for a start without garbage: composing the runs of a sweep makes much
         with one_line_errors(config.hydra.job.name, current_arguments()):
             directory = Path(config.hydra.sweep.dir)
+            check_option("hydra.callbacks.preflight.compares", bool, self._compares)
             check_option("hydra.callbacks.preflight.frontier", list[PositiveFloat] | None, self._frontier)
             check_files(directory, "hydra.sweep.dir")
             check_writable(directory, "hydra.sweep.dir")
