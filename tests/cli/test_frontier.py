@@ -13,6 +13,7 @@ from tests.cli.sweep_config import sweep_config
 from tests.conftest import REPOSITORY, inherited_environment, run_script
 from tests.reading import summary_of
 from vae.cli.comparing import frontier_overrides
+from vae.cli.sweeps import betas_of_exact_kl
 from vae.runs.lock import is_locked
 
 TINY = ["latent.size=2", "model.hidden=[8]", "data.take=64", "trainer.batch_size=8"]
@@ -95,6 +96,12 @@ def test_sigterm_ends_the_frontier_too(tmp_path: Path) -> None:
         ("[nan]", "=[NaN]: item 1 should be a finite number"),
         ("some", "=some: should be a valid list"),
         ("2", "=2: should be a valid list"),
+        ("[1,0.5,2,1.0]", "=[1,0.5,2,1.0]: has 1.0 more than once; every beta must be another"),
+        (
+            "[0.5,1]",  # the sweep trains kl=analytic, whose runs count
+            "=[0.5,1]: a frontier takes at least 3 different betas, and these are 2 with [1.0] of the sweep's own runs "
+            "of kl=analytic; name more",
+        ),
     ],
 )
 def test_betas_that_are_none(betas: str, expected: str, tmp_path: Path, no_tensorflow: str) -> None:
@@ -102,6 +109,38 @@ def test_betas_that_are_none(betas: str, expected: str, tmp_path: Path, no_tenso
     assert ended.status == 2
     assert ended.stderr == f"train.py: {BETAS}{expected}\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("own", "betas"),
+    [
+        (["kl=analytic,raw"], [1.0]),
+        (["kl=analytic,raw", "beta.value=0.5,2", "seed=0,1"], [0.5, 2]),
+        (["kl=raw,mmd"], []),
+        (["kl=analytic", "kl.direction=reverse,symmetric"], []),
+        (["kl=analytic,raw", "beta=linear"], []),
+    ],
+)
+def test_own_runs_that_can_be_points_of_the_frontier(own: list[str], betas: list[float]) -> None:
+    with sweep_config(own) as config:
+        assert betas_of_exact_kl(config) == betas
+
+
+def test_two_betas_and_that_of_own_runs_make_a_frontier(tmp_path: Path, no_tensorflow: str) -> None:
+    """What is refused is the option that is looked at next."""
+    (tmp_path / "file").touch()
+    options = ["kl=analytic,raw", f"{BETAS}=[0.5,2]", "hydra.sweep.dir=file"]
+    ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert ended.stderr.startswith("train.py: hydra.sweep.dir=file: "), ended.stderr
+
+
+@pytest.mark.parametrize("wrong", ["beta.value=[1,2]", "~beta.value", "trainer.epochs=0"])
+def test_own_runs_of_wrong_options(wrong: str, tmp_path: Path, no_tensorflow: str) -> None:
+    options = ["kl=analytic,raw", f"{BETAS}=[0.5,2]", wrong]
+    ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
+    assert ended.status == 2
+    assert ended.stderr.startswith(f"train.py: {wrong.strip('~').partition('=')[0]}"), ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
 
 
 def test_whether_a_sweep_compares_is_a_boolean(tmp_path: Path, no_tensorflow: str) -> None:

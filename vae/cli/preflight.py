@@ -20,6 +20,7 @@ from vae.cli.comparing import FRONTIER, show_sweep, train_frontier, update_compa
 from vae.cli.errors import one_line_errors
 from vae.cli.resume import check_resume
 from vae.cli.sweeps import (
+    betas_of_exact_kl,
     failures,
     is_one_of_several,
     is_planned,
@@ -31,9 +32,11 @@ from vae.config.stored import plain, stored_config, trusted_modules
 from vae.config.validation import check_evaluate, check_train
 from vae.distributed.cluster import check_multi_worker, is_chief
 from vae.errors import UserError, shorten_warnings
-from vae.options import PositiveFloat, check_option
+from vae.options import PositiveFloat, check_option, shown
 from vae.runs.lock import locked
 from vae.runs.untrusted import check_files
+
+_FRONTIER_OPTION = "hydra.callbacks.preflight.frontier"
 
 
 class Preflight(Callback):
@@ -68,7 +71,9 @@ class Preflight(Callback):
         with one_line_errors(config.hydra.job.name, current_arguments()):
             directory = Path(config.hydra.sweep.dir)
             check_option("hydra.callbacks.preflight.compares", bool, self._compares)
-            check_option("hydra.callbacks.preflight.frontier", list[PositiveFloat] | None, self._frontier)
+            check_option(_FRONTIER_OPTION, list[PositiveFloat] | None, self._frontier)
+            if self._frontier:
+                _check_frontier(config, self._frontier)
             check_files(directory, "hydra.sweep.dir")
             check_writable(directory, "hydra.sweep.dir")
             if is_planned(config.hydra):
@@ -118,6 +123,28 @@ def check_writable(directory: str | Path, option: str) -> None:
             file.write(b"0" * 65_536)
     except OSError as error:
         raise UserError(f"{option}={directory}: cannot be written ({error.strerror}); name another folder") from None
+
+
+def _check_frontier(config: DictConfig, betas: Sequence[float]) -> None:
+    """Refuse values of beta that make no frontier. The betas of a search's own runs are not known beforehand.
+
+    Raises:
+        UserError: if one is there twice, or if they and those of a sweep's own runs of the exact KL are too few.
+    """
+    from vae.compare.frontier import FEWEST_BETAS  # takes a second: pandas and SciPy
+
+    given = f"{_FRONTIER_OPTION}={shown(betas)}"
+    if repeated := [beta for number, beta in enumerate(betas) if beta in betas[:number]]:
+        raise UserError(f"{given}: has {shown(repeated[0])} more than once; every beta must be another")
+    if len(betas) >= FEWEST_BETAS or not is_planned(config.hydra):
+        return
+    own = betas_of_exact_kl(config)
+    if len({*betas, *own}) < FEWEST_BETAS:
+        others = f" with {shown(own)} of the sweep's own runs of kl=analytic" if own else ""
+        raise UserError(
+            f"{given}: a frontier takes at least {FEWEST_BETAS} different betas, and these are "
+            f"{len({*betas, *own})}{others}; name more"
+        )
 
 
 def _check_training(config: DictConfig) -> None:

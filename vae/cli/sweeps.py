@@ -95,6 +95,24 @@ def start_search(config: DictConfig) -> None:
     HydraConfig.instance().set_config(config)  # for the list of failures, if no run finishes
 
 
+def betas_of_exact_kl(config: DictConfig) -> list[float]:
+    """Return the different weights that a sweep's own runs give the exact KL, which can be points of its frontier.
+
+    Args:
+        config: the sweep's own configuration with the node `hydra`.
+
+    Raises:
+        UserError: if a run's options are wrong.
+    """
+    exact = {"_target_": "vae.kl.Analytic", "direction": "forward"}
+    betas: dict[float, None] = {}
+    for run in map(plain, _composed_runs(config)):
+        check_train(run)
+        if run["kl"] == exact and run["beta"].keys() == {"value"}:  # a schedule's other options make another frontier
+            betas[run["beta"]["value"]] = None
+    return [*betas]
+
+
 def runs_of_search(directory: Path) -> list[Path]:
     """Return the directories of a search's runs, in the order in which they started."""
     started = {path.parents[1]: path.stat().st_mtime_ns for path in directory.glob("*/.hydra/overrides.yaml")}
@@ -203,13 +221,19 @@ def _swept(overrides: str) -> str:
 OmegaConf.register_new_resolver("swept", _swept, replace=True)  # for hydra.sweep.subdir
 
 
+def _composed_runs(config: DictConfig) -> Iterator[DictConfig]:
+    """Yield the configuration of every run."""
+    loader = GlobalHydra.instance().config_loader()
+    for overrides in _combinations(config):
+        with one_line_errors("train", overrides):
+            run = loader.load_sweep_config(config, overrides)
+        yield run
+
+
 def _planned_runs(config: DictConfig) -> Iterator[tuple[Path, DictConfig]]:
     """Yield the directory and the composed configuration of every run."""
     seen: set[Path] = set()
-    loader = GlobalHydra.instance().config_loader()
-    for number, overrides in enumerate(_combinations(config)):
-        with one_line_errors("train", overrides):
-            run = loader.load_sweep_config(config, overrides)
+    for number, run in enumerate(_composed_runs(config)):
         with open_dict(run):
             run.hydra.job.num, run.hydra.job.id = number, str(number)
         HydraConfig.instance().set_config(run)  # hydra.sweep.subdir refers to it
