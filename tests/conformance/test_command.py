@@ -105,6 +105,6 @@ def test_bad_input_is_one_line(
 
 
 def test_ctrl_c_ends_it_quietly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("vae.conformance.command.run_checks", mock.Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr("vae.conformance.command._build", mock.Mock(side_effect=KeyboardInterrupt))
     assert main(["vae.kl.Analytic"]) == 130
     assert "Traceback" not in "".join(capsys.readouterr())
