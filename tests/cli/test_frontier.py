@@ -127,7 +127,7 @@ def test_own_runs_that_can_be_points_of_the_frontier(own: list[str], betas: list
 
 
 def test_two_betas_and_that_of_own_runs_make_a_frontier(tmp_path: Path, no_tensorflow: str) -> None:
-    """What is refused is the option that is looked at next."""
+    """The check passes, and the command goes on to refuse the folder of the sweep."""
     (tmp_path / "file").touch()
     options = ["kl=analytic,raw", f"{BETAS}=[0.5,2]", "hydra.sweep.dir=file"]
     ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)

@@ -1,4 +1,4 @@
-"""How large a configuration becomes whose options refer to others, found without resolving them.
+"""The size of a configuration whose options refer to one another, computed without resolving it.
 
 A reference may lead to options that have references themselves: twenty lines, each of which names the one before it
 twice, describe a million values.
