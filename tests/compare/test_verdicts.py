@@ -1,5 +1,6 @@
 """Paired differences, against SciPy, and the conclusions from them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +99,19 @@ def test_too_few_shared_seeds_support_no_claim(make_run: MakeRun, tmp_path: Path
     assert "not enough shared seeds to compare with kl=analytic (0; at least 2 needed)" in sentences[1]
     (alone,) = conclusions(load_runs(tmp_path / "runs"))
     assert "at least 2 needed" in alone
+
+
+def test_a_measured_model_of_an_earlier_epoch_is_named(make_run: MakeRun, tmp_path: Path) -> None:
+    """The ELBO is of the last epoch, and what evaluate.py measured of the weights that early stopping restored."""
+    steps = {"a0": (20, 30), "a1": (30, 30), "b0": (30, 30), "b1": ("many", 30), "c0": (20, 30)}
+    for name, (of_model, of_run) in steps.items():
+        run = make_run(name, [f"kl={name[0]}"], [-20.0], int(name[1]))
+        summary = json.loads((run / "summary.json").read_text())
+        (run / "summary.json").write_text(json.dumps({**summary, "model_steps": of_model, "steps": of_run}))
+        if name != "c0":
+            (run / "evaluation.json").write_text(json.dumps({"nll": 19.0, "steps": of_run}))
+    (restored,) = [text for text in conclusions(load_runs(tmp_path / "runs")) if "restored" in text]
+    assert "restored the weights of an earlier epoch in kl=a: the NLL" in restored
 
 
 def test_different_data_are_not_compared(make_run: MakeRun, tmp_path: Path, command: Callable[..., Outcome]) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from vae.compare.inference import MOST_SEEDS, Judgement, Verdict
 from vae.runs.measurements import SAME_DIRECTION
 from vae.runs.quantities import QUANTITIES
+from vae.runs.summary import Status
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,26 @@ def unfinished_note(table: pd.DataFrame, margin: float) -> list[str]:
         return []
     named = ", ".join(f"{name} ({rise:+.2g})" for name, rise in rises.items())
     return [f"So far: the ELBO still rises, in nats an epoch, of {named}. More epochs may change these verdicts."]
+
+
+def restored_note(last: pd.DataFrame) -> list[str]:
+    """Return a sentence that names the configurations whose measured weights are not those of their ELBO, or none.
+
+    Early stopping restores the weights of an earlier epoch, and `evaluate.py` measures these.
+
+    Args:
+        last: the table of `last_epochs`.
+    """
+    is_measured = last.filter(like="evaluation/").notna().any(axis=1)
+    steps = last.reindex(columns=["model_steps", "steps"]).apply(pd.to_numeric, errors="coerce")
+    is_restored = (last["status"] == Status.FINISHED) & (steps["model_steps"] < steps["steps"])
+    names = last["configuration"][is_measured & is_restored].drop_duplicates()
+    if names.empty:
+        return []
+    return [
+        f"Early stopping restored the weights of an earlier epoch in {', '.join(names)}: the NLL, and whatever else "
+        "was measured after training, is of these weights, but the ELBO is of the last epoch."
+    ]
 
 
 def _reason(row: pd.Series, baseline: pd.Series, may_be_cause: bool) -> str:

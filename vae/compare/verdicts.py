@@ -16,7 +16,7 @@ from vae.compare.frontier import frontier_gaps
 from vae.compare.inference import judged
 from vae.compare.margin import MARGIN
 from vae.compare.pairs import At, best_exact, paired
-from vae.compare.sentences import Difference, family_note, sentence, unfinished_note
+from vae.compare.sentences import Difference, family_note, restored_note, sentence, unfinished_note
 from vae.compare.table import compare, ranking
 from vae.runs.quantities import QUANTITIES
 
@@ -104,13 +104,14 @@ def conclusions(
         quantity: as for `differences`.
 
     Returns:
-        The sentences of `differences` at the last epochs, and those at the best that lead to another verdict; then
-        those of `frontier_gaps`. After each of these families, what its verdicts mean together.
+        What hinders a comparison; the sentences of `differences` at the last epochs, and those at the best that lead to
+        another verdict; then those of `frontier_gaps`. After each of these families, what its verdicts mean together.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, conditions in shared_conditions(last_epochs(comparison)).items():
         groups.setdefault(conditions, []).append(name)
-    sentences, table = [*reasons_not_to_compare(comparison)], compare(comparison).set_index("configuration")
+    sentences = [*reasons_not_to_compare(comparison), *restored_note(last_epochs(comparison))]
+    table = compare(comparison).set_index("configuration")
     for names in groups.values():
         group_baseline = baseline if baseline in names else default_baseline(comparison, names)
         found = differences(comparison, group_baseline, quantity, margin)

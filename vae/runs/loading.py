@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 _FEWEST = 500
 #: The largest number in float32, which quantities are in
 _MOST = (2 - 2**-23) * 2.0**127
-_SUMMARY = ("status", "seed", "kl", "effective_beta", "epochs", "steps", "steps_per_second", "engine", "error")
+_SUMMARY = (
+    *("status", "seed", "kl", "effective_beta", "epochs", "steps", "model_steps", "steps_per_second", "engine"),
+    "error",
+)
 
 
 #: Where a key or an item at the top of a YAML file begins
