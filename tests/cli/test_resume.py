@@ -151,6 +151,17 @@ def test_killed_after_its_last_checkpoint_a_stopped_run_stays_stopped(tmp_path: 
     resumed = run_here("train.py", "resume=run", cwd=tmp_path)
     assert resumed.status == 0, resumed.stderr
     assert_same(run, whole, epochs)
+    assert_refused_without_history(run)
+
+
+def assert_refused_without_history(run: Path) -> None:
+    """Nothing is left to train, and the figures were in the history only: they would be lost from the summary."""
+    (run / "history.csv").unlink()
+    before = (run / "summary.json").read_bytes()
+    ended = run_here("train.py", "resume=run", cwd=run.parent)
+    assert ended.status == 2
+    assert "resume=run: no epoch is left to train, and its history.csv is missing or damaged" in ended.stderr
+    assert (run / "summary.json").read_bytes() == before
 
 
 def test_refuses_another_configuration(trained_run: Path, tmp_path: Path) -> None:

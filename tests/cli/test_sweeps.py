@@ -157,7 +157,7 @@ def test_side_by_side_each_on_its_share_of_the_cores(launcher: str, alone: Path,
     if cores < 2:
         pytest.skip("needs two cores")
     ended, seen = swept(launcher, tmp_path, "trainer.batch_size=128,1000")
-    why = "trainer.batch_size=1000: there are only 256 training images"
+    why = "trainer.batch_size=1000: is more than 256, the number of training images (data.take=256)"
     sizes = ("128", "1000")
     assert_two_trained_and_two_are_named(ended, tmp_path / "sweep", alone, "trainer.batch_size", sizes, why)
     assert len({run["process"] for run in seen}) == 2  # which waited for each other

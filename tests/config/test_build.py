@@ -12,7 +12,8 @@ from vae.cli import compose
 from vae.config.build import build_audit, build_data, build_model
 from vae.config.stored import plain
 from vae.config.validation import check_train
-from vae.data import ImageSource
+from vae.data import DataSource, ImageSource
+from vae.data.source import Images, Split
 from vae.errors import UserError
 from vae.likelihoods import GaussianLikelihood
 
@@ -173,5 +174,19 @@ def test_lists_reach_keras_as_lists(tmp_path: Path) -> None:
 def test_the_source_is_what_was_asked_for(tmp_path: Path) -> None:
     source = build_data(composed(f"data.dir={tmp_path}", "data.take=200", "data.validation_size=100"))
     assert (len(source.train), len(source.validation), len(source.test)) == (200, 100, 200)
-    with pytest.raises(UserError, match=r"trainer.batch_size=500: there are only 200 training images"):
+    with pytest.raises(UserError, match=r"trainer.batch_size=500: is more than 200, the number of training images"):
         build_data(composed(f"data.dir={tmp_path}", "data.take=200", "trainer.batch_size=500"))
+
+
+class Unequal(DataSource):
+    """A data set whose validation images are larger than its training images."""
+
+    def read_split(self, split: Split) -> Images:
+        side = 8 if split == "train" else 9
+        return np.zeros((200, side, side, 1), np.uint8)
+
+
+def test_all_splits_have_one_shape() -> None:
+    expected = r"validation split of Unequal has images of \(9, 9, 1\), and its train split of \(8, 8, 1\)"
+    with pytest.raises(UserError, match=expected):
+        build_data(composed(f"data._target_={__name__}.Unequal"))

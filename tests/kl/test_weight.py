@@ -169,6 +169,11 @@ def test_the_scale_for_discrete_latent_variables(latent: Any) -> None:
     assert build("keras_loss").scale(latent, 6).factor == pytest.approx(1 / latent.size, rel=1e-3)
 
 
+def test_the_scale_of_a_large_batch_of_many_latent_variables() -> None:
+    """In float32, the products of four million terms were wrong by 0.1 %, and the closed form had no scale."""
+    assert Analytic().scale(GaussianLatent(2000), 1000).factor == 1.0
+
+
 @pytest.mark.parametrize("draws", [2, 4, 7])
 def test_weight_and_residual_by_hand(draws: int) -> None:
     """In float64, with the errors: of a mean of draws, and of a mean of the products of pairs of them."""

@@ -28,8 +28,11 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     - Paths that Hydra's grammar would not take are quoted.
 
     Raises:
-        UserError: if `resume` names no run, or is given with `-m`.
+        UserError: if a path is empty; if `resume` names no run, or is given with `-m`.
     """
+    for name in (argument.removesuffix("=").lstrip("+") for argument in arguments if argument.endswith("=")):
+        if name in _PATHS:
+            raise UserError(f"{name}=: is empty; name a file or folder")
     CompletedSearchPath.folders = [CONFIGS, *_config_folders(arguments)]
     arguments = [*_overrides_to_replay(arguments), *arguments]
     chosen = {argument.partition("=")[0] for argument in arguments}
@@ -69,7 +72,7 @@ def _overrides_to_replay(arguments: Sequence[str]) -> list[str]:
     """Return the overrides of the run that is resumed, without those that the command line gives itself."""
     given = dict(argument.partition("=")[::2] for argument in arguments)
     directory = given.get("resume", "null")
-    if directory in ("null", ""):
+    if directory == "null":
         return []
     if {*_SWEEP_FLAGS} & {*arguments}:
         raise UserError(f"resume={directory}: is for a single run; a sweep goes on by hydra.sweep.dir=DIR")

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae import compat, invocation
 from vae.cli.arguments import prepared
 from vae.cli.config_source import CONFIGS
+from vae.config.groups import GROUPS, ONE_OPTION
 from vae.errors import INTERRUPTED_STATUS, RunError, UserError, printable
 from vae.runs.files import atomic_path, disk_problem
 from vae.runs.identity import flatten
@@ -87,13 +88,16 @@ def _culprit(command: str, arguments: Sequence[str]) -> str | None:
 
 def _reason(error: Exception, command: str, arguments: Sequence[str]) -> str:
     if compat.is_group_given_a_value(error):
-        return "a group takes one of its options, by name; --help lists them"
+        return ONE_OPTION
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         more = "; the extra 'sweep' brings more" if group in ("hydra/launcher", "hydra/sweeper") else ""
         return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}{more}"
     if isinstance(error, ConfigCompositionException) and (name := compat.unknown_override(error)):
-        near = difflib.get_close_matches(name, _known_options(command, arguments), n=1, cutoff=0.5)
+        if name in GROUPS:
+            return f"{name}: {ONE_OPTION}"
+        others = [option for option in _known_options(command, arguments) if option != name]
+        near = difflib.get_close_matches(name, others, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}? " if near else ""
         return f"{name}: there is no such option here; {hint}--help lists them all"
     if isinstance(error, OverrideParseException):

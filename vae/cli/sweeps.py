@@ -21,7 +21,7 @@ from vae.cli.arguments import named_modules
 from vae.cli.errors import one_line_errors, unexpected_error, unwritable
 from vae.cli.launchers import check_launcher, share_cores
 from vae.config.stored import plain, stored_config
-from vae.config.validation import check_train
+from vae.config.validation import check_choices, check_train
 from vae.errors import UserError
 from vae.runs.files import read_json, write_json
 from vae.runs.identity import differing_options
@@ -63,6 +63,7 @@ def start_sweep(config: DictConfig) -> list[Path]:
     runs = []
     for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
         check_train(plain(run))
+        check_choices(run.hydra.runtime.choices)
         _check_strategy(run)
         _check_directory(path, run)
         runs.append(path)
@@ -81,6 +82,7 @@ def start_search(config: DictConfig) -> None:
         UserError: if its directory is not empty, or its options are not those of a run.
     """
     check_train(plain(config))
+    check_choices(config.hydra.runtime.choices)
     check_launcher(config)
     _check_strategy(config)
     directory = Path(config.hydra.sweep.dir)

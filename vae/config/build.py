@@ -41,12 +41,18 @@ def build_data(config: DictConfig) -> "DataSource":
     """Return the data set.
 
     Raises:
-        UserError: if it cannot be read, or has fewer training images than a batch.
+        UserError: if it cannot be read, has fewer training images than a batch, or images of several shapes.
     """
     data: DataSource = build("data", config.data)
     batch_size, count = config.trainer.batch_size, data.size("train")
     if batch_size > count:
-        raise UserError(f"trainer.batch_size={batch_size}: there are only {count} training images")
+        taken = f" (data.take={config.data.take})" if config.data.get("take") else ""
+        raise UserError(f"trainer.batch_size={batch_size}: is more than {count}, the number of training images{taken}")
+    if (shape := data.validation.shape[1:]) != data.image_shape:
+        raise UserError(
+            f"data: the validation split of {type(data).__name__} has images of {shape}, and its train split of "
+            f"{data.image_shape}; all must have the same shape"
+        )
     _ = data.weights  # read now, so that a bad file stops the run before it is recorded
     return data
 

@@ -9,6 +9,8 @@ from annotated_types import Ge, Lt
 from vae.config.signatures import REQUIRED, Option, options_of
 from vae.options import NonNegativeFloat, PositiveFloat, PositiveInt, Seed
 
+#: What a message says of a group that was given something else
+ONE_OPTION = "a group takes one of its options, by name; --help lists them"
 Quantity = Literal["elbo", "reconstruction", "kl", "loss", "regularizer"]
 
 
@@ -19,7 +21,7 @@ class Group:
     Args:
         base: the class that every option of the group derives from.
         own: options of the group itself by name; a group that has some may go without a class.
-        kinds: types of arguments that another library's class does not annotate, by name.
+        kinds: types of arguments of Keras's classes, which do not annotate them, by name.
         shown: options of Keras's classes that a configuration shows.
         many: True if the group holds any number of named objects, as `callbacks` does.
         target: the class of a group that always builds the same one.
@@ -37,8 +39,8 @@ class Group:
         options = options_of(target) if target else {}
         if (target or "").startswith("keras."):
             options = {name: _typed_by_default(option) for name, option in options.items()}
-        typed = {name: replace(options[name], kind=kind) for name, kind in self.kinds.items() if name in options}
-        return {**options, **typed, **self.own}
+            options |= {name: replace(options[name], kind=kind) for name, kind in self.kinds.items() if name in options}
+        return {**options, **self.own}
 
     def shown_options(self, target: str | None) -> dict[str, Option]:
         """Return the options that a configuration shows: of Keras's own classes, only a few."""
@@ -66,6 +68,7 @@ _OF_OPTIMIZERS = {
     **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm", "epsilon"), PositiveFloat | None),
     "weight_decay": NonNegativeFloat | None,
 }
+_OF_CALLBACKS = {"mode": Literal["auto", "min", "max"], "patience": Annotated[int, Ge(0)]}
 _BETA = Option("value", NonNegativeFloat, 1.0, "weight of the regularizer; a schedule multiplies it")
 
 GROUPS = {
@@ -80,7 +83,7 @@ GROUPS = {
     "optimizer": Group("keras.optimizers.Optimizer", kinds=_OF_OPTIMIZERS, shown=("learning_rate",)),
     "trainer": Group("vae.training.options.TrainingOptions", target="vae.training.options.TrainingOptions"),
     "audit": Group("vae.kl.KLRegularizer", many=True),
-    "callbacks": Group("keras.callbacks.Callback", many=True),
+    "callbacks": Group("keras.callbacks.Callback", kinds=_OF_CALLBACKS, many=True),
 }
 
 _TRUST = Option("trust", str | list[str] | None, None, "modules whose classes may be loaded from a run's own folder")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vae.config.agreement import check_binarization, check_weights
-from vae.config.groups import DATA_OF_EVALUATE, EVALUATE, GROUPS, TRAIN, Group
+from vae.config.groups import DATA_OF_EVALUATE, EVALUATE, GROUPS, ONE_OPTION, TRAIN, Group
 from vae.config.signatures import REQUIRED, Option, is_subclass
 from vae.errors import UserError
 from vae.options import check_option, shown
@@ -29,11 +29,25 @@ def check_train(values: Mapping[str, Any]) -> None:
     for name, group in GROUPS.items():
         node = values[name]
         if not isinstance(node, Mapping):
-            raise UserError(f"{name}={shown(node)}: a group takes one of its options, by name; --help lists them")
+            raise UserError(f"{name}={shown(node)}: {ONE_OPTION}")
         for option, each in [(f"{name}.{key}", item) for key, item in node.items()] if group.many else [(name, node)]:
             check_node(option, each, group)
     check_binarization(str(values["likelihood"]["_target_"]), values["data"].get("binarization", "none"))
     check_weights(values["data"].get("weights"), values["trainer"]["strategy"])
+
+
+def check_choices(choices: Mapping[str, Any]) -> None:
+    """Check that one option was chosen of each group: Hydra also takes a list of some, and then notes no choice.
+
+    Args:
+        choices: Hydra's `runtime.choices`.
+
+    Raises:
+        UserError: naming the first group that was given a list.
+    """
+    for name, group in GROUPS.items():
+        if not group.many and name not in choices:
+            raise UserError(f"{name}: {ONE_OPTION}")
 
 
 def check_evaluate(values: Mapping[str, Any]) -> None:

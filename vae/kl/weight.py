@@ -29,7 +29,8 @@ class Gradients(NamedTuple):
 
     Attributes:
         values: the scalars, `(draws,)`, in nats.
-        rows: the gradients, `(draws, parameters)`: all parameters of all examples in one row.
+        rows: the gradients, `(draws, parameters)`: all parameters of all examples in one row. In float64, because
+            products of rows are sums of millions of small terms, which float32 does not keep.
     """
 
     values: tf.Tensor
@@ -128,12 +129,12 @@ def gradients(
             z = draw(posterior, fold_in(key_of_z, number))
             value = term(posterior, prior, z, key=fold_in(own_key, number))
         parts = tape.gradient(value, parameters, unconnected_gradients="zero")
-        return value, tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+        return value, tf.cast(tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0), tf.float64)
 
     if isinstance(draws, int) and draws == 1:
         value, row = one(tf.constant(0))
         return Gradients(value[tf.newaxis], row[tf.newaxis])
-    return Gradients(*tf.map_fn(one, tf.range(draws), fn_output_signature=(tf.float32, tf.float32)))
+    return Gradients(*tf.map_fn(one, tf.range(draws), fn_output_signature=(tf.float32, tf.float64)))
 
 
 def reference_gradients(posterior: Any, prior: Any, key: Key) -> Gradients:
@@ -246,7 +247,7 @@ def _mean_of_pairs(products: tf.Tensor) -> tf.Tensor:
 
 
 def _standard_error(values: tf.Tensor, count: int) -> tf.Tensor:
-    return tf.math.reduce_std(values) / (count - 1) ** 0.5 if count > 1 else tf.constant(0.0)
+    return tf.math.reduce_std(values) / (count - 1) ** 0.5 if count > 1 else tf.zeros([], values.dtype)
 
 
 def _rounded(weight: float, error: float) -> float:

@@ -25,7 +25,8 @@ def train(config: DictConfig) -> float | list[float] | None:
         from vae.distributed.strategies import build_strategy
 
         options = build.build_options(config)
-        checkpoints = training.checkpoints_in(RunDirectory(config.resume or directory).checkpoints)
+        run = RunDirectory(config.resume or directory)
+        checkpoints = training.checkpoints_in(run.checkpoints)
         strategy = build_strategy(options.strategy, cli.shared_facts(config, checkpoints))
         keras.backend.clear_session()  # of the run before this one, if a sweep's runs share a process
         keras.utils.set_random_seed(config.seed)
@@ -33,7 +34,8 @@ def train(config: DictConfig) -> float | list[float] | None:
         data = build.build_data(config)
         if checkpoints:
             build.import_classes(config)  # Keras must know a user's classes before it loads the model
-            model, start = training.latest_checkpoint(checkpoints[0].parent, f"resume={config.resume or directory}")
+            model, start = training.latest_checkpoint(run.checkpoints, f"resume={run}")
+            training.check_history(run, start, options.epochs * options.steps_per_epoch(data.size("train")))
         else:
             new = build.build_model(config, data, cli.choices())
             model, start = training.shared_model(new, cli.shared_programs(config)), training.Progress()

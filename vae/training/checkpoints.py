@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import time
 import warnings
 import zipfile
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from vae import compat
 from vae.errors import NonFiniteError, UserError
 from vae.runs.files import atomic_path, remove_unfinished, sync
+from vae.runs.history import read_history
 from vae.runs.paths import RunDirectory
 from vae.runs.summary import is_finished
 from vae.runs.untrusted import check_archive
@@ -182,6 +184,22 @@ def latest_checkpoint(directory: Path, option: str) -> tuple[keras.Model, Progre
             warnings.warn(f"{damage}; using the checkpoint before it", stacklevel=2)
             error = damage
     raise error
+
+
+def check_history(run: RunDirectory, start: Progress, steps: int) -> None:
+    """Check that a run with no step left to train has a history, from which its figures are taken.
+
+    Args:
+        run: the run that resumes.
+        start: the progress of its newest checkpoint.
+        steps: training steps of the whole run.
+
+    Raises:
+        UserError: if it has none.
+    """
+    is_over = start.stopped or start.steps >= steps
+    if is_over and not any(row.get("step", math.inf) <= start.steps for row in read_history(run.history)):
+        raise UserError(f"resume={run}: no epoch is left to train, and its history.csv is missing or damaged")
 
 
 def trained_model(directory: Path, option: str) -> keras.Model:
