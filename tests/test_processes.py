@@ -70,6 +70,11 @@ def test_the_share_of_a_killed_process_is_done_by_the_first() -> None:
     assert results == [[item**2, first] for item in range(20)]
 
 
+def test_the_share_of_a_process_that_is_killed_while_it_sends_is_done_by_the_first() -> None:
+    first, results, _ = results_of("killed_while_it_sends", 20)
+    assert results == [[item**2, first] for item in range(20)]
+
+
 def test_an_error_is_raised_in_the_first() -> None:
     process = shared("failing_at_seven", 20)
     _, stderr = process.communicate(timeout=60)

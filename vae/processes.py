@@ -86,9 +86,11 @@ def _send(work: "Work[Item, Result]", share: Sequence[Item], sender: Connection,
 
 def _received(answer: Connection) -> list[Result] | None:
     """Return the results of a process, or None if it was killed, and issue its warnings."""
-    with answer, contextlib.suppress(EOFError):
-        results, messages = answer.recv()
-        for message in messages:
-            warnings.warn(message, stacklevel=3)
-        return results
-    return None
+    with answer:
+        try:
+            results, messages = answer.recv()
+        except (EOFError, OSError):  # killed before it sent anything, or while it did
+            return None
+    for message in messages:
+        warnings.warn(message, stacklevel=3)
+    return results

@@ -192,6 +192,9 @@ def test_weights_that_early_stopping_restores_are_said_to_be_of_another_epoch(tm
     assert summary["model_steps"] == int(best["step"]) < summary["steps"] < 30 * 4
     note = f"the weights of step {summary['model_steps']}: the saved model has these, and the figures above are of step"
     assert note in ended.stdout
+    measured = run_here("evaluate.py", "run=run", "nll_samples=2", "take=16", cwd=tmp_path)
+    assert f"the model of step {best['step']}; what training recorded last is of step" in measured.stdout
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["steps"] == summary["model_steps"]
     with pytest.warns(UserWarning, match=rf"ended this run after {summary['epochs']} epochs, and it trains no further"):
         again = run_here("train.py", "resume=run", "trainer.epochs=60", cwd=tmp_path)
     assert again.status == 0, again.stderr

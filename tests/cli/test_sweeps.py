@@ -22,7 +22,7 @@ from tests.reading import summary_of, weights_are_equal
 from vae.cli import config_source
 from vae.cli.arguments import prepared
 from vae.cli.launchers import share_cores
-from vae.cli.sweeps import start_sweep
+from vae.cli.sweeps import _one_line, start_sweep
 
 EXTRA = "needs the extra 'sweep': pip install '.[sweep]'"
 PLUGINS = {
@@ -129,6 +129,16 @@ def assert_two_trained_and_two_are_named(
     trained = [sweep / f"{run}={values[0]}" for run in runs[:2]]
     assert [summary_of(run)["status"] for run in trained] == ["finished", "finished"]
     assert weights_are_equal(trained[1] / "model.keras", alone / "model.keras")
+
+
+@pytest.mark.parametrize("summary", [{"validation": {"elbo": "x"}}, {"validation": [1], "status": [2]}, {"status": {}}])
+def test_a_summary_that_is_not_ours_ends_no_sweep(
+    summary: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    with _one_line(tmp_path):
+        print("epoch 1/2")
+    assert capsys.readouterr().out.endswith("epochs 1 to 1 of 2\n")
 
 
 @pytest.mark.thorough

@@ -53,8 +53,13 @@ def test_a_foreign_class_is_refused_unless_it_is_trusted(config: object, module:
         {"x0": "a" * 10} | {f"x{number}": f"${{x{number - 1}}}" * 2 for number in range(1, 41)},
         {"x0": {"a": 1}} | {f"x{number}": dict.fromkeys("ab", f"${{x{number - 1}}}") for number in range(1, 41)},
         {"x0": [1]} | {f"x{number}": [f"${{..x{number - 1}}}", f"${{x{number - 1}[0]}}"] for number in range(1, 41)},
+        {"x0": {"v": "a"}, "p0": "${x0}"}
+        | {f"x{number}": {"v": f"${{p{number - 1}.v}}" * 2} for number in range(1, 41)}
+        | {f"p{number}": f"${{x{number}}}" for number in range(1, 41)},
+        {"a": "${now:" + "%1500Y" * 600 + "}", "b": ["${a}"] * 1000},
+        {"a": ["${hydra:runtime}"] * 1000},
     ],
-    ids=["text", "options", "lists"],
+    ids=["text", "options", "lists", "through references", "dates", "of Hydra"],
 )
 def test_references_that_double_a_configuration_are_refused(nodes: dict[str, object], tmp_path: Path) -> None:
     """Forty lines describe 10^12 values."""

@@ -33,6 +33,12 @@ def test_a_resumed_run_keeps_the_rows_up_to_its_step(steps: int, tmp_path: Path)
     ]
 
 
+def test_rows_without_a_number_of_the_epoch_or_step_are_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,step,seconds\nnan,10,1.0\n2,inf,2.0\n3,,3.0\n4,40,4.0\n")
+    assert [row["epoch"] for row in HistoryWriter(path, 40).kept] == [4]
+
+
 def test_a_run_that_starts_again_replaces_the_history(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     write_three_epochs(path)

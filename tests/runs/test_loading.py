@@ -85,14 +85,14 @@ def test_the_evaluation_of_a_measured_run(table: pd.DataFrame) -> None:
 
 
 def test_an_evaluation_from_before_a_resume_is_left_out(tmp_path: Path) -> None:
-    """Its NLL would stand beside the ELBO of a longer training."""
-    for steps in (10, 20, None):
+    """Its NLL would stand beside the ELBO of a longer training. Early stopping restored the weights of step 15."""
+    for steps in (10, 15, 20, None):
         run = write_run(tmp_path / f"run{steps}", [])
-        run.summary.write_text(json.dumps({"status": "finished", "steps": 20}))
+        run.summary.write_text(json.dumps({"status": "finished", "steps": 20, "model_steps": 15}))
         run.evaluation.write_text(json.dumps({"nll": 30.0} if steps is None else {"nll": 30.0, "steps": steps}))
-    with pytest.warns(UserWarning, match=r"run10/evaluation.json: the run has trained on since; measure it again"):
+    with pytest.warns(UserWarning, match=r"run10/evaluation.json: is of step 10, and the run's figures are of step 20"):
         found = load_runs(tmp_path).set_index("run")["evaluation/nll"]
-    assert found.isna().tolist() == [True, False, False]
+    assert found.isna().tolist() == [True, False, False, False]
 
 
 def test_classes_have_their_present_names(table: pd.DataFrame) -> None:

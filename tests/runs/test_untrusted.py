@@ -111,6 +111,28 @@ def test_yaml_with_aliases_is_refused(start: str, tmp_path: Path) -> None:
     assert read_yaml(tmp_path / "x.yaml", tmp_path) == {"a": "*b", "c": "2 * 3"}
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("!!bool maybe", "tags"),
+        ("!!timestamp foo", "tags"),
+        ('!!int ""', "tags"),
+        ("1" + ":1" * 400_000, "numbers to the base 60"),
+        ("-0_1" + ":59" * 400 + ".0", "numbers to the base 60"),
+    ],
+)
+def test_yaml_that_python_cannot_read_or_not_in_time_is_refused(value: str, reason: str, tmp_path: Path) -> None:
+    """A comparison ended in a traceback, or took a minute."""
+    good, bad = (write_run(tmp_path / "runs" / name, ["kl=tc"], "finished") for name in ("good", "bad"))
+    for path, start in ((bad.config, "x: "), (bad.overrides, "- ")):
+        path.write_text(start + value)
+        with pytest.raises(yaml.YAMLError, match=reason):
+            read_yaml(path, bad.path)
+    assert load_runs(tmp_path / "runs")["run"].tolist() == [str(bad), str(good)]
+    bad.config.write_text(f"a: '{value[:200]}'\nb: 1:1:1")  # quoted, it is text, and three parts are a time
+    assert read_yaml(bad.config, bad.path) == {"a": value[:200], "b": 3661}
+
+
 def test_the_limits_are_those_that_are_stated(tmp_path: Path) -> None:
     for suffix in (".yaml", ".json", ".png"):
         path = tmp_path / f"x{suffix}"

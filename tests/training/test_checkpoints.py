@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 import zipfile
@@ -21,11 +22,13 @@ from tests.training.fitting import Arrays, fit_and_record, grey_images
 from vae import VAE
 from vae.errors import UserError
 from vae.runs.files import write_json
+from vae.runs.paths import RunDirectory
 from vae.training import (
     Checkpoints,
     Progress,
     RunRecord,
     TrainingOptions,
+    check_progress,
     checkpoints_in,
     latest_checkpoint,
     save_model,
@@ -182,7 +185,35 @@ def without_progress(path: Path) -> None:
             archive.writestr(name, content)
 
 
-@pytest.mark.parametrize("damage", [cut, without_progress])
+def with_progress(path: Path, write: Callable[..., None], steps: int | None = None) -> None:
+    """Put the progress there again, as another function writes it or of another step."""
+    with zipfile.ZipFile(path) as archive, np.load(io.BytesIO(archive.read("progress.npz"))) as members:
+        progress = dict(members)
+    without_progress(path)
+    content = io.BytesIO()
+    write(content, **{**progress, **({} if steps is None else {"steps": np.asarray(steps)})})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("progress.npz", content.getvalue())
+
+
+def compressed(path: Path) -> None:
+    """Gigabytes of zeros take a few megabytes, and as much memory as they are."""
+    with_progress(path, np.savez_compressed)
+
+
+def of_another_step(path: Path) -> None:
+    with_progress(path, np.savez, -7)
+
+
+def test_a_checkpoint_within_an_epoch_has_the_means_so_far(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    check_progress(run, Progress(20), 10, 3)
+    check_progress(run, Progress(23, state={"metrics/values/000000": np.zeros(2)}), 10, 3)
+    with pytest.raises(UserError, match=f"resume={tmp_path}: the checkpoint of step 23 lacks the means"):
+        check_progress(run, Progress(23), 10, 3)
+
+
+@pytest.mark.parametrize("damage", [cut, without_progress, compressed, of_another_step])
 def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
     damage: Callable[[Path], None], make_vae: Callable[..., VAE], tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ from vae.config.stored import plain, stored_config
 from vae.config.validation import check_choices, check_train
 from vae.errors import UserError
 from vae.runs.files import read_json, write_json
-from vae.runs.identity import differing_options
+from vae.runs.identity import differing_options, flatten
 from vae.runs.lock import LockedError, holder, is_locked
 from vae.runs.paths import RunDirectory
 from vae.runs.quantities import QUANTITIES, VALIDATION
@@ -165,9 +165,12 @@ def _one_line(directory: Path) -> Iterator[None]:
         epochs = re.findall(r"^epoch (\d+)/(\d+)", shown.getvalue(), re.MULTILINE)
         trained = f"epochs {epochs[0][0]} to {epochs[-1][0]} of {epochs[-1][1]}" if epochs else "no epoch"
         summary = read_summary(directory)
-        figures = summary.get(VALIDATION) or {}
-        quantities = [f"{QUANTITIES[name].title} {figures[name]:.2f}" for name in ("elbo", "kl") if name in figures]
-        print("  ".join([directory.name, summary.get("status", "failed"), trained, *quantities]), flush=True)
+        figures = flatten(summary)  # whatever a summary that is not ours holds
+        known = {name: figures.get(f"{VALIDATION}.{name}") for name in ("elbo", "kl")}
+        quantities = [
+            f"{QUANTITIES[name].title} {value:.2f}" for name, value in known.items() if isinstance(value, int | float)
+        ]
+        print("  ".join([directory.name, str(summary.get("status", "failed")), trained, *quantities]), flush=True)
 
 
 def failures(directories: Iterable[Path]) -> list[str]:

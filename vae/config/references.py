@@ -13,6 +13,9 @@ from vae.errors import UserError
 #: The most characters of a resolved configuration; a run's has 4,000
 MOST_CHARACTERS = 2**22
 _CHARACTERS_OF_A_VALUE = 32  # one more value takes OmegaConf as long as so many characters, at least
+#: What a character of a text becomes at most if a resolver is in it: a date is padded up to 256 times, in Python's
+#: `strftime`, and Hydra's own configuration has 20,000 characters
+_EXPANSIONS = {"${now:": 256, "${hydra:": 2000}
 _REFERENCE = re.compile(r"\$\{\s*(?P<up>\.*)(?P<name>[\w.\[\]]+)\s*\}")
 _PART = re.compile(r"[^.\[\]]+")
 
@@ -32,14 +35,17 @@ def check_references(written: Any) -> None:
     sizes: dict[_Path, int] = {}
 
     def size_at(path: _Path) -> int:
+        while path and path not in nodes:  # it is in what a reference on the way to it leads to, which is larger
+            path = path[:-1]
         if path not in sizes:
             sizes[path] = 0  # until it is known, for a loop, which OmegaConf refuses
-            sizes[path] = size_of(nodes.get(path), path)
+            sizes[path] = size_of(nodes[path], path)
         return sizes[path]
 
     def size_of(node: Any, path: _Path) -> int:
         if isinstance(node, str):
-            return len(node) + sum(map(size_at, _targets(node, path)))
+            expansion = max((times for name, times in _EXPANSIONS.items() if name in node), default=1)
+            return len(node) * expansion + sum(map(size_at, _targets(node, path)))
         return sum(_CHARACTERS_OF_A_VALUE + size_at((*path, name)) for name, _ in _children(node))
 
     if size_at(()) > MOST_CHARACTERS:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_COUNTS = ("epoch", "step")
+
+
 def read_history(path: Path) -> list[dict[str, float]]:
     """Return the rows of a history.
 
@@ -137,7 +140,7 @@ class HistoryWriter:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """Return the complete rows of a history, with whole numbers of epochs and steps."""
-    rows = (row for row in read_history(path) if {"epoch", "step"} <= row.keys())
+    rows = (row for row in read_history(path) if all(math.isfinite(row.get(name, math.nan)) for name in _COUNTS))
     return [{**row, "epoch": int(row["epoch"]), "step": int(row["step"])} for row in rows]
 
 

@@ -175,8 +175,9 @@ def _facts(directory: RunDirectory) -> dict[str, Any]:
     evaluation = read_json(directory.evaluation)
     if not _is_bounded(evaluation, directory.evaluation, "quantities"):
         return facts
-    if evaluation.get("steps") not in (None, summary.get("steps")):
-        warnings.warn(f"{directory.evaluation}: the run has trained on since; measure it again", stacklevel=2)
+    if (steps := evaluation.get("steps")) not in (None, summary.get("steps"), summary.get("model_steps")):
+        figures = f"the run's figures are of step {summary.get('steps')}"
+        warnings.warn(f"{directory.evaluation}: is of step {steps}, and {figures}; it is left out", stacklevel=2)
         return facts
     single = {name: _shown(value) for name, value in evaluation.items() if not isinstance(value, list)}
     return facts | {f"evaluation/{printable(name)}": value for name, value in single.items()}

@@ -5,6 +5,7 @@ is larger than any that a run writes is not read into memory.
 """
 
 import os
+import re
 import stat
 import zipfile
 from pathlib import Path
@@ -28,6 +29,8 @@ LIMITS = {
 MOST_OPTIONS = 1000
 #: The most characters of a text in a run's files that a comparison shows
 MOST_CHARACTERS = 1000
+_TO_BASE_60 = re.compile(r"(?::[0-5]?\d){20}")
+_MAYBE_FOREIGN = re.compile(rf"[*!]|{_TO_BASE_60.pattern}")
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -72,12 +75,26 @@ def read_yaml_text(path: Path, directory: Path) -> str:
     """Return the text of a YAML file of a run, as `read_text` does.
 
     Raises:
-        yaml.YAMLError: if it has aliases, by which a short text describes a huge configuration. A run writes none.
+        yaml.YAMLError: if it has what a run does not write: aliases, by which a short text describes a huge
+            configuration; tags, which PyYAML takes for values that they do not fit; or a number of many parts to the
+            base 60, which takes it a time that is quadratic in their number.
     """
     text = read_text(path, directory)
-    if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _YAML)):
-        raise yaml.YAMLError("it has aliases, which a run does not write")
+    if _MAYBE_FOREIGN.search(text):
+        for event in yaml.parse(text, _YAML):
+            if foreign := _foreign(event):
+                raise yaml.YAMLError(f"it has {foreign}, which a run does not write")
     return text
+
+
+def _foreign(event: yaml.Event) -> str | None:
+    """Return what a part of a YAML text is that no run writes, or None."""
+    if isinstance(event, yaml.AliasEvent):
+        return "aliases"
+    if getattr(event, "tag", None) is not None:
+        return "tags"
+    is_plain = isinstance(event, yaml.ScalarEvent) and event.implicit[0]
+    return "numbers to the base 60" if is_plain and _TO_BASE_60.search(event.value) else None
 
 
 def read_yaml(path: Path, directory: Path) -> Any:
@@ -99,13 +116,23 @@ def check_archive(path: Path) -> None:
     """
     _check_size(path, path.parent)
     with zipfile.ZipFile(path) as archive:
-        if sum(member.compress_size for member in archive.infolist()) > path.stat().st_size:
-            raise RefusedFileError("its members overlap, which no run writes")
-        for member in archive.infolist():
-            if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-                raise RefusedFileError(f"its {member.filename} is compressed, which no run writes")
-            if member.filename.endswith(".json") and member.file_size > LIMITS[".json"]:
-                raise RefusedFileError(f"its {member.filename} has {member.file_size / MEBIBYTE:,.0f} MiB")
+        check_members(archive, path.stat().st_size)
+
+
+def check_members(archive: zipfile.ZipFile, size: int) -> None:
+    """Check that an archive takes no more memory than it has bytes; see `check_archive`.
+
+    Args:
+        archive: a saved model, or an archive in it.
+        size: its size in bytes.
+    """
+    if sum(member.compress_size for member in archive.infolist()) > size:
+        raise RefusedFileError("its members overlap, which no run writes")
+    for member in archive.infolist():
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise RefusedFileError(f"its {member.filename} is compressed, which no run writes")
+        if member.filename.endswith(".json") and member.file_size > LIMITS[".json"]:
+            raise RefusedFileError(f"its {member.filename} has {member.file_size / MEBIBYTE:,.0f} MiB")
 
 
 def check_files(directory: Path, option: str) -> None:

@@ -37,8 +37,8 @@ def evaluate(config: DictConfig) -> None:
 
         with evaluation.progress_bar(len(images)) as advance:
             measured = evaluation.measure_model(model, batches, config.nll_samples, seed, advance)
-        summary = read_summary(directory)
-        quantities = {"split": config.split, "steps": summary.get("steps"), **measured}
+        summary, steps = read_summary(directory), int(model.batches_seen.numpy())
+        quantities = {"split": config.split, "steps": steps, **measured}
         if config.gap_images is not None:
             count = min(config.gap_images, len(images))
             with evaluation.progress_bar(count, "optimizing") as advance:
@@ -48,6 +48,8 @@ def evaluate(config: DictConfig) -> None:
         pictures = evaluation.save_pictures(model, next(iter(batches)), directory.path, seed)
         write_json(directory.evaluation, evaluation.marked_non_finite(quantities))
         evaluation.print_quantities(quantities, [directory.evaluation, *pictures])
+        if summary.get("steps") not in (None, steps):
+            print(f"note: this is the model of step {steps}; what training recorded last is of step {summary['steps']}")
         if "validation" in summary:
             try:
                 print(format_findings(diagnose(summary, flatten(plain(run)))))

@@ -35,7 +35,7 @@ def train(config: DictConfig) -> float | list[float] | None:
         if checkpoints:
             build.import_classes(config)  # Keras must know a user's classes before it loads the model
             model, start = training.latest_checkpoint(run.checkpoints, f"resume={run}")
-            training.check_history(run, start, options.epochs * options.steps_per_epoch(data.size("train")))
+            training.check_progress(run, start, options.steps_per_epoch(data.size("train")), options.epochs)
         else:
             new = build.build_model(config, data, cli.choices())
             model, start = training.shared_model(new, cli.shared_programs(config)), training.Progress()

@@ -21,7 +21,7 @@ from vae.runs.files import atomic_path, remove_unfinished, sync
 from vae.runs.history import read_history
 from vae.runs.paths import RunDirectory
 from vae.runs.summary import is_finished
-from vae.runs.untrusted import check_archive
+from vae.runs.untrusted import check_archive, check_members
 from vae.training.options import TrainingOptions
 from vae.training.record import RunRecord
 from vae.training.signals import stop_requests
@@ -186,18 +186,22 @@ def latest_checkpoint(directory: Path, option: str) -> tuple[keras.Model, Progre
     raise error
 
 
-def check_history(run: RunDirectory, start: Progress, steps: int) -> None:
-    """Check that a run with no step left to train has a history, from which its figures are taken.
+def check_progress(run: RunDirectory, start: Progress, steps_per_epoch: int, epochs: int) -> None:
+    """Check that a run has what a resume needs besides the model.
 
     Args:
         run: the run that resumes.
         start: the progress of its newest checkpoint.
-        steps: training steps of the whole run.
+        steps_per_epoch: training steps of an epoch.
+        epochs: epochs of the whole run.
 
     Raises:
-        UserError: if it has none.
+        UserError: if a checkpoint within an epoch lacks the running means; or if no step is left to train, and the
+            history, from which the run's figures are taken, has no epoch.
     """
-    is_over = start.stopped or start.steps >= steps
+    if start.steps % steps_per_epoch and "values" not in _unpacked(start.state, "metrics"):
+        raise UserError(f"resume={run}: the checkpoint of step {start.steps} lacks the means of the epoch so far")
+    is_over = start.stopped or start.steps >= steps_per_epoch * epochs
     if is_over and not any(row.get("step", math.inf) <= start.steps for row in read_history(run.history)):
         raise UserError(f"resume={run}: no epoch is left to train, and its history.csv is missing or damaged")
 
@@ -250,12 +254,16 @@ def load_model(path: Path, option: str) -> keras.Model:
 
 def _load_progress(path: Path, option: str) -> Progress:
     try:
-        with (
-            zipfile.ZipFile(path) as archive,
-            np.load(io.BytesIO(archive.read(_PROGRESS)), allow_pickle=False) as members,
-        ):
+        with zipfile.ZipFile(path) as archive:
+            content = archive.read(_PROGRESS)
+        with zipfile.ZipFile(io.BytesIO(content)) as inner:
+            check_members(inner, len(content))
+        with np.load(io.BytesIO(content), allow_pickle=False) as members:
             state = dict(members)
-        return Progress(int(state.pop("steps")), bool(state.pop("stopped")), state)
+        progress = Progress(int(state.pop("steps")), bool(state.pop("stopped")), state)
+        if progress.steps != steps_of(path):
+            raise ValueError(f"it says that it is of step {progress.steps}")
+        return progress
     except Exception as error:  # whatever a damaged file makes of NumPy
         raise _damage(path, option, error) from error
 
