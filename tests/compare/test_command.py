@@ -131,6 +131,23 @@ def test_a_closed_pipe_ends_it_quietly(style: str, runs: Path) -> None:
     assert process.returncode == -signal.SIGPIPE
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("style", ["table", "csv", "json", "markdown"])
+def test_a_full_disk_is_one_line(style: str, runs: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "vae.compare", "runs", f"--format={style}"],
+            cwd=runs.parent,
+            env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    reason = "the output cannot be written (No space left on device); redirect it to another file"
+    assert (ended.returncode, ended.stderr) == (1, f"vae.compare: {reason}\n")
+
+
 def test_a_figure_that_no_run_logs_is_none(make_run: MakeRun, command: Callable[..., Outcome], tmp_path: Path) -> None:
     """Quantities are in float32. The square of a larger one would be infinite."""
     for seed, (first, second) in enumerate([(-30.0, -31.0), (-31.0, 1e308)]):

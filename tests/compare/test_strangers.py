@@ -14,6 +14,7 @@ from tests.compare.conftest import MakeRun
 from tests.conftest import Outcome
 from vae.compare import load_runs, write_report
 from vae.compare.plugin import ComparisonPlugin
+from vae.compare.reading import ComparisonReader
 
 HOSTILE = [
     "kl=\x1b]0;title\x07\x1b[31m",
@@ -46,6 +47,14 @@ def test_a_run_whose_name_is_not_text_is_left_out(runs: Path, command: Callable[
     assert ended.status == 0, ended.stderr
     counts = {row["configuration"]: row["runs"] for row in csv.DictReader(ended.stdout.splitlines())}
     assert counts == {"kl=analytic": "3", "kl=backend": "2", "kl=keras_loss": "3"}
+
+
+def test_only_columns_that_are_compared_are_read(runs: Path) -> None:
+    """A column is no quantity because its name has no slash."""
+    (runs / "analytic-0" / "history.csv").write_text("epoch,step,mine,seconds,validation/elbo\n1,10,5,0.5,-20\n")
+    table = ComparisonReader().read(runs).runs
+    assert "mine" not in table
+    assert {"epoch", "step", "seconds", "validation/elbo"} < {*table}
 
 
 @pytest.mark.thorough

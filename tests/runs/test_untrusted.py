@@ -14,7 +14,7 @@ import yaml
 
 from tests.runs.test_loading import write_run
 from vae.errors import UserError, printable
-from vae.runs import load_runs
+from vae.runs import RunDirectory, load_runs, loading
 from vae.runs.files import write_json
 from vae.runs.history import HistoryWriter
 from vae.runs.lock import holder
@@ -203,6 +203,92 @@ def test_more_than_a_run_has_is_not_read(name: str, tmp_path: Path) -> None:
         table = load_runs(tmp_path)
     assert not [column for column in table if column.startswith(("option/", "evaluation/"))]
     assert table["overrides"].tolist() == [()]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("epoch\n" + "1\n" * 1_000_001, "1,000,001 rows, and at most 1,000,000"),
+        ("a," * 20_000 + "\n", "20,001 columns, and at most 20,000"),
+        ("a" * 2**20 + "b\n", "1,048,577 bytes of names, and at most 1,048,576"),
+        (
+            ",".join(map(str, range(1001))) + "\n" + ("," * 1000 + "\n") * 20_000,
+            "20,020,000 cells, and at most 20,000,000",
+        ),
+    ],
+    ids=["rows", "columns", "names", "cells"],
+)
+def test_a_history_larger_than_any_of_a_run_is_not_read(text: str, reason: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [], "finished")
+    run.history.write_text(text)
+    with pytest.warns(UserWarning, match=rf"history.csv: has {reason} are read; it is not read"):
+        table = load_runs(tmp_path)
+    assert table["status"].tolist() == ["finished"]
+    assert "epoch" not in table
+    with pytest.raises(UserError, match=reason):
+        HistoryWriter(run.history)
+
+
+def test_the_history_of_thousands_of_latent_variables_is_read(tmp_path: Path) -> None:
+    names = ["epoch", *(f"audit/{name}/{number}" for name in ("kl_per_latent", "active") for number in range(2000))]
+    run = write_run(tmp_path / "run", [])
+    run.history.write_text(",".join(names) + "\n" + ("0.5," * 4000 + "1\n") * 3)
+    table = load_runs(tmp_path)
+    assert table[names].shape == (3, 4001)
+    assert table[names].notna().all(axis=None)
+
+
+@pytest.mark.parametrize(("largest", "epochs"), [("rows", 1), ("columns", 3)])
+def test_two_histories_do_not_multiply_to_a_table_beyond_memory(
+    largest: str, epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The larger one is left out, whichever it is: one of many rows, or one of many columns."""
+    monkeypatch.setattr(loading, "MOST_CELLS_OF_ALL", 10_000)
+    histories = {
+        "rows": "epoch\n" + "1\n" * 100,
+        "columns": ",".join(["epoch", *map(str, range(200))]) + "\n" + ("1" + "," * 200 + "\n") * epochs,
+        "usual": "epoch,step\n1,10\n2,20\n",
+    }
+    for name, text in histories.items():
+        write_run(tmp_path / name, []).history.write_text(text)
+    with pytest.warns(UserWarning, match="more than 10,000 cells; 1 histories are not read"):
+        table = load_runs(tmp_path)
+    counts = table.groupby(table["run"].map(lambda run: Path(run).name))["epoch"].count()
+    assert counts.to_dict() == {"rows": 100, "columns": epochs, "usual": 2, largest: 0}
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("config", "option"), ("evaluation", "evaluation")])
+def test_the_names_of_all_runs_together_are_bounded(name: str, prefix: str, tmp_path: Path) -> None:
+    """Those of usual runs are read, wherever their names are in the order."""
+    for number, count in enumerate([1000, 1000, 2, 1000, 2]):
+        own = f"a{number}_" if count > 2 else ""
+        write_run(tmp_path / str(number), [])
+        content = json.dumps({f"{own}{place}": place for place in range(count)}, indent=0)  # which is YAML as well
+        getattr(RunDirectory(tmp_path / str(number)), name).write_text(content)
+    with pytest.warns(UserWarning, match=f"3,000 different columns {prefix}/... in all; those of 1 runs"):
+        table = load_runs(tmp_path)
+    found = [column for column in table if column.startswith(f"{prefix}/")]
+    assert table[found].notna().sum(axis=1).tolist() == [1000, 1000, 2, 0, 2]
+
+
+def make_deep(path: Path, depth: int) -> Path:
+    """Make folders below each other. A thousand, which Python 3.11 cannot search, pytest could not remove either."""
+    path.joinpath(*["d"] * depth).mkdir(parents=True)
+    return path
+
+
+def test_folders_are_not_searched_to_any_depth(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", [], "finished")
+    make_deep(tmp_path / "deep", 101)
+    with pytest.warns(UserWarning, match=r"deep(/d){99}: has folders more than 100 deep; they are not searched"):
+        assert load_runs(tmp_path)["status"].tolist() == ["finished"]
+
+
+def test_a_command_that_writes_refuses_deep_folders(tmp_path: Path) -> None:
+    check_files(make_deep(tmp_path / "allowed", 100), "resume")
+    path = make_deep(tmp_path / "deep", 101)
+    with pytest.raises(UserError, match=rf"resume={path}: {path}(/d){{100}}: has folders more than 100 deep"):
+        check_files(path, "resume")
 
 
 def test_text_of_a_run_is_printable(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Compare the runs below folders: python -m vae.compare DIR [DIR...] [--out DIR]."""
 
 import argparse
+import contextlib
 import json
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -116,6 +118,26 @@ def _written(option: str, directory: Path, write: Callable[[], Path]) -> Path:
 
 
 def _print(comparison: "Comparison", table: "pd.DataFrame", options: argparse.Namespace) -> None:
+    """Print the comparison.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    try:
+        _show(comparison, table, options)
+        print(end="", flush=True)
+    except OSError as error:
+        _discard_output()
+        raise RunError(f"the output cannot be written ({error.strerror}); redirect it to another file") from error
+
+
+def _discard_output() -> None:
+    """Let what was printed, but could not be written, go nowhere: Python would try again at exit, and fail again."""
+    with contextlib.suppress(OSError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _show(comparison: "Comparison", table: "pd.DataFrame", options: argparse.Namespace) -> None:
     if options.format == "csv":
         table.to_csv(sys.stdout, index=False)
     elif options.format == "json":

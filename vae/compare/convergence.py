@@ -5,12 +5,12 @@ import pandas as pd
 
 from vae.compare.comparison import Comparison, computed_once
 from vae.compare.inference import median_and_restricted_mean
+from vae.runs.history import TIMES
 from vae.runs.quantities import comparison_columns
 from vae.runs.summary import Status
 
 LATE_SHARE = 1 / 5  # of the epochs, over which the rise is measured
 FEWEST_EPOCHS = 3  # that a rise is measured over
-TIMES = ("epoch", "step", "seconds")
 #: Ends after which a run would never have reached more than it did
 _FINAL = (Status.DIVERGED, Status.FAILED)
 

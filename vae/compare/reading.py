@@ -4,10 +4,11 @@ A history has about a hundred columns, most of them of the audit, and reading it
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vae.runs.history import TIMES
 from vae.runs.loading import RunReader
 from vae.runs.paths import RunDirectory, runs_below
 from vae.runs.quantities import AUDIT, QuantityName, comparison_columns
@@ -56,12 +57,12 @@ class ComparisonReader:
         return runs.assign(run=runs["run"].map(names))
 
 
-@cache  # all runs have the same columns
+@lru_cache(maxsize=10_000)  # all runs have the same columns, unless they are a stranger's
 def _is_compared(column: str) -> bool:
-    return "/" not in column or column in comparison_columns().values()
+    return column in TIMES or column in comparison_columns().values()
 
 
-@cache
+@lru_cache(maxsize=10_000)
 def _is_plotted(column: str) -> bool:
     name = QuantityName.from_column(column)
     return _is_compared(column) or (name is not None and name.split == AUDIT and name.quantity in PLOTTED)

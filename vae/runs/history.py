@@ -13,11 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from vae.errors import UserError, printable
 from vae.runs.files import atomic_path
-from vae.runs.untrusted import RefusedFileError, read_bytes
+from vae.runs.untrusted import MEBIBYTE, RefusedFileError, read_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+#: The columns that tell when a row was written
+TIMES = ("epoch", "step", "seconds")
+#: The most epochs of a history that is read; 256 MiB, its largest size, are about 200,000 of a real run
+MOST_ROWS = 1_000_000
+#: The most columns of a history that is read; a run of 2,000 latent variables has 4,100
+MOST_COLUMNS = 20_000
+#: The most cells of a history that are read; its largest size has about as many of a real run
+MOST_CELLS = 20_000_000
 
 
 _COUNTS = ("epoch", "step")
@@ -30,7 +39,8 @@ def read_history(path: Path) -> list[dict[str, float]]:
     written is left out. A file that is missing or damaged has no rows.
 
     Raises:
-        RefusedFileError: if the file is not one of the run's own, or too large (`vae.runs.untrusted`).
+        RefusedFileError: if the file is not one of the run's own, or too large (`vae.runs.untrusted`), or has more rows
+            or columns than any that a run writes.
     """
     names, rows = _read(path)
     return [
@@ -50,6 +60,9 @@ def read_history_columns(
 
     Returns:
         The names, and `(epochs, columns)`.
+
+    Raises:
+        RefusedFileError: as for `read_history`.
     """
     import numpy as np  # the command line reads no history, and these take two tenths of a second
     import pyarrow as pa
@@ -72,16 +85,28 @@ def _read(path: Path, is_wanted: Callable[[str], bool] | None = None) -> tuple[d
         The name of each wanted column by its place in a row, and the rows.
     """
     try:
-        header, *lines = read_bytes(path, path.parent).split(b"\n")[:-1] or [b""]
-        columns = _columns(header)
+        content = read_bytes(path, path.parent)
+        end, count = content.find(b"\n"), content.count(b"\n")
+        _check_count(path, count - 1, MOST_ROWS, "rows")  # before there is an object for each
+        _check_count(path, end, MEBIBYTE, "bytes of names")
+        _check_count(path, content.count(b",", 0, end) + 1, MOST_COLUMNS, "columns")
+        columns = _columns(content[: max(end, 0)])
     except RefusedFileError:
         raise
     except (OSError, csv.Error, UnicodeDecodeError):
         return {}, []
     names = {place: name for place, name in enumerate(columns) if is_wanted is None or is_wanted(name)}
     splits, commas = max(names, default=-1) + 1, len(columns) - 1
+    _check_count(path, (count - 1) * splits, MOST_CELLS, "cells")
+    lines = content.split(b"\n")[1:-1]
     complete = (line for line in lines if line.count(b",") >= commas and (commas > 0 or line.strip()))
     return names, [line.rstrip(b"\r").split(b",", splits) for line in complete]  # Arrow refuses a cell with white space
+
+
+def _check_count(path: Path, count: int, most: int, name: str) -> None:
+    """Refuse a history that has more of something than is read."""
+    if count > most:
+        raise RefusedFileError(f"{path}: has {count:,} {name}, and at most {most:,} are read")
 
 
 @lru_cache  # most runs have the same

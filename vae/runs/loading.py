@@ -17,13 +17,23 @@ from vae.runs.history import read_history_columns
 from vae.runs.identity import NOT_COMPARED, flatten, with_current_names
 from vae.runs.paths import RunDirectory, runs_below
 from vae.runs.summary import Status, read_summary
-from vae.runs.untrusted import MOST_CHARACTERS, MOST_OPTIONS, RefusedFileError, parsed_yaml, read_yaml_text
+from vae.runs.untrusted import (
+    MOST_CHARACTERS,
+    MOST_OPTIONS,
+    MOST_OPTIONS_OF_ALL,
+    RefusedFileError,
+    parsed_yaml,
+    read_yaml_text,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
+#: The most cells of a table: in float64, 4 GB. A thousand runs of 1,000 epochs have half of it.
+MOST_CELLS_OF_ALL = 500_000_000
+_OPTION, _EVALUATED = "option/", "evaluation/"
 #: Runs that are read in the time in which another process starts
 _FEWEST = 500
 #: The largest number in float32, which quantities are in
@@ -137,17 +147,76 @@ def _table(runs: Sequence[_Run], compact: bool) -> "pd.DataFrame":
     import numpy as np
     import pandas as pd  # takes half a second: a mistake in a path has been reported
 
-    facts = pd.DataFrame([run.facts for run in runs])
+    facts = pd.DataFrame(_with_names_in_common(_with_names_in_common([run.facts for run in runs], _OPTION), _EVALUATED))
     if compact:
-        options = [name for name in facts if name.startswith("option/")]
+        options = [name for name in facts if name.startswith(_OPTION)]
         text = [name for name in options if pd.api.types.infer_dtype(facts[name]) == "string"]
         facts = facts.astype(dict.fromkeys(text, "category"))
+    runs = _that_fit(runs, len(facts.columns))
     epochs = [max(len(run.values), 1) for run in runs]
     table = facts.take(np.repeat(np.arange(len(runs)), epochs))
     table.index = pd.RangeIndex(len(table))
     joined = _joined(runs, epochs)
     joined = joined[[name for name in joined if name and name not in facts]]  # others only of a damaged file
     return pd.concat([table, joined], axis=1)
+
+
+def _with_names_in_common(facts: Sequence[dict[str, Any]], prefix: str) -> list[dict[str, Any]]:
+    """Return the facts of runs, of some without those of a prefix, so that their table has a bounded number of columns.
+
+    The runs of a sweep have most names in common. The runs whose facts are left out are those with the most names.
+    """
+    names = [{name for name in found if name.startswith(prefix)} for found in facts]
+    known: set[str] = set()
+    refused = set()
+    for number in sorted(range(len(names)), key=lambda number: len(names[number])):
+        new = names[number] - known
+        if len(known) + len(new) > MOST_OPTIONS_OF_ALL:
+            refused.add(number)
+        else:
+            known |= new
+    if refused:
+        warnings.warn(
+            f"the runs have more than {MOST_OPTIONS_OF_ALL:,} different columns {prefix}... in all; "
+            f"those of {len(refused)} runs are not read",
+            stacklevel=2,
+        )
+    return [
+        {name: value for name, value in found.items() if name not in names[number]} if number in refused else found
+        for number, found in enumerate(facts)
+    ]
+
+
+def _that_fit(runs: Sequence[_Run], others: int) -> list[_Run]:
+    """Return the runs, some of them without their history, so that their table fits into memory.
+
+    Each run has its rows in the columns of all others, so that two small files can make a huge table. The histories
+    that are left out are those with the most cells.
+
+    Args:
+        runs: the runs.
+        others: the columns that the table has besides those of the histories.
+    """
+    rows = len(runs)
+    columns: set[str] = set()
+    fitting, refused = list(runs), 0
+    for number in sorted(
+        range(len(runs)), key=lambda number: len(runs[number].values) * (others + len(runs[number].columns))
+    ):
+        run = runs[number]
+        new = set(run.columns) - columns
+        if (rows + len(run.values)) * (others + len(columns) + len(new)) <= MOST_CELLS_OF_ALL:
+            rows += len(run.values)
+            columns |= new
+        else:
+            fitting[number] = run._replace(columns=[], values=run.values[:0, :0])
+            refused += 1
+    if refused:
+        warnings.warn(
+            f"the table of all runs would have more than {MOST_CELLS_OF_ALL:,} cells; {refused} histories are not read",
+            stacklevel=2,
+        )
+    return fitting
 
 
 def _joined(runs: Sequence[_Run], epochs: Sequence[int]) -> "pd.DataFrame":
@@ -180,7 +249,7 @@ def _facts(directory: RunDirectory) -> dict[str, Any]:
         warnings.warn(f"{directory.evaluation}: is of step {steps}, and {figures}; it is left out", stacklevel=2)
         return facts
     single = {name: _shown(value) for name, value in evaluation.items() if not isinstance(value, list)}
-    return facts | {f"evaluation/{printable(name)}": value for name, value in single.items()}
+    return facts | {f"{_EVALUATED}{printable(name)}": value for name, value in single.items()}
 
 
 def _shown(value: Any) -> Any:
@@ -229,7 +298,7 @@ def _is_bounded(found: Sized, path: Path, name: str) -> bool:
 def _read_options(text: str) -> dict[str, Any]:
     content = parsed_yaml(text)
     options = with_current_names(flatten(content)) if isinstance(content, dict) else {}
-    return {f"option/{printable(name)}": _shown(value) for name, value in options.items()}
+    return {f"{_OPTION}{printable(name)}": _shown(value) for name, value in options.items()}
 
 
 def _in_parts(read: Callable[[str], Content], begin: re.Pattern[str], text: str) -> list[Content]:

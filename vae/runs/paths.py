@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vae.errors import UserError, printable
+from vae.runs.untrusted import MOST_LEVELS, is_deepest
 
 
 class RunDirectory:
@@ -85,7 +86,9 @@ class RunDirectory:
 
 
 def find_runs(path: str | Path) -> Iterator[RunDirectory]:
-    """Yield the runs in a folder and below it, at any depth. A run has a summary or a history.
+    """Yield the runs in a folder and below it. A run has a summary or a history.
+
+    A folder that lies deeper than any of a sweep is not searched, with a warning.
 
     Raises:
         UserError: if a folder cannot be read, whose runs would be missing without notice.
@@ -95,6 +98,9 @@ def find_runs(path: str | Path) -> Iterator[RunDirectory]:
         if directory.summary.name in files or directory.history.name in files:
             children.clear()  # runs do not nest
             yield directory
+        elif children and is_deepest(folder, path):
+            children.clear()
+            warnings.warn(f"{folder}: has folders more than {MOST_LEVELS} deep; they are not searched", stacklevel=2)
 
 
 def _refuse(error: OSError) -> None:

@@ -27,6 +27,10 @@ LIMITS = {
 }
 #: The most options of a run's configuration that a comparison reads; a run has about a hundred
 MOST_OPTIONS = 1000
+#: The most options of all runs of a table together, and the most evaluated quantities
+MOST_OPTIONS_OF_ALL = 3000
+#: The most folders above one another that are searched
+MOST_LEVELS = 100
 #: The most characters of a text in a run's files that a comparison shows
 MOST_CHARACTERS = 1000
 _TO_BASE_60 = re.compile(r"(?::[0-5]?\d){20}")
@@ -143,14 +147,25 @@ def check_files(directory: Path, option: str) -> None:
         option: the option that named it, for messages.
 
     Raises:
-        UserError: naming a link out of the directory, or what is neither a file nor a folder.
+        UserError: naming a link out of the directory, what is neither a file nor a folder, or a folder that lies deeper
+            in it than any of a run.
     """
     for folder, children, files in os.walk(directory):
+        if children and is_deepest(folder, directory):
+            raise UserError(f"{option}={directory}: {folder}: has folders more than {MOST_LEVELS} deep, as no run has")
         for name in (*children, *files):
             try:
                 _checked(Path(folder, name), directory)
             except RefusedFileError as error:
                 raise UserError(f"{option}={directory}: {error}") from None
+
+
+def is_deepest(folder: str, directory: str | Path) -> bool:
+    """Return True if a folder lies so deep in a directory that the folders in it are not searched.
+
+    Each level is a call within a call in Python 3.11, which allows a thousand.
+    """
+    return len(Path(folder).relative_to(directory).parts) >= MOST_LEVELS
 
 
 def _checked(path: Path, directory: Path) -> os.stat_result | None:
