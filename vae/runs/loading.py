@@ -166,6 +166,8 @@ def _with_names_in_common(facts: Sequence[dict[str, Any]], prefix: str) -> list[
 
     The runs of a sweep have most names in common. The runs whose facts are left out are those with the most names.
     """
+    if len(set().union(*facts)) <= MOST_OPTIONS_OF_ALL:
+        return [*facts]
     names = [{name for name in found if name.startswith(prefix)} for found in facts]
     known: set[str] = set()
     refused = set()
