@@ -5,6 +5,7 @@ section of its docstring. The constructor checks its arguments against them (`va
 configuration, before TensorFlow is loaded (`vae.config.signatures`); `--help` and the reference print them.
 """
 
+import contextlib
 import functools
 import inspect
 import json
@@ -118,7 +119,9 @@ def shown(value: Any) -> str:
     try:
         return json.dumps(value, separators=(",", ":"))
     except (TypeError, ValueError):
-        return str(value)
+        with contextlib.suppress(ValueError):
+            return str(value)
+        return "(a number of thousands of digits)"  # more than Python converts
 
 
 def _expected(error: ValidationError) -> str:

@@ -164,6 +164,24 @@ def assert_refused_without_history(run: Path) -> None:
     assert (run / "summary.json").read_bytes() == before
 
 
+def test_options_that_are_written_out_train_and_resume(tmp_path: Path) -> None:
+    """No option of these groups was chosen by its name."""
+    written_out = [
+        "~optimizer",
+        "+optimizer={_target_: keras.optimizers.SGD, learning_rate: 0.001}",
+        "~kl",
+        "+kl={_target_: vae.kl.Analytic}",
+        "~beta",
+        "+beta={value: 2}",
+    ]
+    ended = run_here("train.py", *written_out, "trainer.epochs=1", "hydra.run.dir=run", cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    assert summary_of(tmp_path / "run")["kl"] == "Analytic"
+    ended = run_here("train.py", "resume=run", "trainer.epochs=2", cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    assert len(history_of(tmp_path / "run")) == 2
+
+
 def test_refuses_another_configuration(trained_run: Path, tmp_path: Path) -> None:
     ended = run_script("train.py", f"resume={trained_run}", "latent.size=8", "seed=3", cwd=tmp_path)
     assert ended.status == 2

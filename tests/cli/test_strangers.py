@@ -6,6 +6,7 @@ import json
 import marshal
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -227,6 +228,20 @@ def test_a_summary_of_odd_types_does_not_stop_the_checks(
     (run / "summary.json").write_text('{"status": "finished", "epochs": "many"}')
     monkeypatch.setattr(preflight, "check_writable", ends)
     assert run_here("train.py", "resume=run", cwd=tmp_path).stderr == "train.py: the checks before have passed\n"
+
+
+def test_a_seed_that_no_run_has_is_refused_before_anything_is_measured(run: Path, tmp_path: Path) -> None:
+    (run / ".hydra" / "config.yaml").write_text(
+        re.sub(r"^seed: .*$", f"seed: 0x{'f' * 9000}", (run / ".hydra" / "config.yaml").read_text(), flags=re.MULTILINE)
+    )
+    before = contents(tmp_path)
+    ended = run_here("evaluate.py", *COMMANDS["evaluate.py"], cwd=tmp_path)
+    assert ended.status == 2
+    assert ended.stderr.startswith("evaluate.py: run=run: its seed=")
+    assert ended.stderr.endswith(": should be less than 2147483648\n")
+    assert len(ended.stderr) < 1000
+    assert contents(tmp_path) == before
+    assert run_here("evaluate.py", *COMMANDS["evaluate.py"], "seed=1", cwd=tmp_path).status == 0
 
 
 def start_in(folder: Path, *command: str) -> Outcome:

@@ -56,10 +56,15 @@ def test_a_foreign_class_is_refused_unless_it_is_trusted(config: object, module:
         {"x0": {"v": "a"}, "p0": "${x0}"}
         | {f"x{number}": {"v": f"${{p{number - 1}.v}}" * 2} for number in range(1, 41)}
         | {f"p{number}": f"${{x{number}}}" for number in range(1, 41)},
+        {"a0": [{"v": "a"}], "b": "${a0}"}
+        | {f"a{number}": [{"v": f"${{a{number - 1}.00.v}}${{a{number - 1}[0_0].v}}"}] for number in range(1, 41)},
+        {"za": "${zb}"}
+        | {"zb": {"c0": "a" * 10} | {f"c{number}": f"${{za.c{number - 1}}}" * 2 for number in range(1, 41)}},
         {"a": "${now:" + "%1500Y" * 600 + "}", "b": ["${a}"] * 1000},
+        {"a": "%1500Y" * 6, "b": "${now:${a}${now:${a}}}"},
         {"a": ["${hydra:runtime}"] * 1000},
     ],
-    ids=["text", "options", "lists", "through references", "dates", "of Hydra"],
+    ids=["text", "options", "lists", "through references", "indices", "of a parent", "dates", "in dates", "of Hydra"],
 )
 def test_references_that_double_a_configuration_are_refused(nodes: dict[str, object], tmp_path: Path) -> None:
     """Forty lines describe 10^12 values."""
@@ -70,9 +75,23 @@ def test_references_that_double_a_configuration_are_refused(nodes: dict[str, obj
         plain(OmegaConf.create(nodes))
 
 
+@pytest.mark.parametrize(
+    "nodes",
+    [{"a": "${b}", "b": "${a}"}, {"a": {"b": "${a}"}}, {"a": "${a.b}"}, {"a": "${b.c}", "b": "${a.c}"}],
+    ids=["another", "its parent", "its part", "each other's part"],
+)
+def test_an_option_that_refers_to_itself_is_named(nodes: dict[str, object], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"run=.*cannot be resolved \(a[.\w]*: refers to itself") as caught:
+        stored_config(write_config(tmp_path / "run", nodes), "run")
+    assert len(str(caught.value)) < 1000
+
+
 def test_references_that_stay_small_are_resolved() -> None:
-    nodes = {"a": 3, "b": {"c": "${a}", "d": ["${b.c}", "${..c}", "${.[0]}"]}, "e": "${b.d[0]} ${a}"}
-    assert plain(OmegaConf.create(nodes))["b"] == {"c": 3, "d": [3, 3, 3]}
+    nodes = {"a": 3, "b": {"c": "${a}", "d": ["${b.c}", "${..c}", "${.[0]}"]}, "e": "${b.d[0]} ${a}", "f": "${b}"}
+    nodes["g"] = "${f.d[00]}"
+    resolved = plain(OmegaConf.create(nodes))
+    assert resolved["b"] == resolved["f"] == {"c": 3, "d": [3, 3, 3]}
+    assert (resolved["e"], resolved["g"]) == ("3 3", 3)
     assert plain(OmegaConf.create({f"x{number}": "${a}" for number in range(1000)} | {"a": 7}))["x999"] == 7
 
 

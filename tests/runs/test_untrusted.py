@@ -19,6 +19,7 @@ from vae.runs.files import write_json
 from vae.runs.history import HistoryWriter
 from vae.runs.lock import holder
 from vae.runs.untrusted import LIMITS, RefusedFileError, check_archive, check_files, read_text, read_yaml
+from vae.training.checkpoints import Progress, check_progress
 
 GIBIBYTE = 2**30
 
@@ -149,6 +150,9 @@ def test_a_resume_does_not_lose_a_history_that_it_does_not_read(tmp_path: Path) 
     enlarge(path)
     with pytest.raises(UserError, match=r"history.csv: has 8,192 MiB"):
         HistoryWriter(path, 10)
+    for steps in (10, 30):  # in the middle of the run, and at its end
+        with pytest.raises(UserError, match=r"history.csv: has 8,192 MiB"):
+            check_progress(RunDirectory(tmp_path), Progress(steps), 10, 3)
     assert path.stat().st_size == 8 * GIBIBYTE
 
 
@@ -212,8 +216,8 @@ def test_more_than_a_run_has_is_not_read(name: str, tmp_path: Path) -> None:
         ("a," * 20_000 + "\n", "20,001 columns, and at most 20,000"),
         ("a" * 2**20 + "b\n", "1,048,577 bytes of names, and at most 1,048,576"),
         (
-            ",".join(map(str, range(1001))) + "\n" + ("," * 1000 + "\n") * 20_000,
-            "20,020,000 cells, and at most 20,000,000",
+            ",".join(map(str, range(1001))) + "\n" + ("," * 1000 + "\n") * 25_000,
+            "25,025,000 cells, and at most 25,000,000",
         ),
     ],
     ids=["rows", "columns", "names", "cells"],

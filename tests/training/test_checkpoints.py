@@ -205,6 +205,10 @@ def of_another_step(path: Path) -> None:
     with_progress(path, np.savez, -7)
 
 
+def with_a_member_of_nothing(path: Path) -> None:
+    with_progress(path, lambda file, **members: np.savez(file, nothing=0, **members))
+
+
 def test_a_checkpoint_within_an_epoch_has_the_means_so_far(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     check_progress(run, Progress(20), 10, 3)
@@ -213,7 +217,7 @@ def test_a_checkpoint_within_an_epoch_has_the_means_so_far(tmp_path: Path) -> No
         check_progress(run, Progress(23), 10, 3)
 
 
-@pytest.mark.parametrize("damage", [cut, without_progress, compressed, of_another_step])
+@pytest.mark.parametrize("damage", [cut, without_progress, compressed, of_another_step, with_a_member_of_nothing])
 def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
     damage: Callable[[Path], None], make_vae: Callable[..., VAE], tmp_path: Path
 ) -> None:

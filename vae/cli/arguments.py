@@ -30,9 +30,9 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     Raises:
         UserError: if a path is empty; if `resume` names no run, or is given with `-m`.
     """
-    for name in (argument.removesuffix("=").lstrip("+") for argument in arguments if argument.endswith("=")):
-        if name in _PATHS:
-            raise UserError(f"{name}=: is empty; name a file or folder")
+    for name, equals, value in (argument.lstrip("+").partition("=") for argument in arguments):
+        if name in _PATHS and equals and not value.strip(" '\""):
+            raise UserError(f"{name}={value}: is empty; name a file or folder")
     CompletedSearchPath.folders = [CONFIGS, *_config_folders(arguments)]
     arguments = [*_overrides_to_replay(arguments), *arguments]
     chosen = {argument.partition("=")[0] for argument in arguments}

@@ -29,7 +29,7 @@ from vae.cli.sweeps import (
     start_sweep,
 )
 from vae.config.stored import plain, stored_config, trusted_modules
-from vae.config.validation import check_choices, check_evaluate, check_train
+from vae.config.validation import check_evaluate, check_train
 from vae.distributed.cluster import check_multi_worker, is_chief
 from vae.errors import UserError, shorten_warnings
 from vae.options import PositiveFloat, check_option, shown
@@ -148,8 +148,7 @@ def _check_frontier(config: DictConfig, betas: Sequence[float]) -> None:
 
 
 def _check_training(config: DictConfig) -> None:
-    check_train(plain(config))
-    check_choices(config.hydra.runtime.choices)
+    check_train(plain(config), config.hydra.overrides.task)
     if OmegaConf.select(config, "hydra.sweeper.params"):
         experiment = config.hydra.runtime.choices.experiment
         raise UserError(f"experiment={experiment}: consists of several runs; add -m")

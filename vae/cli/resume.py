@@ -10,9 +10,10 @@ from vae.cli.arguments import named_modules
 from vae.cli.command import current_arguments
 from vae.config.agreement import check_differentiable_draws
 from vae.config.groups import DATA_OF_EVALUATE
-from vae.config.stored import plain, stored_config, trusted_modules
+from vae.config.stored import options_that_differ, plain, stored_config, trusted_modules
 from vae.errors import UserError
-from vae.runs.identity import DATA_PLACES, differing_options, flatten
+from vae.options import Seed, check_option
+from vae.runs.identity import DATA_PLACES, flatten
 from vae.runs.summary import read_summary
 
 
@@ -23,7 +24,7 @@ def check_resume(config: DictConfig) -> None:
         UserError: naming the options that differ and must not; or if the run has all of its epochs already.
     """
     trusted = {*trusted_modules(config), *named_modules(current_arguments())}
-    differing = differing_options(plain(stored_config(config.resume, "resume", trusted)), plain(config))
+    differing = options_that_differ(stored_config(config.resume, "resume", trusted), config)
     if refused := [name for name in differing if name != "trainer.epochs"]:
         raise UserError(
             f"resume={config.resume}: {', '.join(refused)} cannot change; "
@@ -39,10 +40,12 @@ def measured_run(config: DictConfig) -> DictConfig:
     """Return the configuration of the run that `evaluate.py` measures, with the paths that the command line replaces.
 
     Raises:
-        UserError: if there is no such run, or its configuration names a class that is not trusted; or if the
-            inference gap is asked for and its latent variables are discrete.
+        UserError: if there is no such run, its configuration names a class that is not trusted, or its seed is needed
+            and none; or if the inference gap is asked for and its latent variables are discrete.
     """
     run = stored_config(config.run, "run", trusted_modules(config))
+    if config.seed is None:
+        check_option(f"run={config.run}: its seed", Seed, run.get("seed"))
     for name in DATA_OF_EVALUATE:
         if config.data[name] is not None:
             OmegaConf.update(run, f"data.{name}", config.data[name], force_add=True)

@@ -16,7 +16,7 @@ from vae.cli.errors import refuse, unexpected_error, unwritable
 from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
 from vae.config.build import hyperparameters, kl_name
 from vae.config.stored import foreign_modules, plain, trusted_modules
-from vae.config.validation import check_choices, check_train
+from vae.config.validation import check_train
 from vae.distributed.cluster import is_chief
 from vae.errors import UserError
 from vae.runs.identity import flatten
@@ -40,8 +40,7 @@ def check_configuration(config: DictConfig) -> None:
     Raises:
         UserError: naming the first option that is wrong, and what would be right.
     """
-    check_train(plain(config))
-    check_choices(choices())
+    check_train(plain(config), HydraConfig.get().overrides.task)
 
 
 def choices() -> dict[str, str]:

@@ -20,11 +20,11 @@ from vae import compat
 from vae.cli.arguments import named_modules
 from vae.cli.errors import one_line_errors, unexpected_error, unwritable
 from vae.cli.launchers import check_launcher, share_cores
-from vae.config.stored import plain, stored_config
-from vae.config.validation import check_choices, check_train
+from vae.config.stored import options_that_differ, plain, stored_config
+from vae.config.validation import check_train
 from vae.errors import UserError
 from vae.runs.files import read_json, write_json
-from vae.runs.identity import differing_options, flatten
+from vae.runs.identity import flatten
 from vae.runs.lock import LockedError, holder, is_locked
 from vae.runs.paths import RunDirectory
 from vae.runs.quantities import QUANTITIES, VALIDATION
@@ -62,8 +62,7 @@ def start_sweep(config: DictConfig) -> list[Path]:
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
     runs = []
     for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
-        check_train(plain(run))
-        check_choices(run.hydra.runtime.choices)
+        check_train(plain(run), run.hydra.overrides.task)
         _check_strategy(run)
         _check_directory(path, run)
         runs.append(path)
@@ -81,8 +80,7 @@ def start_search(config: DictConfig) -> None:
     Raises:
         UserError: if its directory is not empty, or its options are not those of a run.
     """
-    check_train(plain(config))
-    check_choices(config.hydra.runtime.choices)
+    check_train(plain(config), config.hydra.overrides.task)
     check_launcher(config)
     _check_strategy(config)
     directory = Path(config.hydra.sweep.dir)
@@ -108,8 +106,9 @@ def betas_of_exact_kl(config: DictConfig) -> list[float]:
     """
     exact = {"_target_": "vae.kl.Analytic", "direction": "forward"}
     betas: dict[float, None] = {}
-    for run in map(plain, _composed_runs(config)):
-        check_train(run)
+    for composed in _composed_runs(config):
+        run = plain(composed)
+        check_train(run, composed.hydra.overrides.task)
         if run["kl"] == exact and run["beta"].keys() == {"value"}:  # a schedule's other options make another frontier
             betas[run["beta"]["value"]] = None
     return [*betas]
@@ -252,8 +251,8 @@ def _planned_runs(config: DictConfig) -> Iterator[tuple[Path, DictConfig]]:
 def _check_directory(directory: Path, run: DictConfig) -> None:
     if not is_finished(directory) and not any(directory.glob("checkpoints/*.keras")):
         return  # there is nothing to lose
-    stored = plain(stored_config(directory, "hydra.sweep.dir", named_modules(run.hydra.overrides.task)))
-    if different := differing_options(stored, plain(run)):
+    stored = stored_config(directory, "hydra.sweep.dir", named_modules(run.hydra.overrides.task))
+    if different := options_that_differ(stored, run):
         raise UserError(
             f"hydra.sweep.dir: {directory} holds a run with another {', '.join(different)}, which is never written over"
         )

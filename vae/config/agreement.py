@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from vae.config.signatures import is_subclass
+from vae.config.signatures import is_subclass, options_of
 from vae.errors import UserError
 from vae.options import shown
 
@@ -98,6 +98,28 @@ def check_memory(weights: int, options: Mapping[str, Mapping[str, Any]]) -> None
             f"{sizes}: {weights:,} weights, with their gradients and the optimizer's means, take {needed:,.0f} GiB; "
             f"this machine has {there:.0f} GiB, so choose smaller numbers"
         )
+
+
+def check_monitors(callbacks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse callbacks of Keras that are to find out in which direction a quantity improves, which works for losses.
+
+    Args:
+        callbacks: the options of each callback, by its name.
+
+    Raises:
+        UserError: naming the first whose `mode` is "auto", by its default or by the user's word.
+    """
+    for name, node in callbacks.items():
+        target = str(node["_target_"])
+        known = options_of(target) if target.startswith("keras.") else {}
+        if "mode" not in known or "monitor" not in known:
+            continue
+        mode, monitor = (node.get(option, known[option].default) for option in ("mode", "monitor"))
+        if mode == "auto" and str(monitor).removeprefix("val_") != "loss":
+            raise UserError(
+                f"callbacks.{name}.mode=auto: Keras cannot tell in which direction {monitor} improves; "
+                "choose max for the ELBO, min for a quantity that should fall"
+            )
 
 
 def check_weights(weights: str | None, strategy: str) -> None:

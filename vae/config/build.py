@@ -142,24 +142,25 @@ def hyperparameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str,
 
     Args:
         config: the composed configuration.
-        choices: the option that was chosen of each group.
+        choices: the option that was chosen of each group; in the place of one that was written out, its class.
     """
     values = {
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in flatten(plain(config)).items()
         if name.startswith(_HYPERPARAMETERS) and not name.endswith("_target_")
     }
-    return {"kl": kl_name(config, choices), **{group: str(choices[group]) for group in _GROUPS_OF_MODEL}, **values}
+    chosen = {group: str(choices.get(group) or _name_of(config[group])) for group in _GROUPS_OF_MODEL}
+    return {"kl": kl_name(config, choices), **chosen, **values}
 
 
 def kl_name(config: DictConfig, choices: Mapping[str, Any]) -> str:
     """Return the name of the trained regularizer in files: the option of the group, or a user's class."""
     target = str(config.kl._target_)
-    return str(choices["kl"]) if target.startswith("vae.") else target
+    return str(choices.get("kl") or _name_of(config.kl)) if target.startswith("vae.") else target
 
 
 def _name_of(node: DictConfig) -> str:
-    return str(node._target_).rpartition(".")[2]
+    return str(node.get("_target_", "constant")).rpartition(".")[2]  # of beta alone, without a schedule
 
 
 def _check_together(model: "VAE", chosen: str) -> None:

@@ -1,7 +1,8 @@
 """The size of a configuration whose options refer to one another, computed without resolving it.
 
 A reference may lead to options that have references themselves: twenty lines, each of which names the one before it
-twice, describe a million values.
+twice, describe a million values. What a run's own folder may hold besides references of the form `${name}`, without a
+word of the user's, are the resolvers listed here (`vae.config.trust`).
 """
 
 import re
@@ -16,6 +17,7 @@ _CHARACTERS_OF_A_VALUE = 32  # one more value takes OmegaConf as long as so many
 #: What a character of a text becomes at most if a resolver is in it: a date is padded up to 256 times, in Python's
 #: `strftime`, and Hydra's own configuration has 20,000 characters
 _EXPANSIONS = {"${now:": 256, "${hydra:": 2000}
+_MOST_HOPS = 100  # from one option to the one that it stands for, and so on
 _REFERENCE = re.compile(r"\$\{\s*(?P<up>\.*)(?P<name>[\w.\[\]]+)\s*\}")
 _PART = re.compile(r"[^.\[\]]+")
 
@@ -26,30 +28,37 @@ def check_references(written: Any) -> None:
     """Check that a configuration stays small when its references are resolved.
 
     Args:
-        written: a configuration in plain containers, interpolations as they were written.
+        written: a configuration in plain containers, interpolations as they were written. Of Hydra's own node only
+            that counts to which others refer.
 
     Raises:
-        UserError: if it would have more than `MOST_CHARACTERS`.
+        UserError: if it would have more than `MOST_CHARACTERS`, or an option refers to itself.
     """
     nodes = dict(_nodes(written, ()))
-    sizes: dict[_Path, int] = {}
+    sizes: dict[_Path, int | None] = {}
 
     def size_at(path: _Path) -> int:
-        while path and path not in nodes:  # it is in what a reference on the way to it leads to, which is larger
-            path = path[:-1]
         if path not in sizes:
-            sizes[path] = 0  # until it is known, for a loop, which OmegaConf refuses
+            sizes[path] = None  # until it is known
             sizes[path] = size_of(nodes[path], path)
-        return sizes[path]
+        if (size := sizes[path]) is None:
+            raise _circle(path)
+        return size
 
     def size_of(node: Any, path: _Path) -> int:
         if isinstance(node, str):
+            places = (_place_of(target, nodes) for target in _targets(node, path))
+            length = len(node) + sum(size_at(place) for place in places if place is not None)
             expansion = max((times for name, times in _EXPANSIONS.items() if name in node), default=1)
-            return len(node) * expansion + sum(map(size_at, _targets(node, path)))
+            return length * expansion ** _depth(node)
         return sum(_CHARACTERS_OF_A_VALUE + size_at((*path, name)) for name, _ in _children(node))
 
-    if size_at(()) > MOST_CHARACTERS:
+    if sum(size_at((name,)) for name, _ in _children(written) if name != "hydra") > MOST_CHARACTERS:
         raise UserError(f"its options refer to others until they have more than {MOST_CHARACTERS:,} characters")
+
+
+def _circle(path: _Path) -> UserError:
+    return UserError(f"{'.'.join(path)}: refers to itself, by what its reference leads to; give it a value")
 
 
 def _nodes(node: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
@@ -64,7 +73,45 @@ def _children(node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _targets(text: str, path: _Path) -> Iterator[_Path]:
-    """Yield the paths of the options that a text refers to: from the top, or from its own place upwards."""
+    """Yield the options that a text refers to as they are written: from the top, or from its own place upwards."""
     for match in _REFERENCE.finditer(text):
         start = path[: -len(match["up"])] if match["up"] else ()
         yield (*start, *_PART.findall(match["name"]))
+
+
+def _place_of(target: _Path, nodes: Mapping[_Path, Any], hops: int = 0) -> _Path | None:
+    """Return the place of the option that a reference leads to, or None if there is none, which OmegaConf refuses.
+
+    An option on the way may be a reference itself, which leads to another place.
+    """
+    if hops > _MOST_HOPS:
+        raise _circle(target)
+    place: _Path = ()
+    for number, part in enumerate(target):
+        node = nodes[place]
+        if isinstance(node, str):
+            if not _REFERENCE.fullmatch(node):
+                return None
+            (onward,) = _targets(node, place)
+            return _place_of((*onward, *target[number:]), nodes, hops + 1)
+        place = (*place, _index(part) if isinstance(node, list) else part)
+        if place not in nodes:
+            return None
+    return place
+
+
+def _index(part: str) -> str:
+    """Return an index of a list in its shortest form: `00` is `0`."""
+    try:
+        return str(int(part))
+    except ValueError:
+        return part
+
+
+def _depth(text: str) -> int:
+    """Return how many interpolations stand within one another in a text, at most."""
+    depth = deepest = 0
+    for bracket in re.findall(r"\$\{|\}", text):
+        depth = max(depth + (1 if bracket != "}" else -1), 0)
+        deepest = max(deepest, depth)
+    return deepest

@@ -12,7 +12,7 @@ from vae.config.groups import GROUPS
 from vae.config.references import check_references
 from vae.config.trust import foreign_names, foreign_resolvers, texts
 from vae.errors import UserError
-from vae.runs.identity import MOVED_CLASSES
+from vae.runs.identity import MOVED_CLASSES, differing_options
 from vae.runs.paths import RunDirectory
 from vae.runs.untrusted import check_files, read_yaml_text
 
@@ -53,6 +53,16 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
     refuse_untrusted(foreign, f"{option}={directory}", trusted)  # before their sources are read for defaults
     with _told_of(f"{option}={directory}"):
         return _completed(OmegaConf.create(values))
+
+
+def options_that_differ(stored: DictConfig, config: DictConfig) -> list[str]:
+    """Return the options that would make a run another one than that whose configuration is stored.
+
+    Args:
+        stored: what `stored_config` returned.
+        config: the configuration of the run, in which an option that is not there has its default.
+    """
+    return differing_options(plain(stored), plain(_completed(OmegaConf.create(plain(config)))))
 
 
 def refuse_untrusted(names: Mapping[str, str], place: str, trusted: Collection[str]) -> None:

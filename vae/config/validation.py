@@ -4,7 +4,9 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vae.config.agreement import check_binarization, check_weights
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from vae.config.agreement import check_binarization, check_monitors, check_weights
 from vae.config.groups import DATA_OF_EVALUATE, EVALUATE, GROUPS, ONE_OPTION, TRAIN, Group
 from vae.config.signatures import REQUIRED, Option, is_subclass
 from vae.errors import UserError
@@ -13,15 +15,17 @@ from vae.options import check_option, shown
 _OF_HYDRA = ("_target_", "_convert_", "_recursive_", "_partial_", "_args_")
 
 
-def check_train(values: Mapping[str, Any]) -> None:
+def check_train(values: Mapping[str, Any], overrides: Iterable[str] = ()) -> None:
     """Check the composed configuration of `train.py`.
 
     Args:
         values: the configuration in plain containers.
+        overrides: those of the command line from which it was composed.
 
     Raises:
         UserError: naming the first option that is wrong, and what would be right.
     """
+    _check_single_options(overrides)
     _check_names("", values, [*TRAIN, *GROUPS])
     _check_presence("", values, TRAIN)
     _check_values("", {name: values[name] for name in TRAIN}, TRAIN)
@@ -34,20 +38,15 @@ def check_train(values: Mapping[str, Any]) -> None:
             check_node(option, each, group)
     check_binarization(str(values["likelihood"]["_target_"]), values["data"].get("binarization", "none"))
     check_weights(values["data"].get("weights"), values["trainer"]["strategy"])
+    check_monitors(values["callbacks"])
 
 
-def check_choices(choices: Mapping[str, Any]) -> None:
-    """Check that one option was chosen of each group: Hydra also takes a list of some, and then notes no choice.
-
-    Args:
-        choices: Hydra's `runtime.choices`.
-
-    Raises:
-        UserError: naming the first group that was given a list.
-    """
-    for name, group in GROUPS.items():
-        if not group.many and name not in choices:
-            raise UserError(f"{name}: {ONE_OPTION}")
+def _check_single_options(overrides: Iterable[str]) -> None:
+    """Refuse a list of a group's options, of which Hydra would take the last, with what it keeps of the others."""
+    for override in OverridesParser.create().parse_overrides([*overrides]):
+        group = GROUPS.get(override.key_or_group)
+        if group and not group.many and isinstance(override.value(), list):
+            raise UserError(f"{override.input_line}: {ONE_OPTION}")
 
 
 def check_evaluate(values: Mapping[str, Any]) -> None:

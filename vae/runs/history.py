@@ -25,8 +25,8 @@ TIMES = ("epoch", "step", "seconds")
 MOST_ROWS = 1_000_000
 #: The most columns of a history that is read; a run of 2,000 latent variables has 4,100
 MOST_COLUMNS = 20_000
-#: The most cells of a history that are read; its largest size has about as many of a real run
-MOST_CELLS = 20_000_000
+#: The most cells of a history that are read. 256 MiB have 21,000,000 of a run whose every epoch is audited
+MOST_CELLS = 25_000_000
 
 
 _COUNTS = ("epoch", "step")
@@ -134,15 +134,12 @@ class HistoryWriter:
             resumes from a checkpoint trains these epochs again.
 
     Raises:
-        UserError: if there is such a file, but not one that is read (`vae.runs.untrusted`).
+        UserError: as for `complete_rows`, before anything is written.
     """
 
     def __init__(self, path: Path, steps: int = 0) -> None:
         self._path = path
-        try:
-            self.kept = [row for row in _rows(path) if row["step"] <= steps]
-        except RefusedFileError as error:  # its rows would be lost
-            raise UserError(str(error)) from None
+        self.kept = [row for row in complete_rows(path) if row["step"] <= steps]
         self._columns: list[str] = []
         if self.kept:
             self._rewrite(self.kept)
@@ -150,7 +147,7 @@ class HistoryWriter:
     def append(self, row: Mapping[str, Any]) -> None:
         """Append a row in one write. A NaN becomes an empty cell. If there are new columns, the file is replaced."""
         if not row.keys() <= set(self._columns):
-            self._rewrite([*(_rows(self._path) if self._columns else []), row])
+            self._rewrite([*(complete_rows(self._path) if self._columns else []), row])
         else:
             with self._path.open("a", newline="") as file:
                 csv.DictWriter(file, self._columns).writerow(_cells(row))
@@ -163,10 +160,18 @@ class HistoryWriter:
             writer.writerows(map(_cells, rows))
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """Return the complete rows of a history, with whole numbers of epochs and steps."""
-    rows = (row for row in read_history(path) if all(math.isfinite(row.get(name, math.nan)) for name in _COUNTS))
-    return [{**row, "epoch": int(row["epoch"]), "step": int(row["step"])} for row in rows]
+def complete_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a history that a run goes on from, with whole numbers of epochs and steps.
+
+    Raises:
+        UserError: if there is such a file, but not one that is read (`vae.runs.untrusted`): its rows would be lost.
+    """
+    try:
+        rows = read_history(path)
+    except RefusedFileError as error:
+        raise UserError(str(error)) from None
+    counted = (row for row in rows if all(math.isfinite(row.get(name, math.nan)) for name in _COUNTS))
+    return [{**row, "epoch": int(row["epoch"]), "step": int(row["step"])} for row in counted]
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Collection, Sequence, Sized
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -147,12 +147,15 @@ def _table(runs: Sequence[_Run], compact: bool) -> "pd.DataFrame":
     import numpy as np
     import pandas as pd  # takes half a second: a mistake in a path has been reported
 
-    facts = pd.DataFrame(_with_names_in_common(_with_names_in_common([run.facts for run in runs], _OPTION), _EVALUATED))
+    bounded = [run.facts for run in runs]
+    for prefix in (_OPTION, _EVALUATED):
+        bounded = _with_names_in_common(bounded, prefix)
+    facts = pd.DataFrame(bounded)
     if compact:
         options = [name for name in facts if name.startswith(_OPTION)]
         text = [name for name in options if pd.api.types.infer_dtype(facts[name]) == "string"]
         facts = facts.astype(dict.fromkeys(text, "category"))
-    runs = _that_fit(runs, len(facts.columns))
+    runs = _with_bounded_histories(runs, len(facts.columns))
     epochs = [max(len(run.values), 1) for run in runs]
     table = facts.take(np.repeat(np.arange(len(runs)), epochs))
     table.index = pd.RangeIndex(len(table))
@@ -169,27 +172,20 @@ def _with_names_in_common(facts: Sequence[dict[str, Any]], prefix: str) -> list[
     if len(set().union(*facts)) <= MOST_OPTIONS_OF_ALL:
         return [*facts]
     names = [{name for name in found if name.startswith(prefix)} for found in facts]
-    known: set[str] = set()
-    refused = set()
-    for number in sorted(range(len(names)), key=lambda number: len(names[number])):
-        new = names[number] - known
-        if len(known) + len(new) > MOST_OPTIONS_OF_ALL:
-            refused.add(number)
-        else:
-            known |= new
-    if refused:
+    fitting = _that_fit([(1, own) for own in names], lambda _, columns: columns <= MOST_OPTIONS_OF_ALL)
+    if refused := len(facts) - len(fitting):
         warnings.warn(
             f"the runs have more than {MOST_OPTIONS_OF_ALL:,} different columns {prefix}... in all; "
-            f"those of {len(refused)} runs are not read",
+            f"those of {refused} runs are not read",
             stacklevel=2,
         )
     return [
-        {name: value for name, value in found.items() if name not in names[number]} if number in refused else found
+        found if number in fitting else {name: value for name, value in found.items() if name not in names[number]}
         for number, found in enumerate(facts)
     ]
 
 
-def _that_fit(runs: Sequence[_Run], others: int) -> list[_Run]:
+def _with_bounded_histories(runs: Sequence[_Run], others: int) -> list[_Run]:
     """Return the runs, some of them without their history, so that their table fits into memory.
 
     Each run has its rows in the columns of all others, so that two small files can make a huge table. The histories
@@ -199,25 +195,40 @@ def _that_fit(runs: Sequence[_Run], others: int) -> list[_Run]:
         runs: the runs.
         others: the columns that the table has besides those of the histories.
     """
-    rows = len(runs)
-    columns: set[str] = set()
-    fitting, refused = list(runs), 0
-    for number in sorted(
-        range(len(runs)), key=lambda number: len(runs[number].values) * (others + len(runs[number].columns))
-    ):
-        run = runs[number]
-        new = set(run.columns) - columns
-        if (rows + len(run.values)) * (others + len(columns) + len(new)) <= MOST_CELLS_OF_ALL:
-            rows += len(run.values)
-            columns |= new
-        else:
-            fitting[number] = run._replace(columns=[], values=run.values[:0, :0])
-            refused += 1
-    if refused:
+    fitting = _that_fit(
+        [(len(run.values), run.columns) for run in runs],
+        lambda rows, columns: (len(runs) + rows) * columns <= MOST_CELLS_OF_ALL,
+        others,
+    )
+    if refused := len(runs) - len(fitting):
         warnings.warn(
             f"the table of all runs would have more than {MOST_CELLS_OF_ALL:,} cells; {refused} histories are not read",
             stacklevel=2,
         )
+    return [
+        run if number in fitting else run._replace(columns=[], values=run.values[:0, :0])
+        for number, run in enumerate(runs)
+    ]
+
+
+def _that_fit(
+    tables: Sequence[tuple[int, Collection[str]]], fits: Callable[[int, int], bool], others: int = 0
+) -> set[int]:
+    """Return the places of the tables that fit below one another, the smallest first.
+
+    Args:
+        tables: the rows and the columns of each.
+        fits: tells of the rows and of the different columns of all together whether there may be so many.
+        others: columns that all have besides.
+    """
+    rows, columns, fitting = 0, set[str](), set[int]()
+    for place in sorted(range(len(tables)), key=lambda place: tables[place][0] * (others + len(tables[place][1]))):
+        count, names = tables[place]
+        new = set(names) - columns
+        if fits(rows + count, others + len(columns) + len(new)):
+            rows += count
+            columns |= new
+            fitting.add(place)
     return fitting
 
 

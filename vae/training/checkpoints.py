@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import math
 import time
 import warnings
 import zipfile
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from vae import compat
 from vae.errors import NonFiniteError, UserError
 from vae.runs.files import atomic_path, remove_unfinished, sync
-from vae.runs.history import read_history
+from vae.runs.history import complete_rows
 from vae.runs.paths import RunDirectory
 from vae.runs.summary import is_finished
 from vae.runs.untrusted import check_archive, check_members
@@ -196,13 +195,14 @@ def check_progress(run: RunDirectory, start: Progress, steps_per_epoch: int, epo
         epochs: epochs of the whole run.
 
     Raises:
-        UserError: if a checkpoint within an epoch lacks the running means; or if no step is left to train, and the
-            history, from which the run's figures are taken, has no epoch.
+        UserError: if a checkpoint within an epoch lacks the running means; if the history is not one that is read; or
+            if no step is left to train, and the history, from which the run's figures are taken, has no epoch.
     """
     if start.steps % steps_per_epoch and "values" not in _unpacked(start.state, "metrics"):
         raise UserError(f"resume={run}: the checkpoint of step {start.steps} lacks the means of the epoch so far")
     is_over = start.stopped or start.steps >= steps_per_epoch * epochs
-    if is_over and not any(row.get("step", math.inf) <= start.steps for row in read_history(run.history)):
+    rows = complete_rows(run.history)  # of every run: one that is refused must not stop the training later
+    if is_over and not any(row["step"] <= start.steps for row in rows):
         raise UserError(f"resume={run}: no epoch is left to train, and its history.csv is missing or damaged")
 
 
@@ -263,6 +263,8 @@ def _load_progress(path: Path, option: str) -> Progress:
         progress = Progress(int(state.pop("steps")), bool(state.pop("stopped")), state)
         if progress.steps != steps_of(path):
             raise ValueError(f"it says that it is of step {progress.steps}")
+        if foreign := [name for name in state if "/" not in name]:
+            raise ValueError(f"it has a member {foreign[0]}, which belongs to nothing")
         return progress
     except Exception as error:  # whatever a damaged file makes of NumPy
         raise _damage(path, option, error) from error
