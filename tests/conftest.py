@@ -142,7 +142,7 @@ def no_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_vae() -> Callable[..., VAE]:
     """A function that builds a small VAE with the same initial weights every time."""
 

@@ -85,6 +85,7 @@ def test_sample_weight_reaches_every_term(make_vae: MakeVAE, images: Images) -> 
     assert measured["loss"] == pytest.approx(np.average(reconstruction + kl, weights=weight), rel=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_every_logged_mean_is_by_weight(jit_compile: bool, make_vae: MakeVAE, images: Images) -> None:
     """The loss too, though Keras averages it by batch sizes: over three batches of a frozen model, under a schedule."""
@@ -215,6 +216,7 @@ def test_works_compiled_or_not(jit_compile: bool, make_vae: MakeVAE, images: Ima
         assert np.allclose(left, right, atol=2e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_trains_under_mixed_precision(policy: str, make_vae: MakeVAE, images: Images) -> None:
     keras.config.set_dtype_policy(policy)
@@ -288,6 +290,7 @@ VARIED = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("options", VARIED.values(), ids=VARIED.keys())
 def test_saved_and_loaded_it_is_the_same_model(options: dict[str, Any], make_vae: MakeVAE, tmp_path: Path) -> None:
     vae = make_vae(**options)

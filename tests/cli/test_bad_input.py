@@ -210,6 +210,7 @@ def test_before_tensorflow(
     assert right in stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("arguments", "wrong", "right"), AFTER_TENSORFLOW, ids=lambda case: str(case)[:40])
 def test_train_after_tensorflow(arguments: list[str], wrong: str, right: str, tmp_path: Path) -> None:
     cwd = tmp_path / "empty"

@@ -88,6 +88,7 @@ def test_sigterm_ends_the_frontier_too(tmp_path: Path) -> None:
     assert not is_locked(sweep / "frontier")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("betas", "expected"),
     [
@@ -134,6 +135,7 @@ def test_two_betas_and_that_of_own_runs_make_a_frontier(tmp_path: Path, no_tenso
     assert ended.stderr.startswith("train.py: hydra.sweep.dir=file: "), ended.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", ["beta.value=[1,2]", "~beta.value", "trainer.epochs=0"])
 def test_own_runs_of_wrong_options(wrong: str, tmp_path: Path, no_tensorflow: str) -> None:
     options = ["kl=analytic,raw", f"{BETAS}=[0.5,2]", wrong]

@@ -318,6 +318,7 @@ def test_the_composed_configuration_is_shown_and_nothing_is_trained(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [

@@ -72,6 +72,7 @@ def started(options: list[str]) -> list[Path]:
         return start_sweep(config)
 
 
+@pytest.mark.thorough
 def test_a_sweep_ends_with_its_comparison_and_names_the_run_that_failed(tmp_path: Path) -> None:
     """In this process: a learning rate that is good, and one at which training diverges."""
     small = ["data.take=16", "trainer.batch_size=8", "model.hidden=[8]", "hydra.sweep.dir=sweep"]

@@ -113,6 +113,7 @@ def test_needs_no_tensorflow(runs: Path, no_tensorflow: str) -> None:
     assert "kl=analytic" in ended.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("style", ["table", "csv", "json"])
 def test_a_closed_pipe_ends_it_quietly(style: str, runs: Path) -> None:
     """As `python -m vae.compare runs | head` does once `head` has ended."""
@@ -131,6 +132,7 @@ def test_a_closed_pipe_ends_it_quietly(style: str, runs: Path) -> None:
     assert process.returncode == -signal.SIGPIPE
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 @pytest.mark.parametrize("style", ["table", "csv", "json", "markdown"])
 def test_a_full_disk_is_one_line(style: str, runs: Path) -> None:

@@ -142,6 +142,7 @@ GOES = [
 QUICK = {("gaussian", "analytic"), ("categorical", "backend"), ("gaussian", "monte_carlo", "prior=vamp")}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [

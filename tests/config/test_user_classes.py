@@ -43,6 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.thorough
 def test_a_run_is_built_from_the_classes(run: Path) -> None:
     model = keras.models.load_model(run / "model.keras")
     parts = (model.latent, model.prior, model.likelihood, model.kl, model.schedule, model.objective)

@@ -1,5 +1,7 @@
 """The conformance suite: our own regularizers pass or fail as they should, and every planted mistake is named."""
 
+import itertools
+
 import pytest
 
 from tests.config.mistaken import WithoutKey
@@ -35,16 +37,9 @@ def failed(results: list[CheckResult]) -> dict[str, str]:
     return {result.name: result.advice for result in results if result.passed is False}
 
 
+@pytest.mark.thorough
 class TestOurOwn:
-    @pytest.mark.parametrize(
-        ("samples", "direction"),
-        [
-            *((None, direction) for direction in DIRECTIONS),
-            (1, "forward"),
-            *(pytest.param(1, direction, marks=pytest.mark.thorough) for direction in DIRECTIONS[1:]),
-            *(pytest.param(8, direction, marks=pytest.mark.thorough) for direction in DIRECTIONS),
-        ],
-    )
+    @pytest.mark.parametrize(("samples", "direction"), itertools.product((None, 1, 8), DIRECTIONS))
     def test_the_exact_and_the_unbiased_pass_all(self, samples: int | None, direction: str) -> None:
         """Compare in each direction by itself; `Analytic()` alone with the other directions of its class, too."""
         regularizer = Analytic(direction) if samples is None else MonteCarlo(direction, samples)
@@ -67,27 +62,24 @@ class TestOurOwn:
         [
             # D[p||q] of a q narrower than p is clipped on ordinary posteriors already
             (Backend(), {REVERSE, SYMMETRIC, *CLIPPING}),
-            pytest.param(Backend(support="histogram"), {REVERSE, SYMMETRIC, *CLIPPING}, marks=pytest.mark.thorough),
-            pytest.param(KerasLoss(calibrate=True), {REVERSE, SYMMETRIC, *CLIPPING}, marks=pytest.mark.thorough),
-            pytest.param(KerasLoss(reduction="none"), {REVERSE, SYMMETRIC, *CLIPPING}, marks=pytest.mark.thorough),
+            (Backend(support="histogram"), {REVERSE, SYMMETRIC, *CLIPPING}),
+            (KerasLoss(calibrate=True), {REVERSE, SYMMETRIC, *CLIPPING}),
+            (KerasLoss(reduction="none"), {REVERSE, SYMMETRIC, *CLIPPING}),
             (KerasLoss(), {FORWARD, REVERSE, SYMMETRIC, *CLIPPING, *REDUCTION}),
-            pytest.param(
+            (
                 KerasLoss(reduction="sum"),
                 {FORWARD, REVERSE, SYMMETRIC, *CLIPPING, "size of the batch", "equal weights", "scale of weights"},
-                marks=pytest.mark.thorough,
             ),
             (Raw(), {FORWARD, REVERSE, SYMMETRIC, *CLIPPING, "not negative"}),
-            pytest.param(Raw(form="softmax"), {FORWARD, REVERSE, SYMMETRIC}, marks=pytest.mark.thorough),
-            pytest.param(
-                Raw(form="log_var"), {FORWARD, REVERSE, SYMMETRIC, "no dead gradients"}, marks=pytest.mark.thorough
-            ),
+            (Raw(form="softmax"), {FORWARD, REVERSE, SYMMETRIC}),
+            (Raw(form="log_var"), {FORWARD, REVERSE, SYMMETRIC, "no dead gradients"}),
             (JensenShannon(), set()),
             (Renyi(), set()),
             (Renyi(alpha=2.0), {"finite at extremes", "float16", "bfloat16"}),  # it is infinite there
-            pytest.param(TotalCorrelation(correlation=1.0), set(), marks=pytest.mark.thorough),
+            (TotalCorrelation(correlation=1.0), set()),
             (TotalCorrelation(), set()),  # with other weights it is another divergence on purpose
             # Equal z are no independent draws
-            pytest.param(MaximumMeanDiscrepancy(), {"size of the batch"}, marks=pytest.mark.thorough),
+            (MaximumMeanDiscrepancy(), {"size of the batch"}),
         ],
         ids=lambda value: type(value).__name__ if isinstance(value, KLRegularizer) else "",
     )

@@ -46,6 +46,7 @@ def linear_gaussian(make_vae: MakeVAE, posterior_scale: float) -> tuple[VAE, flo
     return vae, 1.25
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("posterior_scale", "samples", "tolerance"), [(1.0, 50, 1e-3), (1.5, 5000, 0.02)])
 def test_nll_of_a_model_with_a_known_marginal(
     posterior_scale: float, samples: int, tolerance: float, make_vae: MakeVAE
@@ -74,6 +75,7 @@ def test_nll_is_the_log_mean_of_the_importance_weights(make_vae: MakeVAE, images
     assert abs(measured - expected) < 5 * np.sqrt(2) * error
 
 
+@pytest.mark.thorough
 def test_nll_is_that_of_all_weights_at_once_in_float64(make_vae: MakeVAE, images: NDArray[np.float32]) -> None:
     """The running sums against one logsumexp over the same draws; 1,030 samples end within a pass of the third call."""
     vae, samples, first = make_vae(), 1030, 7
@@ -96,6 +98,7 @@ def test_nll_is_that_of_all_weights_at_once_in_float64(make_vae: MakeVAE, images
     assert measured.effective_samples == pytest.approx(effective, rel=1e-3)
 
 
+@pytest.mark.thorough
 def test_the_parts_of_a_batch_do_not_change_the_result(
     make_vae: MakeVAE, images: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:

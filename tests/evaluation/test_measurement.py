@@ -60,12 +60,13 @@ def test_the_quantities_are_those_of_keras_evaluate(make_vae: MakeVAE, images: N
 TWO_PIXELS = (np.indices((5, 5)).reshape(2, 25).T / 4).astype(np.float32).reshape(25, 1, 2, 1)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("likelihood", "kind", "lowest", "highest"),
     [
         (DiscretizedLogisticLikelihood(5, 0.1), "probability", 0.99, 1.01),
-        pytest.param(DequantizedGaussianLikelihood(5, 0.15), "probability", 0.2, 1.0, marks=pytest.mark.thorough),
-        pytest.param(GaussianLikelihood(0.02), "density", 5.0, np.inf, marks=pytest.mark.thorough),
+        (DequantizedGaussianLikelihood(5, 0.15), "probability", 0.2, 1.0),
+        (GaussianLikelihood(0.02), "density", 5.0, np.inf),
     ],
     ids=lambda case: type(case).__name__,
 )

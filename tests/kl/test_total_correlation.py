@@ -88,6 +88,7 @@ def test_without_a_dataset_size_both_estimators_are_the_same() -> None:
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("estimator", "sign"), [("stratified", -1), ("weighted", 1)])
 def test_the_bias_is_that_of_the_second_order(estimator: Estimator, sign: int) -> None:
     """E log q-hat - log q = -(C - 1) / (2 (B - 1)), or +(C - 1) / (2 B) if z's own posterior is included.

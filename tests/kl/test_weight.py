@@ -63,6 +63,7 @@ def test_the_weight_is_the_projection_on_the_exact_gradient() -> None:
     assert (float(found.weight_error), float(found.residual_error)) == (0.0, 0.0)
 
 
+@pytest.mark.thorough
 def test_an_estimate_is_judged_by_its_expectation() -> None:
     """One draw of Monte Carlo is at a cosine of about 0.7; the expectation of its gradient is the exact one."""
     _, _, posterior = posteriors()
@@ -92,6 +93,7 @@ def test_the_standard_errors_are_those_of_repetitions() -> None:
     assert np.std(residuals) < 2.0 * stated[1]  # the pairs of draws are not independent of each other
 
 
+@pytest.mark.thorough
 def test_a_learned_prior_is_compared_with_independent_draws() -> None:
     """With one component, the mixture is a Gaussian, whose closed form the estimate does not use."""
     mu, log_var, posterior = posteriors()
@@ -138,6 +140,7 @@ def test_the_scale_of_a_multiple_of_the_kl(options: tuple[str, ...], expected: f
     assert build(*options).scale(LATENT, 3).factor == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [
@@ -161,6 +164,7 @@ def test_what_is_no_multiple_has_no_scale(options: tuple[str, ...]) -> None:
     assert build(*options).scale(LATENT, 32).factor is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("latent", [CategoricalLatent(4, classes=3), BernoulliLatent(5)])
 def test_the_scale_for_discrete_latent_variables(latent: Any) -> None:
     assert Analytic().scale(latent, 6).factor == pytest.approx(1.0, rel=1e-4)
@@ -169,6 +173,7 @@ def test_the_scale_for_discrete_latent_variables(latent: Any) -> None:
     assert build("keras_loss").scale(latent, 6).factor == pytest.approx(1 / latent.size, rel=1e-3)
 
 
+@pytest.mark.thorough
 def test_the_scale_of_a_large_batch_of_many_latent_variables() -> None:
     """In float32, the products of four million terms were wrong by 0.1 %, and the closed form had no scale."""
     assert Analytic().scale(GaussianLatent(2000), 1000).factor == 1.0
@@ -233,6 +238,7 @@ def test_why_a_term_has_no_scale() -> None:
     assert TotalCorrelation().explain_scale(2, 4).startswith("kl=tc weights the parts of the KL separately")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("objective", "expected"),
     [(ELBO(), 1.0), (ELBO(capacity=5.0), None), (ELBO(capacity=0.0), 1.0), (ELBO(free_bits=0.1), None)],

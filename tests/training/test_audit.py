@@ -45,6 +45,7 @@ def test_the_loss_class_is_short_by_the_number_of_latent_variables(
     assert logs["audit/gap/keras_loss"] < 0
 
 
+@pytest.mark.thorough
 def test_gradients_equal_differences(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
     """Reverse against forward, by central differences of the closed forms in float64."""
     vae = make_vae(latents=2)
@@ -73,6 +74,7 @@ def test_gradients_equal_differences(make_vae: Callable[..., VAE], images: NDArr
     assert logs["audit/gap/reverse"] == pytest.approx(reverse(parameters) - forward(parameters), abs=1e-4)
 
 
+@pytest.mark.thorough
 def test_the_regularizer_s_samples_are_not_z(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
     """A second sample is another draw: the estimate moves, and by more samples closer to the exact KL."""
     vae = make_vae()
@@ -116,6 +118,7 @@ def far_from_the_prior(vae: VAE) -> VAE:
     return vae
 
 
+@pytest.mark.thorough
 def test_under_a_learned_prior_an_estimate_is_not_compared_with_itself(
     make_vae: Callable[..., VAE], images: NDArray[np.float32]
 ) -> None:
@@ -139,6 +142,7 @@ def test_an_exact_kl_has_no_estimate_beside_it(make_vae: Callable[..., VAE], ima
     assert not [name for name in audited(make_vae(), images, analytic=Analytic()) if "reference" in name]
 
 
+@pytest.mark.thorough
 def test_the_weight_has_beta_and_the_objective(make_vae: Callable[..., VAE], images: NDArray[np.float32]) -> None:
     """Below the capacity the weight is minus beta, and above it beta."""
     for capacity, weight in ((1000.0, -0.5), (0.0, 0.5)):
@@ -149,6 +153,7 @@ def test_the_weight_has_beta_and_the_objective(make_vae: Callable[..., VAE], ima
         assert logs["audit/residual_share"] == pytest.approx(0.0, abs=1e-5)
 
 
+@pytest.mark.thorough
 def test_an_effective_beta_that_the_posteriors_contradict_is_none(
     make_vae: Callable[..., VAE], images: NDArray[np.float32]
 ) -> None:

@@ -217,11 +217,19 @@ def test_a_checkpoint_within_an_epoch_has_the_means_so_far(tmp_path: Path) -> No
         check_progress(run, Progress(23), 10, 3)
 
 
+@pytest.fixture(scope="module")
+def trained(make_vae: Callable[..., VAE], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four epochs. Tests copy it."""
+    directory = tmp_path_factory.mktemp("trained")
+    fit_and_record(make_vae(), directory, Arrays(grey_images(60), grey_images(20)), epochs=4)
+    return directory
+
+
 @pytest.mark.parametrize("damage", [cut, without_progress, compressed, of_another_step, with_a_member_of_nothing])
 def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
-    damage: Callable[[Path], None], make_vae: Callable[..., VAE], tmp_path: Path
+    damage: Callable[[Path], None], trained: Path, tmp_path: Path
 ) -> None:
-    fit_and_record(make_vae(), tmp_path, Arrays(grey_images(60), grey_images(20)), epochs=4)
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     newest, before = checkpoints_in(tmp_path / "checkpoints")
     assert {*tmp_path.rglob("step-*")} == {newest, before}
     damage(newest)

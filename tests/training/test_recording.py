@@ -137,6 +137,7 @@ def test_an_epoch_is_one_event_of_each_run(
     assert counts.sum() == 10
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("kl", "options", "words"),
     [
@@ -154,6 +155,7 @@ def test_the_warning_says_why(kl: KLRegularizer, options: Any, words: str, make_
     assert words in str(caught[0].message)
 
 
+@pytest.mark.thorough
 def test_the_exact_kl_and_its_estimate_warn_of_nothing(make_vae: Callable[..., VAE]) -> None:
     for kl in (Analytic(), MonteCarlo()):  # warnings are errors here
         vae = make_vae(kl)

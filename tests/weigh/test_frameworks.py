@@ -38,6 +38,7 @@ def needs(file: str) -> str:
     return file
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("file", "name", "framework", "shape", "beta"),
     [
@@ -84,6 +85,7 @@ FITTING = [likelihood for likelihood in LIKELIHOODS if not likelihood.mistake]
 SHORT = {"numpy": "np", "torch": "torch", "jax": "jnp", "tensorflow": "tf"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("module", SHORT)
 @pytest.mark.parametrize(("likelihood", "spread"), [*zip(FITTING, [*SPREADS, "log_var"], strict=True)])
 def test_the_canonical_line_is_canonical(module: str, likelihood: Likelihood, spread: str) -> None:

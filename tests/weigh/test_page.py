@@ -45,6 +45,7 @@ def test_an_example_prints_what_the_page_shows(
     assert [line for line in shown.splitlines() if line not in lines] == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("arguments", "framework", "beta"), RECIPES, ids=[each[0].split()[0] for each in RECIPES])
 def test_a_recipe_has_the_figure_of_the_table(
     arguments: str, framework: str, beta: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -23,6 +23,7 @@ def test_every_recipe_is_written() -> None:
     assert sorted(WRITTEN) == RECIPES
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_effective_beta_is_that_of_the_configuration(recipe: str) -> None:
     file, shape, options = WRITTEN[recipe]

@@ -4,8 +4,6 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
 from vae.config.agreement import check_binarization, check_monitors, check_weights
 from vae.config.groups import DATA_OF_EVALUATE, EVALUATE, GROUPS, ONE_OPTION, TRAIN, Group
 from vae.config.signatures import REQUIRED, Option, is_subclass
@@ -43,6 +41,8 @@ def check_train(values: Mapping[str, Any], overrides: Iterable[str] = ()) -> Non
 
 def _check_single_options(overrides: Iterable[str]) -> None:
     """Refuse a list of a group's options, of which Hydra would take the last, with what it keeps of the others."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser  # which has read the command line already
+
     for override in OverridesParser.create().parse_overrides([*overrides]):
         group = GROUPS.get(override.key_or_group)
         if group and not group.many and isinstance(override.value(), list):
