@@ -39,6 +39,12 @@ class NonFiniteError(RunError):
         self.facts = facts
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, up to 300 characters, or its type if it has none."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
 def printable(text: str) -> str:
     r"""Return a text as one line that a terminal may show.
 

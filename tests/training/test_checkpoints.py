@@ -243,7 +243,7 @@ def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
 
 
 @pytest.mark.parametrize(
-    ("problem", "shown"), [("no such layer\nArguments received: many", "no such layer"), (200 * "x", 160 * "x")]
+    ("problem", "shown"), [("no such layer\nArguments received: many", "no such layer"), (400 * "x", 300 * "x")]
 )
 def test_the_reason_of_a_damage_is_the_start_of_its_first_line(problem: str, shown: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "step-00000003.keras", "w") as archive:

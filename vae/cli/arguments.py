@@ -4,6 +4,9 @@ import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from omegaconf import ListConfig, OmegaConf
 
 from vae.cli.config_source import CONFIGS, CompletedSearchPath
 from vae.cli.replay import stored_overrides
@@ -39,6 +42,12 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     flags = [argument for argument in arguments if argument in _SWEEP_FLAGS]  # which Hydra takes at one end only
     options = [argument for argument in arguments if argument not in _SWEEP_FLAGS]
     return [*flags, *(_quoted(_written_out(argument, chosen)) for argument in options)]
+
+
+def as_written(overrides: ListConfig) -> list[str]:
+    """Return overrides that Hydra keeps in its node as they were written: to read one of the list resolves it."""
+    written: Any = OmegaConf.to_container(overrides)
+    return [*map(str, written)]
 
 
 def imports_from_here(arguments: Sequence[str]) -> bool:

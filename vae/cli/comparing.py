@@ -11,6 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from vae import invocation
+from vae.cli.arguments import as_written
 from vae.cli.sweeps import overrides_of
 from vae.errors import UserError
 
@@ -69,10 +70,11 @@ def frontier_overrides(config: DictConfig, betas: Sequence[float] | None = None)
     """
     given = {override.key_or_group: override for override in overrides_of(config)}
     seed = given["seed"].input_line if "seed" in given else f"seed={config.seed}"
+    task = as_written(config.hydra.overrides.task)
     others = [
         override.input_line
         for name, override in given.items()
-        if name.partition(".")[0] not in _OF_FRONTIER and override.input_line in config.hydra.overrides.task
+        if name.partition(".")[0] not in _OF_FRONTIER and override.input_line in task
     ]
     weights = [] if betas is None else [f"beta.value={','.join(f'{beta:g}' for beta in betas)}"]
     directory = Path(config.hydra.sweep.dir) / FRONTIER
@@ -86,7 +88,8 @@ def train_frontier(config: DictConfig, betas: Sequence[float]) -> bool:
         config: the sweep's own configuration with the node `hydra`.
         betas: the weights of the exact KL.
     """
-    launcher = [text for text in config.hydra.overrides.hydra if text.startswith(("hydra/launcher", "hydra.launcher"))]
+    of_hydra = as_written(config.hydra.overrides.hydra)
+    launcher = [text for text in of_hydra if text.startswith(("hydra/launcher", "hydra.launcher"))]
     overrides = [*frontier_overrides(config, betas), *launcher, "hydra.callbacks.preflight.compares=false"]
     with subprocess.Popen([sys.executable, sys.argv[0], *overrides]) as process:
         try:

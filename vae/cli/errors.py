@@ -19,7 +19,7 @@ from vae import compat, invocation
 from vae.cli.arguments import prepared
 from vae.cli.config_source import CONFIGS
 from vae.config.groups import GROUPS, ONE_OPTION
-from vae.errors import INTERRUPTED_STATUS, RunError, UserError, printable
+from vae.errors import INTERRUPTED_STATUS, RunError, UserError, first_line, printable
 from vae.runs.files import atomic_path, disk_problem
 from vae.runs.identity import flatten
 
@@ -94,7 +94,7 @@ def _reason(error: Exception, command: str, arguments: Sequence[str]) -> str:
         more = "; the extra 'sweep' brings more" if group in ("hydra/launcher", "hydra/sweeper") else ""
         return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}{more}"
     if isinstance(error, ConfigCompositionException) and (name := compat.unknown_override(error)):
-        if name in GROUPS:
+        if name in GROUPS and command == "train":
             return f"{name}: {ONE_OPTION}"
         others = [option for option in _known_options(command, arguments) if option != name]
         near = difflib.get_close_matches(name, others, n=1, cutoff=0.5)
@@ -132,12 +132,6 @@ def unwritable(error: BaseException) -> str | None:
         return None
     name = getattr(error, "filename", None)
     return f"{name or 'a file'}: cannot be written ({problem}); the files saved so far are complete"
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type if it has none."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae.cli.arguments import as_written
 from vae.errors import UserError
 
 #: The option by which a launcher learns how many runs go at a time, or how many cores a run takes
@@ -35,7 +36,7 @@ def share_cores(config: DictConfig, count: int) -> int | None:
     from joblib import cpu_count, effective_n_jobs  # which know of affinity and containers
 
     launcher, cores = config.hydra.runtime.choices["hydra/launcher"], cpu_count()
-    overrides = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
+    overrides = [*as_written(config.hydra.overrides.task), *as_written(config.hydra.overrides.hydra)]
     chosen = {override.partition("=")[0].lstrip("+") for override in overrides}
     for name, value in _DEFAULTS.get(launcher, {}).items():
         if name not in chosen:

@@ -14,6 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from vae import invocation
+from vae.cli.arguments import as_written
 from vae.cli.beginning import check_unused
 from vae.cli.command import current_arguments, hold
 from vae.cli.comparing import FRONTIER, show_sweep, train_frontier, update_comparison
@@ -148,7 +149,7 @@ def _check_frontier(config: DictConfig, betas: Sequence[float]) -> None:
 
 
 def _check_training(config: DictConfig) -> None:
-    check_train(plain(config), config.hydra.overrides.task)
+    check_train(plain(config), as_written(config.hydra.overrides.task))
     if OmegaConf.select(config, "hydra.sweeper.params"):
         experiment = config.hydra.runtime.choices.experiment
         raise UserError(f"experiment={experiment}: consists of several runs; add -m")

@@ -15,15 +15,19 @@ from hydra.errors import HydraException
 from vae.config.groups import GROUPS
 from vae.config.stored import refuse_untrusted
 from vae.config.trust import foreign_names, foreign_resolvers
-from vae.errors import UserError
+from vae.errors import UserError, first_line
+from vae.options import shown
 from vae.runs.paths import RunDirectory
-from vae.runs.untrusted import read_yaml
+from vae.runs.untrusted import MOST_OPTIONS, read_yaml
 
 #: An option or a group, whose choice may be put into a part of another group: kl@audit.NAME
 _OVERRIDE = re.compile(
     rf"(?:\+\+?|~)?(?P<name>[A-Za-z_][\w-]*(?:[./][\w-]+)*(?:@(?:{'|'.join(GROUPS)})(?:\.[\w-]+)*)?)(?:=.*)?",
     re.DOTALL | re.ASCII,
 )
+#: The most characters of all overrides of a run, which Hydra takes ten seconds to parse; a run's has some hundreds
+_MOST_CHARACTERS = 20_000
+_SHOWN = 160  # characters of an override that is refused
 
 
 def stored_overrides(directory: str, option: str, trusted: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -41,11 +45,18 @@ def stored_overrides(directory: str, option: str, trusted: Collection[str]) -> I
     try:
         overrides = read_yaml(run.overrides, run.path)
     except Exception as error:  # whatever a damaged file makes of the parser
-        raise UserError(f"{place}: its .hydra/overrides.yaml is damaged ({str(error).splitlines()[0]})") from None
-    for text in overrides if isinstance(overrides, list) else [overrides]:
+        raise UserError(f"{place}: its .hydra/overrides.yaml is damaged ({first_line(error)})") from None
+    texts = overrides if isinstance(overrides, list) else [overrides]
+    length = sum(len(text) for text in texts if isinstance(text, str))
+    if len(texts) > MOST_OPTIONS or length > _MOST_CHARACTERS:
+        raise UserError(
+            f"{place}: its .hydra/overrides.yaml has {len(texts):,} overrides of {length:,} characters, and at most "
+            f"{MOST_OPTIONS:,} of {_MOST_CHARACTERS:,} are read"
+        )
+    for text in texts:
         match = _OVERRIDE.fullmatch(text) if isinstance(text, str) else None
         if match is None:
-            raise UserError(f"{place}: its .hydra/overrides.yaml holds {text}, which is no override of an option")
+            raise _refused(place, text, "is no override of an option")
         name = match["name"]
         if name.startswith("hydra") or name == "trust":  # they are for the user to give
             continue
@@ -62,13 +73,13 @@ def _values_of(text: str, place: str) -> dict[str, Any]:
     """
     try:
         override = OverridesParser.create().parse_override(text)
-    except HydraException:
+        value = _plain_value(override)
+    except (HydraException, RecursionError, ValueError):  # ValueError: a number of thousands of digits
         override = None
     if override is None or override.is_sweep_override():
-        raise UserError(f"{place}: its .hydra/overrides.yaml holds {text}, which Hydra does not take for one run")
-    value = _plain_value(override)
-    if "." not in override.key_or_group and ".." in str(value):
-        raise UserError(f"{place}: its .hydra/overrides.yaml holds {text}, which leads out of the configurations")
+        raise _refused(place, text, "Hydra does not take for one run")
+    if "." not in override.key_or_group and ".." in shown(value):
+        raise _refused(place, text, "leads out of the configurations")
     if override.key_or_group in GROUPS and isinstance(value, str) and "." in value:
         value = {"_target_": value}  # a class in place of an option's name
     *nodes, last = (override.package or override.key_or_group).split(".")
@@ -76,6 +87,10 @@ def _values_of(text: str, place: str) -> dict[str, Any]:
     for name in reversed(nodes):
         values = {name: values}
     return values
+
+
+def _refused(place: str, override: Any, reason: str) -> UserError:
+    return UserError(f"{place}: its .hydra/overrides.yaml holds {shown(override)[:_SHOWN]}, which {reason}")
 
 
 def _plain_value(override: Override) -> Any:

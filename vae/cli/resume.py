@@ -1,6 +1,7 @@
 """The run that a command resumes or measures: its configuration, and which options may differ from it."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from vae.cli.command import current_arguments
 from vae.config.agreement import check_differentiable_draws
 from vae.config.groups import DATA_OF_EVALUATE
 from vae.config.stored import options_that_differ, plain, stored_config, trusted_modules
+from vae.config.validation import check_evaluate
 from vae.errors import UserError
 from vae.options import Seed, check_option
 from vae.runs.identity import DATA_PLACES, flatten
+from vae.runs.lock import locked
 from vae.runs.summary import read_summary
 
 
@@ -36,22 +39,28 @@ def check_resume(config: DictConfig) -> None:
         raise UserError(f"resume={config.resume}: has its {epochs} epochs; trainer.epochs=N trains longer")
 
 
-def measured_run(config: DictConfig) -> DictConfig:
-    """Return the configuration of the run that `evaluate.py` measures, with the paths that the command line replaces.
+@contextlib.contextmanager
+def measured_run(config: DictConfig) -> Iterator[DictConfig]:
+    """Lock the run that `evaluate.py` measures, and yield its configuration with the paths that the user replaces.
 
     Raises:
-        UserError: if there is no such run, its configuration names a class that is not trusted, or its seed is needed
-            and none; or if the inference gap is asked for and its latent variables are discrete.
+        UserError: if an option is wrong, there is no such run, its configuration names a class that is not trusted or
+            none for its data, or its seed is needed and none; or if the inference gap is asked for and its latent
+            variables are discrete; or if another process writes to it.
     """
+    check_evaluate(plain(config))  # again, as nobody has checked the jobs of -m
     run = stored_config(config.run, "run", trusted_modules(config))
     if config.seed is None:
         check_option(f"run={config.run}: its seed", Seed, run.get("seed"))
+    if OmegaConf.select(run, "data._target_") is None:
+        raise UserError(f"run={config.run}: its data names no class; must be a data set, as a run writes it")
     for name in DATA_OF_EVALUATE:
         if config.data[name] is not None:
             OmegaConf.update(run, f"data.{name}", config.data[name], force_add=True)
     if config.gap_images is not None:
-        check_differentiable_draws(str(run.latent._target_))
-    return run
+        check_differentiable_draws(str(OmegaConf.select(run, "latent._target_")))
+    with locked(config.run):
+        yield run
 
 
 def shared_facts(config: DictConfig, checkpoints: Iterable[Path]) -> dict[str, Any]:

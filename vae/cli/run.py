@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vae import invocation
+from vae.cli.arguments import as_written
 from vae.cli.errors import refuse, unexpected_error, unwritable
 from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
 from vae.config.build import hyperparameters, kl_name
@@ -40,7 +41,7 @@ def check_configuration(config: DictConfig) -> None:
     Raises:
         UserError: naming the first option that is wrong, and what would be right.
     """
-    check_train(plain(config), HydraConfig.get().overrides.task)
+    check_train(plain(config), as_written(HydraConfig.get().overrides.task))
 
 
 def choices() -> dict[str, str]:

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae import compat
-from vae.cli.arguments import named_modules
+from vae.cli.arguments import as_written, named_modules
 from vae.cli.errors import one_line_errors, unexpected_error, unwritable
 from vae.cli.launchers import check_launcher, share_cores
 from vae.config.stored import options_that_differ, plain, stored_config
@@ -62,7 +62,7 @@ def start_sweep(config: DictConfig) -> list[Path]:
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
     runs = []
     for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
-        check_train(plain(run), run.hydra.overrides.task)
+        check_train(plain(run), as_written(run.hydra.overrides.task))
         _check_strategy(run)
         _check_directory(path, run)
         runs.append(path)
@@ -80,7 +80,7 @@ def start_search(config: DictConfig) -> None:
     Raises:
         UserError: if its directory is not empty, or its options are not those of a run.
     """
-    check_train(plain(config), config.hydra.overrides.task)
+    check_train(plain(config), as_written(config.hydra.overrides.task))
     check_launcher(config)
     _check_strategy(config)
     directory = Path(config.hydra.sweep.dir)
@@ -108,7 +108,7 @@ def betas_of_exact_kl(config: DictConfig) -> list[float]:
     betas: dict[float, None] = {}
     for composed in _composed_runs(config):
         run = plain(composed)
-        check_train(run, composed.hydra.overrides.task)
+        check_train(run, as_written(composed.hydra.overrides.task))
         if run["kl"] == exact and run["beta"].keys() == {"value"}:  # a schedule's other options make another frontier
             betas[run["beta"]["value"]] = None
     return [*betas]
@@ -202,7 +202,7 @@ def overrides_of(config: DictConfig) -> list[Override]:
     """Return the overrides of the sweep as a whole: an experiment's own, then the command line's."""
     own = [f"{name}={value}" for name, value in (config.hydra.sweeper.params or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    return parser.parse_overrides([*own, *config.hydra.overrides.task])
+    return parser.parse_overrides([*own, *as_written(config.hydra.overrides.task)])
 
 
 def _name_by_what_differs(config: DictConfig) -> None:
@@ -251,7 +251,7 @@ def _planned_runs(config: DictConfig) -> Iterator[tuple[Path, DictConfig]]:
 def _check_directory(directory: Path, run: DictConfig) -> None:
     if not is_finished(directory) and not any(directory.glob("checkpoints/*.keras")):
         return  # there is nothing to lose
-    stored = stored_config(directory, "hydra.sweep.dir", named_modules(run.hydra.overrides.task))
+    stored = stored_config(directory, "hydra.sweep.dir", named_modules(as_written(run.hydra.overrides.task)))
     if different := options_that_differ(stored, run):
         raise UserError(
             f"hydra.sweep.dir: {directory} holds a run with another {', '.join(different)}, which is never written over"

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=str(MARGIN),
         help=f"nats within which two configurations are equivalent (default: {MARGIN})",
     )
-    parser.add_argument("--out", type=Path, help="write report.html and the plots to this folder")
+    parser.add_argument("--out", help="write report.html and the plots to this folder")
     parser.add_argument(
         "--tensorboard", action="store_true", help="write the differences as a run `comparison` in the first DIR"
     )
@@ -64,8 +64,8 @@ def _compare(options: argparse.Namespace) -> None:
     Raises:
         UserError: naming the argument that is wrong.
     """
-    if options.out and options.out.is_file():
-        raise UserError(f"--out={options.out}: is a file; name a folder")
+    if options.out == "" or Path(options.out or "").is_file():
+        raise UserError(f"--out={options.out}: is {'a file' if options.out else 'empty'}; name a folder")
     options.margin = margin_from(options.margin, "--margin")
     if options.elbo is not None and not math.isfinite(options.elbo):
         raise UserError(f"--elbo={options.elbo:g}: must be a number of nats, such as -100")

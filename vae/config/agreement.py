@@ -1,7 +1,7 @@
 """Checks that what was chosen goes together. All but the last need no TensorFlow."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vae.config.signatures import is_subclass, options_of
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from vae.data import DataSource
     from vae.likelihoods import Likelihood
 
+#: Callbacks of Keras that follow a quantity
+_MONITORING = [f"keras.callbacks.{name}" for name in ("EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau")]
 _BYTES_PER_WEIGHT = 4 * 4  # float32: the weight, its gradient and Adam's two means
 
 
@@ -101,7 +103,7 @@ def check_memory(weights: int, options: Mapping[str, Mapping[str, Any]]) -> None
 
 
 def check_monitors(callbacks: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse callbacks of Keras that are to find out in which direction a quantity improves, which works for losses.
+    """Refuse callbacks that let Keras find out in which direction a quantity improves, which it does for losses only.
 
     Args:
         callbacks: the options of each callback, by its name.
@@ -111,15 +113,28 @@ def check_monitors(callbacks: Mapping[str, Mapping[str, Any]]) -> None:
     """
     for name, node in callbacks.items():
         target = str(node["_target_"])
-        known = options_of(target) if target.startswith("keras.") else {}
-        if "mode" not in known or "monitor" not in known:
+        known = options_of(target)
+        if not any(is_subclass(target, kind) for kind in _MONITORING) or not {"mode", "monitor"} <= known.keys():
             continue
         mode, monitor = (node.get(option, known[option].default) for option in ("mode", "monitor"))
         if mode == "auto" and str(monitor).removeprefix("val_") != "loss":
             raise UserError(
-                f"callbacks.{name}.mode=auto: Keras cannot tell in which direction {monitor} improves; "
+                f"callbacks.{name}.mode=auto: Keras cannot tell in which direction {shown(monitor)} improves; "
                 "choose max for the ELBO, min for a quantity that should fall"
             )
+
+
+def check_shape(data: "DataSource", split: str, trained: Sequence[int]) -> None:
+    """Check that the images of a split have the shape `(height, width, channels)` of those that are trained on.
+
+    Raises:
+        UserError: if they have another.
+    """
+    if (shape := getattr(data, split).shape[1:]) != tuple(trained):
+        raise UserError(
+            f"data: the {split} split of {type(data).__name__} has images of {shape}, and its train split of "
+            f"{tuple(trained)}; all must have the same shape"
+        )
 
 
 def check_weights(weights: str | None, strategy: str) -> None:

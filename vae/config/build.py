@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from vae import compat
-from vae.config.agreement import check_likelihood, check_memory
+from vae.config.agreement import check_likelihood, check_memory, check_shape
 from vae.config.nodes import build as build
 from vae.config.nodes import import_classes as import_classes
 from vae.config.nodes import in_one_line
@@ -48,11 +48,7 @@ def build_data(config: DictConfig) -> "DataSource":
     if batch_size > count:
         taken = f" (data.take={config.data.take})" if config.data.get("take") else ""
         raise UserError(f"trainer.batch_size={batch_size}: is more than {count}, the number of training images{taken}")
-    if (shape := data.validation.shape[1:]) != data.image_shape:
-        raise UserError(
-            f"data: the validation split of {type(data).__name__} has images of {shape}, and its train split of "
-            f"{data.image_shape}; all must have the same shape"
-        )
+    check_shape(data, "validation", data.image_shape)
     _ = data.weights  # read now, so that a bad file stops the run before it is recorded
     return data
 

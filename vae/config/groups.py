@@ -68,7 +68,12 @@ _OF_OPTIMIZERS = {
     **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm", "epsilon"), PositiveFloat | None),
     "weight_decay": NonNegativeFloat | None,
 }
-_OF_CALLBACKS = {"mode": Literal["auto", "min", "max"], "patience": Annotated[int, Ge(0)]}
+_OF_CALLBACKS = {
+    "monitor": str,
+    "mode": Literal["auto", "min", "max"],
+    "patience": Annotated[int, Ge(0)],
+    "baseline": float | None,
+}
 _BETA = Option("value", NonNegativeFloat, 1.0, "weight of the regularizer; a schedule multiplies it")
 
 GROUPS = {

@@ -1,27 +1,26 @@
 """The size of a configuration whose options refer to one another, computed without resolving it.
 
 A reference may lead to options that have references themselves: twenty lines, each of which names the one before it
-twice, describe a million values. What a run's own folder may hold besides references of the form `${name}`, without a
-word of the user's, are the resolvers listed here (`vae.config.trust`).
+twice, describe a million values. A run's own folder may hold references of the form `${name}`, which are followed here,
+dates and quotients, and no other resolver without a word of the user's (`vae.config.trust`).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vae.errors import UserError
 
 #: The most characters of a resolved configuration; a run's has 4,000
-MOST_CHARACTERS = 2**22
-_CHARACTERS_OF_A_VALUE = 32  # one more value takes OmegaConf as long as so many characters, at least
-#: What a character of a text becomes at most if a resolver is in it: a date is padded up to 256 times, in Python's
-#: `strftime`, and Hydra's own configuration has 20,000 characters
-_EXPANSIONS = {"${now:": 256, "${hydra:": 2000}
+MOST_CHARACTERS = 2**20
+#: One more value, or one more reference, takes OmegaConf as long as so many characters
+_CHARACTERS_OF_A_VALUE, _CHARACTERS_OF_A_REFERENCE = 32, 64
+_EXPANSION_OF_A_DATE = 256  # of a character at most, in Python's `strftime`, by padding
 _MOST_HOPS = 100  # from one option to the one that it stands for, and so on
 _REFERENCE = re.compile(r"\$\{\s*(?P<up>\.*)(?P<name>[\w.\[\]]+)\s*\}")
 _PART = re.compile(r"[^.\[\]]+")
 
-_Path = tuple[str, ...]
+_Path = tuple[Any, ...]  # keys of YAML need not be texts
 
 
 def check_references(written: Any) -> None:
@@ -48,9 +47,9 @@ def check_references(written: Any) -> None:
     def size_of(node: Any, path: _Path) -> int:
         if isinstance(node, str):
             places = (_place_of(target, nodes) for target in _targets(node, path))
-            length = len(node) + sum(size_at(place) for place in places if place is not None)
-            expansion = max((times for name, times in _EXPANSIONS.items() if name in node), default=1)
-            return length * expansion ** _depth(node)
+            sizes_of_targets = (_CHARACTERS_OF_A_REFERENCE + size_at(place) for place in places if place is not None)
+            length = len(node) + sum(sizes_of_targets)
+            return length * _EXPANSION_OF_A_DATE ** _depth(node) if "${now:" in node else length
         return sum(_CHARACTERS_OF_A_VALUE + size_at((*path, name)) for name, _ in _children(node))
 
     if sum(size_at((name,)) for name, _ in _children(written) if name != "hydra") > MOST_CHARACTERS:
@@ -58,7 +57,7 @@ def check_references(written: Any) -> None:
 
 
 def _circle(path: _Path) -> UserError:
-    return UserError(f"{'.'.join(path)}: refers to itself, by what its reference leads to; give it a value")
+    return UserError(f"{'.'.join(map(str, path))}: refers to itself, by what its reference leads to; give it a value")
 
 
 def _nodes(node: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
@@ -67,9 +66,8 @@ def _nodes(node: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
         yield from _nodes(child, (*path, name))
 
 
-def _children(node: Any) -> Iterator[tuple[str, Any]]:
-    pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-    return ((str(name), child) for name, child in pairs)
+def _children(node: Any) -> Iterable[tuple[Any, Any]]:
+    return node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
 
 
 def _targets(text: str, path: _Path) -> Iterator[_Path]:
@@ -100,12 +98,12 @@ def _place_of(target: _Path, nodes: Mapping[_Path, Any], hops: int = 0) -> _Path
     return place
 
 
-def _index(part: str) -> str:
-    """Return an index of a list in its shortest form: `00` is `0`."""
+def _index(part: str) -> int | None:
+    """Return the index of a list that a part of a reference is."""
     try:
-        return str(int(part))
+        return int(part)
     except ValueError:
-        return part
+        return None
 
 
 def _depth(text: str) -> int:

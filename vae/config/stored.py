@@ -11,10 +11,10 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from vae.config.groups import GROUPS
 from vae.config.references import check_references
 from vae.config.trust import foreign_names, foreign_resolvers, texts
-from vae.errors import UserError
-from vae.runs.identity import MOVED_CLASSES, differing_options
+from vae.errors import UserError, first_line
+from vae.runs.identity import MOVED_CLASSES, differing_options, flatten
 from vae.runs.paths import RunDirectory
-from vae.runs.untrusted import check_files, read_yaml_text
+from vae.runs.untrusted import MOST_CHARACTERS, MOST_OPTIONS, check_files, parsed_yaml, read_yaml_text
 
 
 def stored_config(directory: str | Path, option: str, trusted: Collection[str] = ()) -> DictConfig:
@@ -34,19 +34,20 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
         raise UserError(f"{option}={directory}: there is no such directory")
     check_files(path, option)
     try:
-        config = OmegaConf.create(read_yaml_text(RunDirectory(path).config, path))
+        text = read_yaml_text(RunDirectory(path).config, path)
+        _check_size(parsed_yaml(text))
+        config = OmegaConf.create(text)
     except FileNotFoundError:
         raise UserError(f"{option}={directory}: not the directory of a run: it has no .hydra/config.yaml") from None
     except Exception as error:  # whatever a damaged file makes of the parser
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{option}={directory}: its .hydra/config.yaml is damaged ({reason})") from None
+        raise UserError(f"{option}={directory}: its .hydra/config.yaml is damaged ({first_line(error)})") from None
     if not isinstance(config, DictConfig):
         raise UserError(f"{option}={directory}: its .hydra/config.yaml is damaged (it holds no options)")
     refuse_untrusted(foreign_resolvers(OmegaConf.to_container(config)), f"{option}={directory}", trusted)
     try:
         values = _with_current_classes(plain(config))
     except (UserError, OmegaConfBaseException, RecursionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{option}={directory}: its .hydra/config.yaml cannot be resolved ({reason})") from None
     with _told_of(f"{option}={directory}"):
         foreign = foreign_names(values)
@@ -103,9 +104,30 @@ def plain(config: DictConfig) -> dict[str, Any]:
         container = {str(name): _plain(config[name]) for name in config if name != "hydra"}
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key}: must be given, as {error.full_key}=VALUE") from None
-    if text := next((text for text in texts(container) if "${" in text), None):
-        raise UserError(f"{text}: must not hold ${{ once it is resolved")
+    if any("${" in text for text in texts(container)):
+        named = (f"{name}={value}" for name, value in flatten(container).items())
+        raise UserError(f"{next(text for text in named if '${' in text)}: must not hold ${{ once it is resolved")
     return container
+
+
+def _check_size(node: Any) -> None:
+    """Refuse a configuration that OmegaConf would be busy with for minutes.
+
+    Raises:
+        ValueError: saying what it has too much of.
+    """
+    if (count := sum(1 for _ in _leaves(node))) > MOST_OPTIONS:
+        raise ValueError(f"it has {count:,} values, and at most {MOST_OPTIONS:,} are read")
+    if any(len(text) > MOST_CHARACTERS and "$" in text for text in texts(node)):
+        raise ValueError(f"it has a reference in a text of more than {MOST_CHARACTERS:,} characters")
+
+
+def _leaves(node: Any) -> Iterator[Any]:
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else None
+    if parts is None:
+        yield node
+    for part in parts or ():
+        yield from _leaves(part)
 
 
 def _plain(node: Any) -> Any:

@@ -23,8 +23,8 @@ _NESTED = "keras.optimizers.schedules.LearningRateSchedule"
 _CALLBACKS = {
     f"keras.callbacks.{name}" for name in ("EarlyStopping", "ReduceLROnPlateau", "SwapEMAWeights", "TerminateOnNaN")
 }
-#: Interpolations of other options, and resolvers that read nothing but the configuration and the clock
-_HARMLESS = re.compile(r"\$\{(?:[\w.\[\]]+\}|(?:quotient|hydra|now):)")
+#: Interpolations of other options, and resolvers that read nothing but their arguments and the clock
+_HARMLESS = re.compile(r"\$\{(?:[\w.\[\]]+\}|(?:quotient|now):)")
 _RESOLVER = re.compile(r"\$\{\s*(?P<name>[^:}]*)")
 _NAMESPACE = re.compile(r"(?P<name>\w+):(?!\d)")  # what follows the name of a data set of TFDS itself is its version
 

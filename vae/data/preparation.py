@@ -16,7 +16,7 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 
 from vae.compat import few_download_retries
 from vae.data import digits  # noqa: F401  (registers the builder)
-from vae.errors import UserError
+from vae.errors import UserError, first_line
 
 PREPARING_FAILED = (
     requests.exceptions.RequestException,
@@ -120,7 +120,7 @@ def _builder(name: str, directory: str | Path | None) -> tfds.core.DatasetBuilde
         hint = f"did you mean {' or '.join(near)}?" if near else "tensorflow_datasets.list_builders() lists them all"
         raise UserError(f"data.name={name}: TensorFlow Datasets has no such data set; {hint}") from None
     except (AssertionError, ValueError) as error:  # an unknown configuration or version
-        raise UserError(f"data.name={name}: {_first_line(error)}") from error
+        raise UserError(f"data.name={name}: {first_line(error)}") from error
 
 
 def _prepare(builder: tfds.core.DatasetBuilder, name: str, manual_dir: str | None) -> None:
@@ -141,7 +141,7 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str, manual_dir: str | Non
         _remove_empty_folders(Path(builder.data_dir).parent, root)
         raise UserError(
             f"data.name={name}: not prepared in {root}, and preparing it failed "
-            f"({type(error).__name__}: {_first_line(error)}); give data.dir=DIR with the prepared data set, "
+            f"({type(error).__name__}: {first_line(error)}); give data.dir=DIR with the prepared data set, "
             "data.manual_dir=DIR with its original files, or a network"
         ) from error
 
@@ -152,7 +152,3 @@ def _remove_empty_folders(folder: Path, root: Path) -> None:
         while folder != root:
             folder.rmdir()
             folder = folder.parent
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:300]

@@ -7,10 +7,10 @@ from omegaconf import DictConfig
 
 from vae import cli
 from vae.compat import load_tensorflow
+from vae.config.agreement import check_shape
 from vae.diagnosis import diagnose, format_findings
 from vae.runs.files import write_json
 from vae.runs.identity import flatten
-from vae.runs.lock import locked
 from vae.runs.paths import RunDirectory
 from vae.runs.summary import read_summary
 
@@ -18,8 +18,8 @@ from vae.runs.summary import read_summary
 @hydra.main(version_base="1.3", config_path=cli.CONFIGS, config_name="evaluate")
 def evaluate(config: DictConfig) -> None:
     """Measure a run's model on a split of its data, and write the result into the run's directory."""
-    with cli.reported_errors(), locked(config.run):
-        directory, run = RunDirectory(config.run), cli.measured_run(config)
+    with cli.reported_errors(), cli.measured_run(config) as run:
+        directory = RunDirectory(config.run)
         load_tensorflow()  # takes seconds: whatever can fail earlier has been checked
 
         from vae import data, evaluation, training
@@ -31,6 +31,7 @@ def evaluate(config: DictConfig) -> None:
         model = training.trained_model(directory.path, f"run={config.run}")
         seed = run.seed if config.seed is None else config.seed
         source = build.build("data", run.data)
+        check_shape(source, config.split, model.encoder.input_shape[1:])
         images = getattr(source, config.split)[: config.take]
         stream = Stream[f"{config.split.upper()}_BINARIZATION"]
         batches = data.evaluation_batches(images, config.batch_size, source.binarization, seed, stream)

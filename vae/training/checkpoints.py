@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae import compat
-from vae.errors import NonFiniteError, UserError
+from vae.errors import NonFiniteError, UserError, first_line
 from vae.runs.files import atomic_path, remove_unfinished, sync
 from vae.runs.history import complete_rows
 from vae.runs.paths import RunDirectory
@@ -271,8 +271,7 @@ def _load_progress(path: Path, option: str) -> Progress:
 
 
 def _damage(path: Path, option: str, error: Exception) -> UserError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-    return UserError(f"{option}: {path.name} is missing, damaged or of another version ({reason})")
+    return UserError(f"{option}: {path.name} is missing, damaged or of another version ({first_line(error)})")
 
 
 def _packed(attributes: dict[str, Any], prefix: str) -> State:
