@@ -101,7 +101,16 @@ BEFORE_TENSORFLOW = [
     (["-m", "kl=[analytic]", "seed=0,1"], "kl=[analytic]: a group takes one of its options, by name", "--help"),
     (["seed=${seed}"], "seed: refers to itself", "give it a value"),
     (["latent.size=${trainer.epochs}", "trainer.epochs=${latent.size}"], "refers to itself", "give it a value"),
+    (["-m", "latent.size=4,${latent.size}"], "latent.size: refers to itself", "give it a value"),
+    (["seed=\\${trainer.epochs}"], "seed=${trainer.epochs}: must not hold ${", "once it is resolved"),
     (["callbacks=early_stopping", "callbacks.early_stopping.mode=auto"], "mode=auto: Keras cannot tell", "choose max"),
+    (
+        ["+callbacks.x._target_=tests.config.custom.Stops", "+callbacks.x.monitor=val_kl"],
+        "callbacks.x.mode=auto",
+        "min",
+    ),
+    (["callbacks=early_stopping", "callbacks.early_stopping.monitor=[a]"], 'monitor=["a"]', "valid string"),
+    (["callbacks=early_stopping", "callbacks.early_stopping.baseline=low"], "baseline=low", "valid number"),
     (
         ["+callbacks.lower._target_=keras.callbacks.ReduceLROnPlateau", "+callbacks.lower.monitor=val_elbo"],
         "callbacks.lower.mode=auto: Keras cannot tell in which direction val_elbo improves",
@@ -149,6 +158,7 @@ EVALUATE = [
     (["run=.", "nll_samples=0"], "nll_samples=0", "greater than 0"),
     (["run=.", "gap_images=0"], "gap_images=0", "greater than 0"),
     (["run=.", "gap_steps=many"], "gap_steps=many", "integer"),
+    (["run=.", "kl=backend"], "kl: there is no such option", "--help"),
     (["run=.", "samples=5"], "samples: there is no such option", "did you mean nll_samples?"),
 ]
 
@@ -217,6 +227,15 @@ def test_train_after_tensorflow(arguments: list[str], wrong: str, right: str, tm
     cwd.mkdir()
     proxy = "http://127.0.0.1:9"  # nothing listens there: no network
     assert_one_line("train.py", arguments, [wrong, right], cwd, run_here, HTTP_PROXY=proxy, HTTPS_PROXY=proxy)
+
+
+def test_options_of_several_evaluations(trained_run: Path, tmp_path: Path) -> None:
+    """The others are made."""
+    shutil.copytree(trained_run, tmp_path / "run")
+    ended = run_here("evaluate.py", "-m", "run=run", "nll_samples=-1,2", "take=8", cwd=tmp_path)
+    assert ended.status == 2
+    assert ended.stderr.splitlines()[-1] == "evaluate.py: nll_samples=-1: should be greater than 0"
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["nll_samples"] == 2
 
 
 def test_no_network(tmp_path: Path) -> None:

@@ -177,10 +177,18 @@ def test_what_once_ended_otherwise(arguments: list[str], name: str, prepared: Pa
         ["latent=categorical", "latent.temperature=1"],
         ["optimizer.learning_rate=1"],
         ["kl=tc", "kl.correlation=${seed}", "seed=3"],
+        ["+audit.k=${kl}"],
+        ["data.dir=${oc.env:VAE_DATA}"],
+        ["latent.size=${..seed}", "seed=3"],
     ],
 )
-def test_what_once_did_not_train(arguments: list[str], prepared: Path, tmp_path: Path) -> None:
-    """A whole number for a real one; a reference from inside a group to the outside."""
+def test_what_once_did_not_train(
+    arguments: list[str], prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole number for a real one; references, also to what Hydra's grammar would not take."""
+    folder = tmp_path / "my (data)"
+    folder.mkdir()
+    monkeypatch.setenv("VAE_DATA", str(folder))
     assert outcome_of(CommandLine(arguments, []), prepared, tmp_path) is None
 
 

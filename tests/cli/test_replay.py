@@ -40,14 +40,32 @@ def write_overrides(directory: Path, content: object) -> str:
         ("data.dir='${oc.env:SECRET}'", "trust=oc"),
         ("+callbacks.x._target_=keras.callbacks.CSVLogger", "trust=keras"),
         ("data.name='huggingface:x'", "trust=huggingface"),
+        ("+audit.x='${hydra:overrides.task.0}${hydra:overrides.task.0}'", "trust=hydra"),
+        ("+audit.x=" + "[" * 5000, "for one run"),
+        ("+audit.x=[" + "1," * 10_000 + "1]", "2 overrides of 20,018 characters, and at most 1,000 of 20,000"),
     ],
+    ids=lambda value: str(value)[:60],
 )
 def test_what_is_no_option_of_a_run_is_refused(override: object, reason: str, tmp_path: Path) -> None:
     run = write_overrides(tmp_path / "run", ["seed=1", override])
     with pytest.raises(UserError, match=reason) as caught:
         list(stored_overrides(run, "resume", []))
     assert str(caught.value).startswith(f"resume={run}: ")
+    assert len(str(caught.value)) < 1000
     assert "\n" not in str(caught.value)
+
+
+def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
+    run = write_overrides(tmp_path / "run", [])
+    (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text(f"- 0x{'f' * 9000}\n")
+    with pytest.raises(UserError, match=r"holds \(a number of thousands of digits\), which is no override"):
+        list(stored_overrides(run, "resume", []))
+
+
+def test_more_overrides_than_any_run_has_are_refused_unread(tmp_path: Path) -> None:
+    run = write_overrides(tmp_path / "run", ["seed=1"] * 1001)
+    with pytest.raises(UserError, match="1,001 overrides of 6,006 characters"):
+        list(stored_overrides(run, "resume", []))
 
 
 def test_hydra_s_own_and_the_word_to_trust_are_for_the_user_to_give(tmp_path: Path) -> None:

@@ -244,6 +244,16 @@ def test_a_seed_that_no_run_has_is_refused_before_anything_is_measured(run: Path
     assert run_here("evaluate.py", *COMMANDS["evaluate.py"], "seed=1", cwd=tmp_path).status == 0
 
 
+@pytest.mark.parametrize("data", ["x", None, {}, [], {"name": "digits"}])
+def test_a_run_without_a_data_set_is_refused(data: object, run: Path, tmp_path: Path) -> None:
+    change_config(run, lambda config: config.update(data=data))
+    before = contents(tmp_path)
+    ended = run_here("evaluate.py", *COMMANDS["evaluate.py"], cwd=tmp_path)
+    assert (ended.status, ended.stderr.count("\n")) == (2, 1)
+    assert ended.stderr.startswith("evaluate.py: run=run: its data names no class")
+    assert contents(tmp_path) == before
+
+
 def start_in(folder: Path, *command: str) -> Outcome:
     """Run a command in a stranger's folder, as a user who has unpacked it there would."""
     environment = {**inherited_environment(), "PYTHONPATH": str(REPOSITORY)}

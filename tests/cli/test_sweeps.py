@@ -215,6 +215,22 @@ def test_started_again_it_does_what_is_left(alone: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.thorough
+def test_a_run_is_planned_where_it_is_trained(tmp_path: Path) -> None:
+    """References in what is swept and in the names of runs are Hydra's to resolve."""
+    sweep = ["-m", *QUICK, "latent.size=4,${trainer.epochs}", "trainer.epochs=1", "hydra.sweep.dir=sweep"]
+    for extra, names in (
+        ([], ["0-analytic-0-latent.size=4", "1-analytic-0-latent.size=trainer.epochs"]),
+        (["hydra.sweep.subdir=${hydra.job.num}"], ["0", "1"]),
+    ):
+        for finished in (0, 2):
+            ended = run_here("train.py", *sweep, *extra, cwd=tmp_path)
+            assert ended.status == 0, ended.stderr
+            assert f"runs: 2, already finished: {finished}," in ended.stdout
+        assert sorted(path.parent.name for path in tmp_path.glob("sweep/*/summary.json")) == names
+        shutil.rmtree(tmp_path / "sweep")
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("experiment", "runs"),
     [

@@ -54,6 +54,7 @@ def test_the_command_in_every_format(runs: Path, command: Callable[..., Outcome]
         (["empty"], "empty: no run in this folder or below it"),
         (["runs", "--baseline=kl=x"], "--baseline=kl=x: must be one of kl=analytic; kl=backend; kl=keras_loss"),
         (["runs", "--out=file"], "--out=file: is a file"),
+        (["runs", "--out="], "--out=: is empty"),
         (["runs", "--out=file/below"], "--out=file/below: Not a directory; name another folder"),
     ],
 )

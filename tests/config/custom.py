@@ -35,6 +35,10 @@ class Power(DirectedKL):
         return tf.pow(Analytic().divergence(first, second) + 1e-6, self.alpha)
 
 
+class Stops(keras.callbacks.EarlyStopping):
+    """Ends the training as Keras's own does."""
+
+
 class OneLayer(Networks):
     """Networks without hidden layers, and without an option `hidden`.
 

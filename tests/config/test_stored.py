@@ -60,11 +60,13 @@ def test_a_foreign_class_is_refused_unless_it_is_trusted(config: object, module:
         | {f"a{number}": [{"v": f"${{a{number - 1}.00.v}}${{a{number - 1}[0_0].v}}"}] for number in range(1, 41)},
         {"za": "${zb}"}
         | {"zb": {"c0": "a" * 10} | {f"c{number}": f"${{za.c{number - 1}}}" * 2 for number in range(1, 41)}},
-        {"a": "${now:" + "%1500Y" * 600 + "}", "b": ["${a}"] * 1000},
+        {"a": "${now:" + "%1500Y" * 160 + "}", "b": ["${a}"] * 900},
         {"a": "%1500Y" * 6, "b": "${now:${a}${now:${a}}}"},
-        {"a": ["${hydra:runtime}"] * 1000},
+        {"d0": "x"}
+        | {f"d{number}": dict.fromkeys((1, 2), f"${{d{number - 1}}}") | {"1": "", "2": ""} for number in range(1, 41)},
+        {"s": "", "a": ["${s}" * 200] * 50, "b": ["${a}"] * 50},
     ],
-    ids=["text", "options", "lists", "through references", "indices", "of a parent", "dates", "in dates", "of Hydra"],
+    ids=["text", "options", "lists", "through", "indices", "of a parent", "dates", "in dates", "keys", "empty"],
 )
 def test_references_that_double_a_configuration_are_refused(nodes: dict[str, object], tmp_path: Path) -> None:
     """Forty lines describe 10^12 values."""
@@ -73,6 +75,22 @@ def test_references_that_double_a_configuration_are_refused(nodes: dict[str, obj
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="refer to others"):
         plain(OmegaConf.create(nodes))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reason"),
+    [
+        ({f"a{number}": number for number in range(1001)}, "it has 1,001 values, and at most 1,000 are read"),
+        ({"a": [[0] * 500, [1] * 502]}, "it has 1,002 values"),
+        ({"a": "${" * 501}, "it has a reference in a text of more than 1,000 characters"),
+        ({"a": {"b": "${a.b" + "c" * 1000}}, "it has a reference in a text"),
+    ],
+    ids=["options", "lists", "brackets", "a name"],
+)
+def test_what_would_take_minutes_to_parse_is_refused_unread(nodes: object, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"run=.*is damaged .{reason}") as caught:
+        stored_config(write_config(tmp_path / "run", nodes), "run")
+    assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize(

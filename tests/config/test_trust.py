@@ -26,6 +26,7 @@ LOGGER = "keras.callbacks.CSVLogger"
         ({"data": {"dir": "${quotient:1,${oc.env:SECRET}}"}}, "${oc.env:}", "oc"),
         ({"kl": {"_target_": "${metric}", "x": 1}, "metric": "os.system"}, "os.system", "os"),
         ({"callbacks": {"log": {"_target_": LOGGER, "filename": "x"}}}, LOGGER, "keras"),
+        ({"data": {"dir": "${hydra:runtime.cwd}"}}, "${hydra:}", "hydra"),
         ({"data": {"name": "huggingface:mnist"}}, "huggingface:mnist", "huggingface"),
     ],
 )

@@ -8,7 +8,10 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 
@@ -178,6 +181,33 @@ def test_an_archive_takes_no_more_memory_than_it_has_on_disk(tmp_path: Path) -> 
             check_archive(path)
         else:
             with pytest.raises(RefusedFileError, match=reason):
+                check_archive(path)
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        {"chunks": (1000, 1000)},
+        {"chunks": (10, 10), "compression": "gzip"},
+        {"external": [("elsewhere", 0, 4_000_000)]},
+    ],
+    ids=["never written", "compressed", "in another file"],
+)
+def test_weights_take_no_more_memory_than_they_have_on_disk(storage: dict[str, Any], tmp_path: Path) -> None:
+    """An array of HDF5 that nobody has written yet has any size: 3.6 GB in a file of 1.4 MB."""
+    path, weights = tmp_path / "model.keras", tmp_path / "model.weights.h5"
+    for options, is_read in (({}, True), (storage, False)):
+        with h5py.File(weights, "w") as file:
+            file["layers/dense/vars/0"] = np.zeros((10, 10), np.float32)
+            file.create_dataset("layers/dense/vars/1", (1000, 1000), np.float32, **options)
+            if is_read:
+                file["layers/dense/vars/1"][...] = 1
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(weights, weights.name)
+        if is_read:
+            check_archive(path)
+        else:
+            with pytest.raises(RefusedFileError, match="layers/dense/vars/1 is compressed or lies elsewhere"):
                 check_archive(path)
 
 

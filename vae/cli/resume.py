@@ -52,7 +52,7 @@ def measured_run(config: DictConfig) -> Iterator[DictConfig]:
     run = stored_config(config.run, "run", trusted_modules(config))
     if config.seed is None:
         check_option(f"run={config.run}: its seed", Seed, run.get("seed"))
-    if OmegaConf.select(run, "data._target_") is None:
+    if not isinstance(data := run.get("data"), DictConfig) or "_target_" not in data:
         raise UserError(f"run={config.run}: its data names no class; must be a data set, as a run writes it")
     for name in DATA_OF_EVALUATE:
         if config.data[name] is not None:

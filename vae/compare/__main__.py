@@ -64,8 +64,11 @@ def _compare(options: argparse.Namespace) -> None:
     Raises:
         UserError: naming the argument that is wrong.
     """
-    if options.out == "" or Path(options.out or "").is_file():
-        raise UserError(f"--out={options.out}: is {'a file' if options.out else 'empty'}; name a folder")
+    if options.out == "":
+        raise UserError("--out=: is empty; name a folder")
+    options.out = options.out and Path(options.out)
+    if options.out and options.out.is_file():
+        raise UserError(f"--out={options.out}: is a file; name a folder")
     options.margin = margin_from(options.margin, "--margin")
     if options.elbo is not None and not math.isfinite(options.elbo):
         raise UserError(f"--elbo={options.elbo:g}: must be a number of nats, such as -100")
