@@ -39,7 +39,7 @@ def failed(results: list[CheckResult]) -> dict[str, str]:
 
 @pytest.mark.thorough
 class TestOurOwn:
-    @pytest.mark.parametrize(("samples", "direction"), itertools.product((None, 1, 8), DIRECTIONS))
+    @pytest.mark.parametrize(("samples", "direction"), [*itertools.product((None, 1, 8), DIRECTIONS)])
     def test_the_exact_and_the_unbiased_pass_all(self, samples: int | None, direction: str) -> None:
         """Compare in each direction by itself; `Analytic()` alone with the other directions of its class, too."""
         regularizer = Analytic(direction) if samples is None else MonteCarlo(direction, samples)

@@ -187,11 +187,12 @@ def test_an_archive_takes_no_more_memory_than_it_has_on_disk(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "storage",
     [
+        {},
         {"chunks": (1000, 1000)},
         {"chunks": (10, 10), "compression": "gzip"},
         {"external": [("elsewhere", 0, 4_000_000)]},
     ],
-    ids=["never written", "compressed", "in another file"],
+    ids=["never written", "never written in parts", "compressed", "in another file"],
 )
 def test_weights_take_no_more_memory_than_they_have_on_disk(storage: dict[str, Any], tmp_path: Path) -> None:
     """An array of HDF5 that nobody has written yet has any size: 3.6 GB in a file of 1.4 MB."""
