@@ -389,7 +389,13 @@ def test_weights_are_read_only_if_training_asks_for_them(tmp_path: Path) -> None
     assert ImageSource("small_images", dir=str(tmp_path)).weights is None
 
 
-@pytest.mark.parametrize("weights", [np.ones(3), -np.ones(16), np.full(16, np.nan), np.zeros(16), np.array(["a"] * 16)])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        *(np.ones(3), -np.ones(16), np.full(16, np.nan), np.zeros(16), np.array(["a"] * 16)),
+        *(np.full(16, 1e-320), np.full(16, 1e300)),  # which are 0 and infinite in float32
+    ],
+)
 def test_weights_that_cannot_be_used(weights: NDArray[Any], tmp_path: Path) -> None:
     np.save(tmp_path / "weights.npy", weights)
     source = ImageSource("small_images", dir=str(tmp_path), weights=str(tmp_path / "weights.npy"))

@@ -75,6 +75,13 @@ def test_images_that_cannot_be_used_are_reported(images: Any) -> None:
         source.test  # noqa: B018
 
 
+def test_images_that_no_picture_can_show_are_refused() -> None:
+    source = FromArrays()
+    source.arrays = np.zeros((3, 4, 4, 5), np.uint8)
+    with pytest.raises(UserError, match="data: the images of FromArrays have 5 channels; give them 1, 3 or 4"):
+        source.test  # noqa: B018
+
+
 def test_images_on_disk(tmp_path: Path) -> None:
     images: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (2500, 2, 2, 1), dtype=np.uint8)
     np.save(tmp_path / "images.npy", images)

@@ -115,6 +115,16 @@ def test_overrides_name_a_configuration_without_leading_pluses(tmp_path: Path) -
     assert row["overrides"] == ("trainer.extra=1", "kl.points=2", "~callbacks", "kl=tc")
 
 
+def test_an_option_that_refers_to_another_has_its_value(tmp_path: Path) -> None:
+    """A sweep of beta.value=2,${latent.size} has two configurations, or one if both are 2."""
+    run = write_run(tmp_path / "run", ["beta.value=${latent.size}"])
+    beta = "{value: '${latent.size}', a: '${..b}', b: '${beta.b}', c: '${beta}'}"
+    run.config.write_text(f"beta: {beta}\nlatent: {{size: 2}}\n")
+    row = load_runs(tmp_path).iloc[0]
+    assert row["option/beta.value"] == 2
+    assert [row[f"option/beta.{name}"] for name in "abc"] == ["${..b}", "${beta.b}", "${beta}"]
+
+
 def test_runs_do_not_nest_and_count_once(tmp_path: Path) -> None:
     write_run(tmp_path / "deep" / "below" / "run", [])
     write_run(tmp_path / "deep" / "below" / "run" / "inner", [])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vae.data import DataSource
     from vae.likelihoods import Likelihood
 
+_MOVING_AVERAGES = "keras.callbacks.SwapEMAWeights"
 #: Callbacks of Keras that follow a quantity
 _MONITORING = [f"keras.callbacks.{name}" for name in ("EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau")]
 _BYTES_PER_WEIGHT = 4 * 4  # float32: the weight, its gradient and Adam's two means
@@ -102,25 +103,30 @@ def check_memory(weights: int, options: Mapping[str, Mapping[str, Any]]) -> None
         )
 
 
-def check_monitors(callbacks: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse callbacks that let Keras find out in which direction a quantity improves, which it does for losses only.
+def check_callbacks(callbacks: Mapping[str, Mapping[str, Any]], optimizer: Mapping[str, Any]) -> None:
+    """Refuse callbacks of Keras that fail after the first epoch.
 
     Args:
         callbacks: the options of each callback, by its name.
+        optimizer: the options of the optimizer.
 
     Raises:
-        UserError: naming the first whose `mode` is "auto", by its default or by the user's word.
+        UserError: naming the first that is to find out by itself in which direction a quantity improves, which Keras
+            does for losses only; or that evaluates moving averages of weights of which the optimizer keeps none.
     """
     for name, node in callbacks.items():
         target = str(node["_target_"])
+        if is_subclass(target, _MOVING_AVERAGES) and not optimizer.get("use_ema"):
+            raise UserError(f"callbacks.{name}: evaluates moving averages of the weights; add optimizer.use_ema=true")
         known = options_of(target)
-        if not any(is_subclass(target, kind) for kind in _MONITORING) or not {"mode", "monitor"} <= known.keys():
+        if known not in map(options_of, _MONITORING):  # a constructor of the user's may find the direction
             continue
-        mode, monitor = (node.get(option, known[option].default) for option in ("mode", "monitor"))
-        if mode == "auto" and str(monitor).removeprefix("val_") != "loss":
+        given = {option: node.get(option, known[option].default) for option in known}
+        monitor = shown(given["monitor"])
+        if given["mode"] == "auto" and monitor.removeprefix("val_") != "loss" and given.get("save_best_only", True):
             raise UserError(
-                f"callbacks.{name}.mode=auto: Keras cannot tell in which direction {shown(monitor)} improves; "
-                "choose max for the ELBO, min for a quantity that should fall"
+                f"callbacks.{name}.monitor={monitor}: Keras cannot tell in which direction it improves; add "
+                f"callbacks.{name}.mode=max, as for the ELBO, or min"
             )
 
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vae.config.agreement import check_binarization, check_monitors, check_weights
+from vae.config.agreement import check_binarization, check_callbacks, check_weights
 from vae.config.groups import DATA_OF_EVALUATE, EVALUATE, GROUPS, ONE_OPTION, TRAIN, Group
 from vae.config.signatures import REQUIRED, Option, is_subclass
 from vae.errors import UserError
@@ -36,7 +36,7 @@ def check_train(values: Mapping[str, Any], overrides: Iterable[str] = ()) -> Non
             check_node(option, each, group)
     check_binarization(str(values["likelihood"]["_target_"]), values["data"].get("binarization", "none"))
     check_weights(values["data"].get("weights"), values["trainer"]["strategy"])
-    check_monitors(values["callbacks"])
+    check_callbacks(values["callbacks"], values["optimizer"])
 
 
 def _check_single_options(overrides: Iterable[str]) -> None:

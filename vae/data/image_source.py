@@ -24,6 +24,7 @@ from vae.errors import UserError, printable
 from vae.options import NonNegativeFloat, PositiveInt, Shape
 
 GIBIBYTE = 2**30
+_SMALLEST_WEIGHT, _LARGEST_WEIGHT = 1e-20, 1e20  # of the largest weight of an image
 _DECODED_CHANNELS = (1, 3, 4)  # TensorFlow decodes no others: not grey with transparency, which TFDS stores
 
 
@@ -265,4 +266,9 @@ def _load_weights(path: str, count: int) -> NDArray[np.float32]:
         raise UserError(f"{option}: holds {weights.dtype} {weights.shape}; it must be {expected}")
     if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.max() > 0):
         raise UserError(f"{option}: has NaN, infinite or negative weights, or only zeros; it must be {expected}")
+    if not _SMALLEST_WEIGHT <= weights.max() <= _LARGEST_WEIGHT:
+        raise UserError(
+            f"{option}: its largest weight is {weights.max():g}; it must be {expected}, the largest of them between "
+            f"{_SMALLEST_WEIGHT:g} and {_LARGEST_WEIGHT:g}, so that sums in float32 are finite"
+        )
     return np.asarray(weights, np.float32)

@@ -135,4 +135,9 @@ class DataSource(abc.ABC):
                 f"data: the {split} split of {type(self).__name__} is {found}; "
                 "it must be a uint8 array (n, height, width, channels) with at least one image"
             )
+        if images.shape[-1] not in (1, 3, 4):
+            raise UserError(
+                f"data: the images of {type(self).__name__} have {images.shape[-1]} channels; give them 1, 3 or 4, "
+                "which can be shown"
+            )
         return images

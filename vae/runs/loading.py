@@ -47,6 +47,10 @@ _SUMMARY = (
 #: Where a key or an item at the top of a YAML file begins
 _KEY, _ITEM = re.compile(r"^(?=\w)", re.MULTILINE), re.compile(r"^(?=- )", re.MULTILINE)
 
+#: An option that stands for another, which a run stores as it was written
+_REFERENCE = re.compile(r"\$\{(?P<name>[\w.]+)\}")
+_MOST_HOPS = 10  # from one to another, and so on
+
 Content = TypeVar("Content")
 Signature = tuple[tuple[int, int] | None, ...]
 
@@ -297,7 +301,20 @@ def _options(directory: RunDirectory) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for group in groups or ():
         options |= group
+    for name, value in options.items():
+        if isinstance(value, str) and value.startswith("${"):
+            options[name] = _referred(value, options)
     return options if _is_bounded(options, directory.config, "options") else {}
+
+
+def _referred(value: Any, options: dict[str, Any]) -> Any:
+    """Return the value of the option to which one such as `${trainer.epochs}` refers, or what was written."""
+    for _ in range(_MOST_HOPS):
+        match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        if match is None or (name := f"{_OPTION}{match['name']}") not in options:
+            break
+        value = options[name]
+    return value
 
 
 def _is_bounded(found: Sized, path: Path, name: str) -> bool:
