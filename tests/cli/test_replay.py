@@ -42,6 +42,7 @@ def write_overrides(directory: Path, content: object) -> str:
         ("data.name='huggingface:x'", "trust=huggingface"),
         ("+audit.x='${hydra:overrides.task.0}${hydra:overrides.task.0}'", "trust=hydra"),
         ("+audit.x=" + "[" * 5000, "for one run"),
+        ("+audit" + ".x" * 9000 + "=1", "more often than any run does"),
         ("+audit.x=[" + "1," * 10_000 + "1]", "2 overrides of 20,018 characters, and at most 1,000 of 20,000"),
     ],
     ids=lambda value: str(value)[:60],

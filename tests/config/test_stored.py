@@ -64,7 +64,7 @@ def test_a_foreign_class_is_refused_unless_it_is_trusted(config: object, module:
         {"a": "%1500Y" * 6, "b": "${now:${a}${now:${a}}}"},
         {"d0": "x"}
         | {f"d{number}": dict.fromkeys((1, 2), f"${{d{number - 1}}}") | {"1": "", "2": ""} for number in range(1, 41)},
-        {"s": "", "a": ["${s}" * 200] * 50, "b": ["${a}"] * 50},
+        {"s": "", "a": ["${s}" * 200] * 50, "b": ["${a}"] * 20},
     ],
     ids=["text", "options", "lists", "through", "indices", "of a parent", "dates", "in dates", "keys", "empty"],
 )
@@ -80,12 +80,13 @@ def test_references_that_double_a_configuration_are_refused(nodes: dict[str, obj
 @pytest.mark.parametrize(
     ("nodes", "reason"),
     [
-        ({f"a{number}": number for number in range(1001)}, "it has 1,001 values, and at most 1,000 are read"),
-        ({"a": [[0] * 500, [1] * 502]}, "it has 1,002 values"),
+        ({f"a{number}": number for number in range(1001)}, "it has 1,001 parts, and at most 1,000 are read"),
+        ({"a": [[0] * 500, [1] * 502]}, "it has 1,005 parts"),
+        ({"a": [{} for _ in range(1000)]}, "it has 1,001 parts"),
         ({"a": "${" * 501}, "it has a reference in a text of more than 1,000 characters"),
         ({"a": {"b": "${a.b" + "c" * 1000}}, "it has a reference in a text"),
     ],
-    ids=["options", "lists", "brackets", "a name"],
+    ids=["options", "lists", "empty", "brackets", "a name"],
 )
 def test_what_would_take_minutes_to_parse_is_refused_unread(nodes: object, reason: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"run=.*is damaged .{reason}") as caught:

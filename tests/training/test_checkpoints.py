@@ -56,6 +56,18 @@ def test_an_interrupted_epoch_gets_its_running_means_back(
     assert all(np.all(variable.numpy() == 0) for variable in vae.metrics_variables)
 
 
+@pytest.mark.parametrize("means", [[np.ones(3)], [np.ones(3)] * 9])
+def test_running_means_of_another_model_are_refused(
+    means: list[NDArray[Any]], make_vae: Callable[..., VAE], tmp_path: Path
+) -> None:
+    state = {f"metrics/values/{place:06d}": value for place, value in enumerate(means)}
+    options = TrainingOptions(epochs=2, batch_size=20)
+    checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress(steps=3, state=state))
+    checkpoints.set_model(make_vae())
+    with pytest.raises(UserError, match="the checkpoint of step 3 has other means"):
+        checkpoints.on_epoch_begin(0)
+
+
 def test_an_epoch_that_is_over_has_no_running_means(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
     vae, options = make_vae(), TrainingOptions(epochs=2, batch_size=20)
     checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress(steps=10))
@@ -215,6 +227,9 @@ def test_a_checkpoint_within_an_epoch_has_the_means_so_far(tmp_path: Path) -> No
     check_progress(run, Progress(23, state={"metrics/values/000000": np.zeros(2)}), 10, 3)
     with pytest.raises(UserError, match=f"resume={tmp_path}: the checkpoint of step 23 lacks the means"):
         check_progress(run, Progress(23), 10, 3)
+    for means in ({"metrics/values": np.asarray("abc")}, {"metrics/values": np.asarray(3)}, {"metrics/values/0": "a"}):
+        with pytest.raises(UserError, match="lacks the means"):
+            check_progress(run, Progress(23, state=means), 10, 3)
 
 
 @pytest.fixture(scope="module")

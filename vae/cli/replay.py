@@ -27,6 +27,7 @@ _OVERRIDE = re.compile(
 )
 #: The most characters of all overrides of a run, which Hydra takes ten seconds to parse; a run's has some hundreds
 _MOST_CHARACTERS = 20_000
+_MOST_LEVELS = 30  # of an option within others
 _SHOWN = 160  # characters of an override that is refused
 
 
@@ -83,6 +84,8 @@ def _values_of(text: str, place: str) -> dict[str, Any]:
     if override.key_or_group in GROUPS and isinstance(value, str) and "." in value:
         value = {"_target_": value}  # a class in place of an option's name
     *nodes, last = (override.package or override.key_or_group).split(".")
+    if len(nodes) > _MOST_LEVELS:
+        raise _refused(place, text, "names a part of a part more often than any run does")
     values = {last: value}
     for name in reversed(nodes):
         values = {name: values}

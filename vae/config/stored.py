@@ -116,18 +116,17 @@ def _check_size(node: Any) -> None:
     Raises:
         ValueError: saying what it has too much of.
     """
-    if (count := sum(1 for _ in _leaves(node))) > MOST_OPTIONS:
-        raise ValueError(f"it has {count:,} values, and at most {MOST_OPTIONS:,} are read")
+    if (count := sum(1 for _ in _parts(node))) > MOST_OPTIONS:
+        raise ValueError(f"it has {count:,} parts, and at most {MOST_OPTIONS:,} are read")
     if any(len(text) > MOST_CHARACTERS and "$" in text for text in texts(node)):
         raise ValueError(f"it has a reference in a text of more than {MOST_CHARACTERS:,} characters")
 
 
-def _leaves(node: Any) -> Iterator[Any]:
-    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else None
-    if parts is None:
-        yield node
-    for part in parts or ():
-        yield from _leaves(part)
+def _parts(node: Any) -> Iterator[Any]:
+    """Yield every value, list and mapping in plain containers."""
+    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield part
+        yield from _parts(part)
 
 
 def _plain(node: Any) -> Any:

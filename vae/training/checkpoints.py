@@ -109,8 +109,13 @@ class Checkpoints(keras.callbacks.Callback):
         """Give the model the running means of an epoch that was interrupted."""
         if self._start.steps % self._steps and epoch == self._start.steps // self._steps:
             means = _unpacked(self._start.state, "metrics")["values"]
-            for variable, value in zip(self.model.metrics_variables, means, strict=True):
-                variable.assign(value if value.shape == variable.shape else _with_loss(value, means))
+            try:
+                for variable, value in zip(self.model.metrics_variables, means, strict=True):
+                    variable.assign(value if value.shape == variable.shape else _with_loss(value, means))
+            except ValueError:
+                raise UserError(
+                    f"the checkpoint of step {self._start.steps} has other means of the epoch so far than the model"
+                ) from None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save within an epoch if a stop was requested or the last checkpoint is old."""
@@ -198,7 +203,9 @@ def check_progress(run: RunDirectory, start: Progress, steps_per_epoch: int, epo
         UserError: if a checkpoint within an epoch lacks the running means; if the history is not one that is read; or
             if no step is left to train, and the history, from which the run's figures are taken, has no epoch.
     """
-    if start.steps % steps_per_epoch and "values" not in _unpacked(start.state, "metrics"):
+    means = _unpacked(start.state, "metrics").get("values")
+    are_numbers = isinstance(means, list) and all(np.asarray(value).dtype.kind == "f" for value in means)
+    if start.steps % steps_per_epoch and not are_numbers:
         raise UserError(f"resume={run}: the checkpoint of step {start.steps} lacks the means of the epoch so far")
     is_over = start.stopped or start.steps >= steps_per_epoch * epochs
     rows = complete_rows(run.history)  # of every run: one that is refused must not stop the training later
