@@ -45,6 +45,12 @@ def first_line(error: BaseException) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
+def kind_and_first_line(error: BaseException) -> str:
+    """Return an error's type and `first_line`."""
+    kind = type(error).__name__
+    return kind if not str(error).strip() else f"{kind}: {first_line(error)}"
+
+
 def printable(text: str) -> str:
     r"""Return a text as one line that a terminal may show.
 

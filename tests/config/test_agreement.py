@@ -154,6 +154,53 @@ def test_a_run_says_what_it_measures(options: list[str], kind: str, printed: str
         assert "bits per dimension" not in ended.stdout
 
 
+class Cropped(Colors):
+    """Images whose test split, which training does not read, has a row less."""
+
+    def read_split(self, split: Split) -> NDArray[np.uint8]:
+        images = super().read_split(split)
+        return images[:, 1:] if split == "test" else images
+
+
+@pytest.mark.thorough
+def test_a_test_split_of_another_shape_is_refused(tmp_path: Path) -> None:
+    options = [
+        f"data={__name__}.Cropped",
+        "likelihood=gaussian",
+        "trainer.epochs=1",
+        "trainer.batch_size=32",
+        "audit=none",
+    ]
+    assert run_here("train.py", *options, "hydra.run.dir=run", cwd=tmp_path).status == 0
+    ended = run_here("evaluate.py", "run=run", "nll_samples=2", "trust=tests", cwd=tmp_path)
+    assert ended.status == 2
+    assert ended.stderr == (
+        "evaluate.py: data: the test split of Cropped has images of (5, 5, 3), and its train split of (6, 5, 3); "
+        "all must have the same shape\n"
+    )
+    assert not (tmp_path / "run" / "evaluation.json").exists()
+    assert run_here("evaluate.py", "run=run", "nll_samples=2", "trust=tests", "split=train", cwd=tmp_path).status == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "is_taken"),
+    [
+        ({"save_best_only": False}, True),
+        ({"save_best_only": True}, False),
+        ({"save_best_only": True, "mode": "max"}, True),
+        ({"save_best_only": True, "monitor": "val_loss"}, True),
+    ],
+)
+def test_only_a_callback_that_compares_needs_a_direction(options: dict[str, Any], is_taken: bool) -> None:
+    saves = {"_target_": "keras.callbacks.ModelCheckpoint", "filepath": "x.keras", "monitor": "val_elbo"}
+    config = plain(compose("train")) | {"callbacks": {"saves": {**saves, **options}}}
+    if is_taken:
+        check_train(config)
+    else:
+        with pytest.raises(UserError, match=r"callbacks.saves.monitor=val_elbo: .*add callbacks.saves.mode=max"):
+            check_train(config)
+
+
 def test_discrete_latent_variables_have_no_inference_gap(tmp_path: Path, no_tensorflow: str) -> None:
     """The refusal needs no TensorFlow."""
     (tmp_path / "run" / ".hydra").mkdir(parents=True)

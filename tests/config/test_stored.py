@@ -1,5 +1,6 @@
 """The configuration that a run left, and the classes that may be loaded from it."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -103,6 +104,23 @@ def test_an_option_that_refers_to_itself_is_named(nodes: dict[str, object], tmp_
     with pytest.raises(UserError, match=r"run=.*cannot be resolved \(a[.\w]*: refers to itself") as caught:
         stored_config(write_config(tmp_path / "run", nodes), "run")
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("nodes", "named"),
+    [
+        ({"a": {"${seed}": {}}}, "a.${seed}"),
+        ({"a": {"${seed}": 3}}, "a.${seed}=3"),
+        ({"a": ["x", r"\${seed}"]}, "a.1=${seed}"),
+        ({"a": {"b": r"x\${seed}"}}, "a.b=x${seed}"),
+    ],
+    ids=["a key of nothing", "a key", "an item", "a value"],
+)
+def test_what_looks_like_a_reference_once_it_is_resolved_is_named(
+    nodes: dict[str, object], named: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=rf"run=.*\({re.escape(named)}: must not hold"):
+        stored_config(write_config(tmp_path / "run", {"seed": 1, **nodes}), "run")
 
 
 def test_references_that_stay_small_are_resolved() -> None:

@@ -221,6 +221,62 @@ def with_a_member_of_nothing(path: Path) -> None:
     with_progress(path, lambda file, **members: np.savez(file, nothing=0, **members))
 
 
+def of_a_broken_step(path: Path) -> None:
+    with_progress(path, lambda file, **members: np.savez(file, **{**members, "steps": np.float64(members["steps"])}))
+
+
+def stopped_in_part(path: Path) -> None:
+    with_progress(path, lambda file, **members: np.savez(file, **{**members, "stopped": np.zeros(3, bool)}))
+
+
+EARLY = "0-EarlyStopping"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("wait", np.asarray("text")),
+        ("wait", np.zeros(3)),
+        ("wait", np.asarray(True)),
+        ("best", np.asarray("text")),
+        ("best", np.zeros(3)),
+        ("best", np.asarray(True)),
+        ("monitor", np.asarray(3)),
+        ("restore_best_weights", np.asarray(1)),
+        ("best_weights/000000", np.zeros(3, np.float32)),
+        ("wait/000000", np.zeros(3, np.float32)),
+        ("on_epoch_end", np.asarray(3)),
+        ("model", np.asarray(3)),
+        ("_model", np.asarray(3)),
+        ("monitor_op", np.asarray(3)),
+        ("nothing", np.zeros(3)),
+    ],
+)
+def test_a_state_that_a_callback_of_keras_cannot_have_is_refused(
+    name: str, value: NDArray[Any], make_vae: Callable[..., VAE], tmp_path: Path
+) -> None:
+    """It would fail in mid-training, with a traceback."""
+    plain = {"best": -3.0, "wait": 2, "mode": "max", "of_the_first_epoch": 7}
+    state = {f"{EARLY}/{attribute}": np.asarray(kept) for attribute, kept in plain.items()}
+    vae, options = make_vae(), TrainingOptions(epochs=1, batch_size=20)
+    weights = {f"{EARLY}/best_weights/{place:06d}": weight for place, weight in enumerate(vae.get_weights())}
+    for added, is_taken in ((weights, True), ({f"{EARLY}/{name}": value}, False)):
+        callback = keras.callbacks.EarlyStopping("val_elbo", mode="max", restore_best_weights=True)
+        start = Progress(10, state={**state, **added})
+        checkpoints = Checkpoints(RunRecord(tmp_path), [callback], options, 60, start=start)
+        for each in (callback, checkpoints):
+            each.set_model(vae)
+        callback.on_train_begin()
+        if is_taken:
+            checkpoints.on_train_begin()
+            assert {attribute: getattr(callback, attribute) for attribute in plain} == plain
+            assert len(callback.best_weights) == len(weights)
+        else:
+            shown = f"EarlyStopping.{name.partition('/')[0]}"
+            with pytest.raises(UserError, match=f"the checkpoint of step 10 gives {shown} a value that it cannot have"):
+                checkpoints.on_train_begin()
+
+
 def test_a_checkpoint_within_an_epoch_has_the_means_so_far(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     check_progress(run, Progress(20), 10, 3)
@@ -240,7 +296,13 @@ def trained(make_vae: Callable[..., VAE], tmp_path_factory: pytest.TempPathFacto
     return directory
 
 
-@pytest.mark.parametrize("damage", [cut, without_progress, compressed, of_another_step, with_a_member_of_nothing])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(cut, without_progress, compressed, with_a_member_of_nothing),
+        *(of_another_step, of_a_broken_step, stopped_in_part),
+    ],
+)
 def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
     damage: Callable[[Path], None], trained: Path, tmp_path: Path
 ) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vae.cli.config_source import CONFIGS, CompletedSearchPath
 from vae.cli.replay import stored_overrides
 from vae.config.groups import GROUPS
-from vae.config.stored import stored_config
+from vae.config.stored import plain, stored_config
+from vae.config.validation import check_train
 from vae.errors import UserError
 from vae.runs.identity import DATA_PLACES
 
@@ -48,6 +49,21 @@ def as_written(overrides: ListConfig) -> list[str]:
     """Return overrides that Hydra keeps in its node as they were written: to read one of the list resolves it."""
     written: Any = OmegaConf.to_container(overrides)
     return [*map(str, written)]
+
+
+def checked_values(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
+    """Return the composed configuration of a run in plain containers, once it is right.
+
+    Args:
+        config: the configuration.
+        hydra: Hydra's node, which has the overrides from which it was composed.
+
+    Raises:
+        UserError: naming the first option that is wrong, and what would be right.
+    """
+    values = plain(config)
+    check_train(values, as_written(hydra.overrides.task))
+    return values
 
 
 def imports_from_here(arguments: Sequence[str]) -> bool:

@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from vae import invocation
-from vae.cli.arguments import as_written
+from vae.cli.arguments import checked_values
 from vae.cli.beginning import check_unused
 from vae.cli.command import current_arguments, hold
 from vae.cli.comparing import FRONTIER, show_sweep, train_frontier, update_comparison
@@ -30,7 +30,7 @@ from vae.cli.sweeps import (
     start_sweep,
 )
 from vae.config.stored import plain, stored_config, trusted_modules
-from vae.config.validation import check_evaluate, check_train
+from vae.config.validation import check_evaluate
 from vae.distributed.cluster import check_multi_worker, is_chief
 from vae.errors import UserError, shorten_warnings
 from vae.options import PositiveFloat, check_option, shown
@@ -149,7 +149,7 @@ def _check_frontier(config: DictConfig, betas: Sequence[float]) -> None:
 
 
 def _check_training(config: DictConfig) -> None:
-    check_train(plain(config), as_written(config.hydra.overrides.task))
+    checked_values(config, config.hydra)
     if OmegaConf.select(config, "hydra.sweeper.params"):
         experiment = config.hydra.runtime.choices.experiment
         raise UserError(f"experiment={experiment}: consists of several runs; add -m")

@@ -12,12 +12,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vae import invocation
-from vae.cli.arguments import as_written
+from vae.cli.arguments import checked_values
 from vae.cli.errors import refuse, unexpected_error, unwritable
 from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
 from vae.config.build import hyperparameters, kl_name
 from vae.config.stored import foreign_modules, plain, trusted_modules
-from vae.config.validation import check_train
 from vae.distributed.cluster import is_chief
 from vae.errors import UserError
 from vae.runs.identity import flatten
@@ -41,7 +40,7 @@ def check_configuration(config: DictConfig) -> None:
     Raises:
         UserError: naming the first option that is wrong, and what would be right.
     """
-    check_train(plain(config), as_written(HydraConfig.get().overrides.task))
+    checked_values(config, HydraConfig.get())
 
 
 def choices() -> dict[str, str]:

@@ -17,11 +17,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae import compat
-from vae.cli.arguments import as_written, named_modules
+from vae.cli.arguments import as_written, checked_values, named_modules
 from vae.cli.errors import one_line_errors, unexpected_error, unwritable
 from vae.cli.launchers import check_launcher, share_cores
-from vae.config.stored import options_that_differ, plain, stored_config
-from vae.config.validation import check_train
+from vae.config.stored import options_that_differ, stored_config
 from vae.errors import UserError
 from vae.runs.files import read_json, write_json
 from vae.runs.identity import flatten
@@ -62,7 +61,7 @@ def start_sweep(config: DictConfig) -> list[Path]:
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
     runs = []
     for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
-        check_train(plain(run), as_written(run.hydra.overrides.task))
+        checked_values(run, run.hydra)
         _check_strategy(run)
         _check_directory(path, run)
         runs.append(path)
@@ -80,7 +79,7 @@ def start_search(config: DictConfig) -> None:
     Raises:
         UserError: if its directory is not empty, or its options are not those of a run.
     """
-    check_train(plain(config), as_written(config.hydra.overrides.task))
+    checked_values(config, config.hydra)
     check_launcher(config)
     _check_strategy(config)
     directory = Path(config.hydra.sweep.dir)
@@ -107,8 +106,7 @@ def betas_of_exact_kl(config: DictConfig) -> list[float]:
     exact = {"_target_": "vae.kl.Analytic", "direction": "forward"}
     betas: dict[float, None] = {}
     for composed in _composed_runs(config):
-        run = plain(composed)
-        check_train(run, as_written(composed.hydra.overrides.task))
+        run = checked_values(composed, composed.hydra)
         if run["kl"] == exact and run["beta"].keys() == {"value"}:  # a schedule's other options make another frontier
             betas[run["beta"]["value"]] = None
     return [*betas]
@@ -185,7 +183,7 @@ def failures(directories: Iterable[Path]) -> list[str]:
 def _reason(directory: Path, summary: Mapping[str, Any]) -> str:
     if is_locked(directory):
         return f"{holder(directory)} still writes to it"
-    return str(summary.get("error", "its process died")).splitlines()[0]
+    return str(summary.get("error", "its process died")).partition("\n")[0]
 
 
 def _check_strategy(run: DictConfig) -> None:

@@ -12,7 +12,7 @@ from vae.config.groups import GROUPS
 from vae.config.signatures import options_of
 from vae.config.stored import plain
 from vae.config.trust import OURS, named_classes
-from vae.errors import UserError
+from vae.errors import UserError, first_line
 from vae.options import check_option, shown
 
 
@@ -55,7 +55,7 @@ def _class(option: str, target: str, base: str | None) -> type:
     try:
         found: type = get_class(target)
     except Exception as error:  # a module of the user's may fail in any way
-        raise UserError(f"{option}._target_={target}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{option}._target_={target}: {first_line(error)}") from error
     if base is not None and not issubclass(found, get_class(base)):
         raise UserError(f"{option}._target_={target}: must be a subclass of {base}")
     is_registered = keras.saving.get_registered_name(found) != found.__name__

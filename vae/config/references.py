@@ -6,9 +6,10 @@ dates and quotients, and no other resolver without a word of the user's (`vae.co
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vae.config.parts import Path, children, parts
 from vae.errors import UserError
 
 #: The most characters of a resolved configuration; a run's has 4,000
@@ -19,8 +20,6 @@ _EXPANSION_OF_A_DATE = 256  # of a character at most, in Python's `strftime`, by
 _MOST_HOPS = 100  # from one option to the one that it stands for, and so on
 _REFERENCE = re.compile(r"\$\{\s*(?P<up>\.*)(?P<name>[\w.\[\]]+)\s*\}")
 _PART = re.compile(r"[^.\[\]]+")
-
-_Path = tuple[Any, ...]  # keys of YAML need not be texts
 
 
 def check_references(written: Any) -> None:
@@ -33,10 +32,10 @@ def check_references(written: Any) -> None:
     Raises:
         UserError: if it would have more than `MOST_CHARACTERS`, or an option refers to itself.
     """
-    nodes = dict(_nodes(written, ()))
-    sizes: dict[_Path, int | None] = {}
+    nodes = dict(parts(written))
+    sizes: dict[Path, int | None] = {}
 
-    def size_at(path: _Path) -> int:
+    def size_at(path: Path) -> int:
         if path not in sizes:
             sizes[path] = None  # until it is known
             sizes[path] = size_of(nodes[path], path)
@@ -44,47 +43,37 @@ def check_references(written: Any) -> None:
             raise _circle(path)
         return size
 
-    def size_of(node: Any, path: _Path) -> int:
+    def size_of(node: Any, path: Path) -> int:
         if isinstance(node, str):
             places = (_place_of(target, nodes) for target in _targets(node, path))
             sizes_of_targets = (_CHARACTERS_OF_A_REFERENCE + size_at(place) for place in places if place is not None)
             length = len(node) + sum(sizes_of_targets)
             return length * _EXPANSION_OF_A_DATE ** _depth(node) if "${now:" in node else length
-        return sum(_CHARACTERS_OF_A_VALUE + size_at((*path, name)) for name, _ in _children(node))
+        return sum(_CHARACTERS_OF_A_VALUE + size_at((*path, name)) for name, _ in children(node))
 
-    if sum(size_at((name,)) for name, _ in _children(written) if name != "hydra") > MOST_CHARACTERS:
+    if sum(size_at((name,)) for name, _ in children(written) if name != "hydra") > MOST_CHARACTERS:
         raise UserError(f"its options refer to others until they have more than {MOST_CHARACTERS:,} characters")
 
 
-def _circle(path: _Path) -> UserError:
+def _circle(path: Path) -> UserError:
     return UserError(f"{'.'.join(map(str, path))}: refers to itself, by what its reference leads to; give it a value")
 
 
-def _nodes(node: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
-    yield path, node
-    for name, child in _children(node):
-        yield from _nodes(child, (*path, name))
-
-
-def _children(node: Any) -> Iterable[tuple[Any, Any]]:
-    return node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-
-
-def _targets(text: str, path: _Path) -> Iterator[_Path]:
+def _targets(text: str, path: Path) -> Iterator[Path]:
     """Yield the options that a text refers to as they are written: from the top, or from its own place upwards."""
     for match in _REFERENCE.finditer(text):
         start = path[: -len(match["up"])] if match["up"] else ()
         yield (*start, *_PART.findall(match["name"]))
 
 
-def _place_of(target: _Path, nodes: Mapping[_Path, Any], hops: int = 0) -> _Path | None:
+def _place_of(target: Path, nodes: Mapping[Path, Any], hops: int = 0) -> Path | None:
     """Return the place of the option that a reference leads to, or None if there is none, which OmegaConf refuses.
 
     An option on the way may be a reference itself, which leads to another place.
     """
     if hops > _MOST_HOPS:
         raise _circle(target)
-    place: _Path = ()
+    place: Path = ()
     for number, part in enumerate(target):
         node = nodes[place]
         if isinstance(node, str):

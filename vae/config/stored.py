@@ -9,12 +9,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from vae.config.groups import GROUPS
+from vae.config.parts import parts, texts
 from vae.config.references import check_references
-from vae.config.trust import foreign_names, foreign_resolvers, texts
+from vae.config.trust import foreign_names, foreign_resolvers
 from vae.errors import UserError, first_line
-from vae.runs.identity import MOVED_CLASSES, differing_options, flatten
+from vae.runs.identity import MOVED_CLASSES, differing_options
 from vae.runs.paths import RunDirectory
-from vae.runs.untrusted import MOST_CHARACTERS, MOST_OPTIONS, check_files, parsed_yaml, read_yaml_text
+from vae.runs.untrusted import MOST_OPTIONS, check_files, parsed_yaml, read_yaml_text
+
+_LONGEST_REFERENCE = 1000  # the most characters of a text with one: to parse it takes a time quadratic in them
 
 
 def stored_config(directory: str | Path, option: str, trusted: Collection[str] = ()) -> DictConfig:
@@ -104,9 +107,10 @@ def plain(config: DictConfig) -> dict[str, Any]:
         container = {str(name): _plain(config[name]) for name in config if name != "hydra"}
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key}: must be given, as {error.full_key}=VALUE") from None
-    if any("${" in text for text in texts(container)):
-        named = (f"{name}={value}" for name, value in flatten(container).items())
-        raise UserError(f"{next(text for text in named if '${' in text)}: must not hold ${{ once it is resolved")
+    for path, part in parts(container):
+        named = ".".join(map(str, path)) + ("" if isinstance(part, dict | list) else f"={part}")
+        if "${" in named:
+            raise UserError(f"{named}: must not hold ${{ once it is resolved")
     return container
 
 
@@ -116,17 +120,10 @@ def _check_size(node: Any) -> None:
     Raises:
         ValueError: saying what it has too much of.
     """
-    if (count := sum(1 for _ in _parts(node))) > MOST_OPTIONS:
+    if (count := sum(1 for _ in parts(node)) - 1) > MOST_OPTIONS:
         raise ValueError(f"it has {count:,} parts, and at most {MOST_OPTIONS:,} are read")
-    if any(len(text) > MOST_CHARACTERS and "$" in text for text in texts(node)):
-        raise ValueError(f"it has a reference in a text of more than {MOST_CHARACTERS:,} characters")
-
-
-def _parts(node: Any) -> Iterator[Any]:
-    """Yield every value, list and mapping in plain containers."""
-    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield part
-        yield from _parts(part)
+    if any(len(text) > _LONGEST_REFERENCE and "$" in text for text in texts(node)):
+        raise ValueError(f"it has a reference in a text of more than {_LONGEST_REFERENCE:,} characters")
 
 
 def _plain(node: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from vae.config.groups import GROUPS
+from vae.config.parts import texts
 from vae.config.signatures import is_subclass
 from vae.errors import UserError
 
@@ -99,16 +100,3 @@ def _classes_in(option: str, node: Any, base: str | None) -> Iterator[tuple[str,
 
 def _is_mapping(node: Any) -> bool:
     return isinstance(node, Mapping | DictConfig)
-
-
-def texts(node: Any) -> Iterator[str]:
-    """Yield every text in plain containers, keys included."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from texts(key)
-            yield from texts(value)
-    elif isinstance(node, Sequence) and not isinstance(node, str):
-        for value in node:
-            yield from texts(value)
-    elif isinstance(node, str):
-        yield node

@@ -38,7 +38,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vae.compat import load_tensorflow
-from vae.errors import INTERRUPTED_STATUS, UserError
+from vae.errors import INTERRUPTED_STATUS, UserError, kind_and_first_line
 from vae.parsing import Parser, named_value
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _build(target: str, arguments: dict[str, Any]) -> "KLRegularizer":
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        raise UserError(f"{target}: {module_name} cannot be imported: {_first_line(error)}") from error
+        raise UserError(f"{target}: {module_name} cannot be imported: {kind_and_first_line(error)}") from error
     kind = getattr(module, name, None)
     if not (isinstance(kind, type) and issubclass(kind, KLRegularizer)):
         wrong = f"there is no {name} in {module_name}" if kind is None else "must be a subclass of vae.kl.KLRegularizer"
@@ -121,11 +121,7 @@ def _build(target: str, arguments: dict[str, Any]) -> "KLRegularizer":
     except UserError as error:
         raise UserError(f"{target}: {error}") from None
     except Exception as error:
-        raise UserError(f"{target}: its constructor refuses: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise UserError(f"{target}: its constructor refuses: {kind_and_first_line(error)}") from error
 
 
 def _show(target: str, results: "Sequence[CheckResult]") -> None:

@@ -18,14 +18,13 @@ from rich.markup import escape
 from rich.progress import track
 
 from vae.data.preparation import prepared_builder, root_folder
-from vae.data.source import READ_AT_A_TIME, Binarization, DataSource, Split
+from vae.data.source import CHANNELS, READ_AT_A_TIME, Binarization, DataSource, Split
 from vae.data.stored_images import Images, StoredImages, store_images
 from vae.errors import UserError, printable
 from vae.options import NonNegativeFloat, PositiveInt, Shape
 
 GIBIBYTE = 2**30
 _SMALLEST_WEIGHT, _LARGEST_WEIGHT = 1e-20, 1e20  # of the largest weight of an image
-_DECODED_CHANNELS = (1, 3, 4)  # TensorFlow decodes no others: not grey with transparency, which TFDS stores
 
 
 class ExampleRange(NamedTuple):
@@ -102,7 +101,7 @@ class ImageSource(DataSource):
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         own = self._builder.info.features["image"].shape
-        if own[-1] not in (*_DECODED_CHANNELS, None):
+        if own[-1] not in (*CHANNELS, None):
             raise UserError(f"data.name={self.name}: its images have {own[-1]} channels; store them with 1, 3 or 4")
         shape = self._shape or own
         if len(shape) != 3 or None in shape:

@@ -16,7 +16,7 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 
 from vae.compat import few_download_retries
 from vae.data import digits  # noqa: F401  (registers the builder)
-from vae.errors import UserError, first_line
+from vae.errors import UserError, first_line, kind_and_first_line
 
 PREPARING_FAILED = (
     requests.exceptions.RequestException,
@@ -141,7 +141,7 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str, manual_dir: str | Non
         _remove_empty_folders(Path(builder.data_dir).parent, root)
         raise UserError(
             f"data.name={name}: not prepared in {root}, and preparing it failed "
-            f"({type(error).__name__}: {first_line(error)}); give data.dir=DIR with the prepared data set, "
+            f"({kind_and_first_line(error)}); give data.dir=DIR with the prepared data set, "
             "data.manual_dir=DIR with its original files, or a network"
         ) from error
 

@@ -17,6 +17,7 @@ Split = Literal["train", "validation", "test"]
 Binarization = Literal["none", "threshold", "dynamic"]
 
 READ_AT_A_TIME = 1024
+CHANNELS = (1, 3, 4)  # TensorFlow decodes no others: not grey with transparency, which TFDS stores
 
 
 class DataSource(abc.ABC):
@@ -135,7 +136,7 @@ class DataSource(abc.ABC):
                 f"data: the {split} split of {type(self).__name__} is {found}; "
                 "it must be a uint8 array (n, height, width, channels) with at least one image"
             )
-        if images.shape[-1] not in (1, 3, 4):
+        if images.shape[-1] not in CHANNELS:
             raise UserError(
                 f"data: the images of {type(self).__name__} have {images.shape[-1]} channels; give them 1, 3 or 4, "
                 "which can be shown"

@@ -4,18 +4,18 @@ A link that leads out of the folder is neither read nor written through, a pipe 
 is larger than any that a run writes is not read into memory.
 """
 
-import io
 import os
 import re
 import stat
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
 from vae.errors import UserError
+from vae.runs.weights import reason_to_refuse
 
 MEBIBYTE = 2**20
 #: The largest size in bytes of a run's file that is read, by the end of its name. A run of 100 epochs with 1,000 latent
@@ -35,8 +35,8 @@ MOST_OPTIONS_OF_ALL = 3000
 MOST_LEVELS = 100
 #: The most characters of a text in a run's files that a comparison shows
 MOST_CHARACTERS = 1000
-#: The most groups within one another in a file of weights, and the most members of all; a run has 6 and some hundreds
-_MOST_GROUPS, _MOST_LINKS = 30, 20_000
+_WEIGHTS = "model.weights.h5"
+_MEMBERS = {"config.json", "metadata.json", _WEIGHTS, "progress.npz"}  # of a saved model, besides its assets
 _TO_BASE_60 = re.compile(r":[0-5]?\d(?::[0-5]?\d){19}")  # with the first part alone in front, it is found faster
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -118,48 +118,24 @@ def check_archive(path: Path) -> None:
     """Check that a saved model is one that is read, and takes no more memory than its file has on disk.
 
     Raises:
-        RefusedFileError: naming a member, or weights, that are compressed, which no run writes, or too large; or if
-            they overlap.
+        RefusedFileError: naming a member that no run writes, such as one that is compressed, or too large; if members
+            overlap; or saying what of its weights is not as a run writes it (`vae.runs.weights`).
         zipfile.BadZipFile: if it is no archive.
         OSError: if its weights are no HDF5 file.
     """
     _check_size(path, path.parent)
     with zipfile.ZipFile(path) as archive:
         check_members(archive, path.stat().st_size)
-        weights = [member for member in archive.infolist() if member.filename.endswith(".h5")]
-        for member in weights:
+        for member in archive.infolist():
+            if member.filename not in _MEMBERS and not member.filename.startswith("assets/"):
+                raise RefusedFileError(f"it has a member {member.filename}, which no run writes")
+        for member in (member for member in archive.infolist() if member.filename == _WEIGHTS):
             with path.open("rb") as file:
                 file.seek(member.header_offset)
                 name_and_extra = struct.unpack("<26xHH", file.read(30))
                 start = member.header_offset + 30 + sum(name_and_extra)
-                _check_weights(_Window(file, start, member.file_size), member.file_size)
-
-
-class _Window(io.RawIOBase):
-    """A part of a file as a file to read: in `zipfile` of Python 3.11, to go back is to read from the start again."""
-
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
-        self._file, self._start, self._size, self._place = file, start, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
-        return self._place
-
-    def readinto(self, buffer: Any) -> int:
-        self._file.seek(self._start + self._place)
-        content = self._file.read(min(len(buffer), max(self._size - self._place, 0)))
-        buffer[: len(content)] = content
-        self._place += len(content)
-        return len(content)
+            if reason := reason_to_refuse(path, start, member.file_size):
+                raise RefusedFileError(reason)
 
 
 def check_members(archive: zipfile.ZipFile, size: int) -> None:
@@ -176,37 +152,6 @@ def check_members(archive: zipfile.ZipFile, size: int) -> None:
             raise RefusedFileError(f"its {member.filename} is compressed, which no run writes")
         if member.filename.endswith(".json") and member.file_size > LIMITS[".json"]:
             raise RefusedFileError(f"its {member.filename} has {member.file_size / MEBIBYTE:,.0f} MiB")
-
-
-def _check_weights(file: io.RawIOBase, size: int) -> None:
-    """Check that an HDF5 file takes no more memory than it has bytes, as its arrays need not be on disk, and no time.
-
-    Args:
-        file: the open file.
-        size: its size in bytes.
-    """
-    import h5py  # takes two tenths of a second
-
-    with h5py.File(file, "r") as weights:
-        total = links = 0
-        groups = [(weights, 0)]
-        while groups:
-            group, depth = groups.pop()
-            links += len(group)
-            if depth > _MOST_GROUPS or links > _MOST_LINKS:
-                raise RefusedFileError("its weights have more groups than those of a run")
-            for name in group:
-                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                    raise RefusedFileError(f"its {group.name.rstrip('/')}/{name} is a link, which no run writes")
-                found = group[name]
-                if isinstance(found, h5py.Group):
-                    groups.append((found, depth + 1))
-                elif isinstance(found, h5py.Dataset):
-                    if found.chunks or found.external or found.nbytes != found.id.get_storage_size():
-                        raise RefusedFileError(f"its {found.name} is compressed or not stored, which no run writes")
-                    total += found.nbytes
-    if total > size:
-        raise RefusedFileError("its weights overlap, which no run writes")
 
 
 def check_files(directory: Path, option: str) -> None:

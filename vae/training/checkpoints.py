@@ -5,7 +5,7 @@ import io
 import time
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -101,9 +101,16 @@ class Checkpoints(keras.callbacks.Callback):
         self._stack.close()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Give the callbacks their state back."""
+        """Give the callbacks their state back.
+
+        Raises:
+            UserError: if a callback of Keras cannot have such a state.
+        """
         for owner, callback in self._owners():
-            compat.restore_callback_state(callback, _unpacked(self._start.state, owner))
+            state = _unpacked(self._start.state, owner)
+            if type(callback).__module__.startswith("keras."):  # whose classes a stranger's run may name
+                _check_state(state, callback, f"the checkpoint of step {self._start.steps}")
+            compat.restore_callback_state(callback, state)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Give the model the running means of an epoch that was interrupted."""
@@ -155,6 +162,28 @@ class Checkpoints(keras.callbacks.Callback):
         self._is_first, self._due = False, time.monotonic() + self._seconds
         if self._stop_requested():
             raise KeyboardInterrupt
+
+
+def _check_state(state: Mapping[str, Any], callback: keras.callbacks.Callback, checkpoint: str) -> None:
+    """Check that a state is of the kinds that a callback of Keras has, which would fail with others in mid-training."""
+    shapes = [weight.shape for weight in callback.model.weights]
+    for name, value in state.items():
+        if isinstance(value, list):
+            numbers = (item.shape for item in value if item.dtype.kind in "fiub")
+            fits = name == "best_weights" and [*numbers] == shapes
+        else:
+            own = getattr(callback, name, value)  # a method has a name too; some attributes come with the first epoch
+            expected = "number" if name == "best" else _kind(own)
+            fits = expected is not None and _kind(value) == expected
+        if not fits:
+            shown = f"{type(callback).__name__}.{name}"
+            raise UserError(f"{checkpoint} gives {shown} a value that it cannot have; delete it to resume before it")
+
+
+def _kind(value: Any) -> str | None:
+    """Return the kind of a value of which a checkpoint keeps one, or None."""
+    kinds = {"text": str, "truth": bool | np.bool_, "number": int | float | np.number}
+    return next((name for name, types in kinds.items() if isinstance(value, types)), None)
 
 
 def _with_loss(totals: NDArray[Any], means: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -267,12 +296,12 @@ def _load_progress(path: Path, option: str) -> Progress:
             check_members(inner, len(content))
         with np.load(io.BytesIO(content), allow_pickle=False) as members:
             state = dict(members)
-        progress = Progress(int(state.pop("steps")), bool(state.pop("stopped")), state)
-        if progress.steps != steps_of(path):
-            raise ValueError(f"it says that it is of step {progress.steps}")
+        steps, stopped = state.pop("steps"), state.pop("stopped")
+        if steps.dtype.kind != "i" or steps != steps_of(path):
+            raise ValueError(f"it says that it is of step {steps}")
         if foreign := [name for name in state if "/" not in name]:
             raise ValueError(f"it has a member {foreign[0]}, which belongs to nothing")
-        return progress
+        return Progress(int(steps), bool(stopped), state)
     except Exception as error:  # whatever a damaged file makes of NumPy
         raise _damage(path, option, error) from error
 
@@ -295,13 +324,12 @@ def _arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
 
 def _unpacked(state: State, prefix: str) -> dict[str, Any]:
     """Return the attributes of which `_packed` made arrays."""
-    attributes: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    lists: dict[str, list[NDArray[Any]]] = {}
     for key in sorted(state):
         owner, name, *place = key.split("/")
-        if owner != prefix:
-            continue
-        if place:
-            attributes.setdefault(name, []).append(state[key])
-        else:
-            attributes[name] = state[key].item() if state[key].ndim == 0 else state[key]
-    return attributes
+        if owner == prefix and place:
+            lists.setdefault(name, []).append(state[key])
+        elif owner == prefix:
+            values[name] = state[key].item() if state[key].ndim == 0 else state[key]
+    return values | lists

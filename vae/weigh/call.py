@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from vae.errors import UserError
+from vae.errors import UserError, kind_and_first_line
 from vae.weigh import frameworks
 from vae.weigh.formulas import FROM_LOG_VAR
 from vae.weigh.frameworks import Framework
 from vae.weigh.parameters import Parameters
 from vae.weigh.point import Array, Point
-from vae.weigh.target import first_line
 
 TOTALS = ("loss", "total_loss", "total", "vae_loss", "elbo", "neg_elbo", "negative_elbo", "objective")
 IMAGE = (28, 28, 1)
@@ -147,7 +146,7 @@ def find_call(
                 except UserError:
                     raise
                 except Exception as error:
-                    problem = first_line(error)
+                    problem = kind_and_first_line(error)
                 else:
                     if math.isfinite(value):
                         return call, point

@@ -9,14 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from vae.errors import UserError
+from vae.errors import UserError, kind_and_first_line
 from vae.weigh import frameworks
-
-
-def first_line(error: BaseException) -> str:
-    """Return an exception's kind and the first line of its message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def load(target: str) -> tuple[Callable[..., Any], set[str]]:
@@ -39,7 +33,7 @@ def load(target: str) -> tuple[Callable[..., Any], set[str]]:
         try:
             found: Any = _module(place)
         except (Exception, SystemExit) as error:
-            raise UserError(f"{place} cannot be imported: {first_line(error)}") from error
+            raise UserError(f"{place} cannot be imported: {kind_and_first_line(error)}") from error
         for part in name.split("."):
             if not hasattr(found, part):
                 raise UserError(f"there is no {part} in {place}; there are {_functions(found) or 'none'}")
@@ -49,7 +43,7 @@ def load(target: str) -> tuple[Callable[..., Any], set[str]]:
                 found = found()
             except Exception as error:
                 raise UserError(
-                    f"{name} is a class that cannot be built without arguments ({first_line(error)}); name a "
+                    f"{name} is a class that cannot be built without arguments ({kind_and_first_line(error)}); name a "
                     "function, or an instance"
                 ) from error
     if not callable(found):
