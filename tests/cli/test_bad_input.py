@@ -121,6 +121,12 @@ BEFORE_TENSORFLOW = [
         "callbacks.x: evaluates moving",
         "optimizer.use_ema=true",
     ),
+    (
+        ["+callbacks.x._target_=keras.callbacks.LearningRateScheduler", "+callbacks.x.schedule=3"],
+        "callbacks.x._target_=keras.callbacks.LearningRateScheduler: calls a function",
+        "optimizer.learning_rate takes a schedule",
+    ),
+    (["+callbacks.x._target_=keras.callbacks.LambdaCallback"], "calls a function", "a callback of your own"),
     (["callbacks=early_stopping", "callbacks.early_stopping.mode=up"], "mode=up", "'auto', 'min' or 'max'"),
     (["callbacks=early_stopping", "callbacks.early_stopping.patience=-1"], "patience=-1", "greater than or equal to 0"),
     (["~data", "data.take=400"], "data.take: there is no such option here", "did you mean data.name?"),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _MOVING_AVERAGES = "keras.callbacks.SwapEMAWeights"
 #: Callbacks of Keras that follow a quantity
 _MONITORING = [f"keras.callbacks.{name}" for name in ("EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau")]
+#: Callbacks of Keras that call what they are given
+_CALLING = [f"keras.callbacks.{name}" for name in ("LearningRateScheduler", "LambdaCallback")]
 _BYTES_PER_WEIGHT = 4 * 4  # float32: the weight, its gradient and Adam's two means
 
 
@@ -104,7 +106,7 @@ def check_memory(weights: int, options: Mapping[str, Mapping[str, Any]]) -> None
 
 
 def check_callbacks(callbacks: Mapping[str, Mapping[str, Any]], optimizer: Mapping[str, Any]) -> None:
-    """Refuse callbacks of Keras that fail after the first epoch.
+    """Refuse callbacks of Keras that would fail in mid-training.
 
     Args:
         callbacks: the options of each callback, by its name.
@@ -112,13 +114,19 @@ def check_callbacks(callbacks: Mapping[str, Mapping[str, Any]], optimizer: Mappi
 
     Raises:
         UserError: naming the first that is to find out by itself in which direction a quantity improves, which Keras
-            does for losses only; or that evaluates moving averages of weights of which the optimizer keeps none.
+            does for losses only; that evaluates moving averages of weights of which the optimizer keeps none; or that
+            calls a function.
     """
     for name, node in callbacks.items():
         target = str(node["_target_"])
         if is_subclass(target, _MOVING_AVERAGES) and not optimizer.get("use_ema"):
             raise UserError(f"callbacks.{name}: evaluates moving averages of the weights; add optimizer.use_ema=true")
         known = options_of(target)
+        if known in map(options_of, _CALLING):
+            raise UserError(
+                f"callbacks.{name}._target_={target}: calls a function, which no option can be; "
+                "optimizer.learning_rate takes a schedule, and a callback of your own does what it likes"
+            )
         if known not in map(options_of, _MONITORING):  # a constructor of the user's may find the direction
             continue
         given = {option: node.get(option, known[option].default) for option in known}

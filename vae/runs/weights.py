@@ -39,7 +39,8 @@ def reason_to_refuse(path: Path, start: int, size: int) -> str | None:
     )
     if done.returncode == 0:
         return done.stdout or None
-    return f"its weights take more than {_MOST_SECONDS} s or {_MOST_MEMORY >> 20:,} MiB to look through, or crash HDF5"
+    last = done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}"
+    return f"its weights cannot be looked through in {_MOST_SECONDS} s and {_MOST_MEMORY >> 20:,} MiB: {last}"
 
 
 def check_weights(file: io.RawIOBase, size: int) -> None:
