@@ -243,9 +243,11 @@ def test_train_after_tensorflow(arguments: list[str], wrong: str, right: str, tm
 def test_options_of_several_evaluations(trained_run: Path, tmp_path: Path) -> None:
     """The others are made."""
     shutil.copytree(trained_run, tmp_path / "run")
-    ended = run_here("evaluate.py", "-m", "run=run", "nll_samples=-1,2", "take=8", cwd=tmp_path)
+    ended = run_here("evaluate.py", "-m", "run=run", "nll_samples=-1,2,-3", "take=8", cwd=tmp_path)
     assert ended.status == 2
-    assert ended.stderr.splitlines()[-1] == "evaluate.py: nll_samples=-1: should be greater than 0"
+    assert ended.stderr.splitlines() == [
+        f"evaluate.py: nll_samples={number}: should be greater than 0" for number in (-1, -3)
+    ]
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["nll_samples"] == 2
 
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae import invocation
 from vae.cli.arguments import checked_values
+from vae.cli.command import hold
 from vae.cli.errors import refuse, unexpected_error, unwritable
 from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
 from vae.config.build import hyperparameters, kl_name
@@ -90,10 +91,18 @@ def description_of_run(config: DictConfig) -> "Description":
 
 
 @contextlib.contextmanager
+def _status(status: int) -> Iterator[None]:
+    """Leave with an exit status."""
+    yield
+    raise SystemExit(status)
+
+
+@contextlib.contextmanager
 def reported_errors(directory: Path | None = None) -> Iterator[None]:
     """End a script in one line if the user made a mistake, or if something unexpected fails.
 
-    The traceback of an unexpected error is written into the run's directory, or into the current one.
+    The traceback of an unexpected error is written into the run's directory, or into the current one. Of several
+    evaluations, those that the user's mistake does not hinder are made, and the command has its status in the end.
 
     Args:
         directory: the directory that Hydra made for the run.
@@ -106,9 +115,12 @@ def reported_errors(directory: Path | None = None) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if hydra.mode == RunMode.MULTIRUN:
-            raise  # Hydra goes on with the next job, and names this one at the end
-        refuse(hydra.job.name, error)
+        if hydra.mode != RunMode.MULTIRUN:
+            refuse(hydra.job.name, error)
+        if hydra.runtime.choices["hydra/launcher"] != "basic":
+            raise  # Hydra names the first job that fails, once all have ended in other processes
+        print(f"{invocation.program(hydra.job.name)}: {error}", file=sys.stderr)
+        hold(_status(error.status))
     except Exception as error:
         message = unwritable(error) or unexpected_error(error, directory or Path())
         sys.exit(f"{invocation.program(hydra.job.name)}: {message}")
