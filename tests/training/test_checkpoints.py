@@ -288,6 +288,19 @@ def test_a_checkpoint_within_an_epoch_has_the_means_so_far(tmp_path: Path) -> No
             check_progress(run, Progress(23, state=means), 10, 3)
 
 
+@pytest.mark.parametrize(
+    ("start", "is_over"), [(Progress(29), False), (Progress(30), True), (Progress(10, True), True)]
+)
+def test_a_run_that_is_over_needs_its_history(start: Progress, is_over: bool, tmp_path: Path) -> None:
+    start.state["metrics/values/000000"] = np.zeros(2)
+    run = RunDirectory(tmp_path)
+    if is_over:
+        with pytest.raises(UserError, match=r"no epoch is left to train, and its history.csv is missing or damaged"):
+            check_progress(run, start, 10, 3)
+    run.history.write_text(f"epoch,step\n1,{start.steps}\n")
+    check_progress(run, start, 10, 3)
+
+
 @pytest.fixture(scope="module")
 def trained(make_vae: Callable[..., VAE], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of four epochs. Tests copy it."""
