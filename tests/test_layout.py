@@ -16,7 +16,7 @@ PACKAGE = REPOSITORY / "vae"
 FLOORS = [
     {"errors", "invocation", "processes", ""},
     {"program_cache"},
-    {"options", "compat", "parsing", "sharing", "threefry"},
+    {"options", "compat", "parsing", "sharing", "threefry", "named_paths"},
     {"runs", "random", "saving", "weigh"},
     {"diagnosis", "schedules"},
     {"latents", "likelihoods", "data"},

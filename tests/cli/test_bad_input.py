@@ -17,6 +17,7 @@ from tests.conftest import REPOSITORY, Run, inherited_environment, run_here, run
 from tests.reading import summary_of, untimed_history_of, weights_are_equal
 from vae.training.checkpoints import checkpoints_in
 
+LONG = 300 * "x"  # more than a file system takes for a name
 # The command line, and what the line must name: what was wrong, then what would be right
 BEFORE_TENSORFLOW = [
     (["nonsense=1"], "nonsense: there is no such option", "--help"),
@@ -130,6 +131,13 @@ BEFORE_TENSORFLOW = [
     (["callbacks=early_stopping", "callbacks.early_stopping.mode=up"], "mode=up", "'auto', 'min' or 'max'"),
     (["callbacks=early_stopping", "callbacks.early_stopping.patience=-1"], "patience=-1", "greater than or equal to 0"),
     (["~data", "data.take=400"], "data.take: there is no such option here", "did you mean data.name?"),
+    ([f"hydra.run.dir={LONG}"], f"{LONG}: cannot be written (File name too long)", "name another folder"),
+    (["-m", f"hydra.sweep.dir={LONG}"], f"{LONG}: cannot be written (File name too long)", "name another folder"),
+    ([f"resume={LONG}"], f"resume={LONG}: there is no such directory", ""),
+    ([f"kl={LONG}"], f"kl={LONG}: there is no such option", "analytic"),
+    ([f"kl={LONG}.MyKL"], f"there is no module {LONG}", ""),
+    ([f"kl@{LONG}=analytic"], f"kl@{LONG}: there is no such option here", "--help"),
+    ([f"{LONG}=3"], "File name too long", ""),
     (["hydra.run.dir="], "hydra.run.dir=: is empty", "name a file or folder"),
     (["hydra.run.dir=''"], "hydra.run.dir='': is empty", "name a file or folder"),
     (['hydra.run.dir=" "'], 'hydra.run.dir=" ": is empty', "name a file or folder"),
@@ -164,6 +172,7 @@ AFTER_TENSORFLOW = [
 EVALUATE = [
     ([], "run: must be given", "run=VALUE"),
     (["run=nowhere"], "run=nowhere: there is no such directory", ""),
+    ([f"run={LONG}"], f"run={LONG}: there is no such directory", ""),
     (["run=."], "run=.: not the directory of a run", ".hydra/config.yaml"),
     (["run=.", "split=holdout"], "split=holdout", "'train', 'validation' or 'test'"),
     (["run=.", "nll_samples=0"], "nll_samples=0", "greater than 0"),

@@ -51,6 +51,8 @@ def test_the_command_in_every_format(runs: Path, command: Callable[..., Outcome]
     ("arguments", "words"),
     [
         (["nowhere"], "nowhere: no such folder"),
+        ([300 * "x"], f"{300 * 'x'}: no such folder"),
+        (["runs", "--out", 300 * "x"], f"--out={300 * 'x'}: cannot be seen (File name too long); name another folder"),
         (["empty"], "empty: no run in this folder or below it"),
         (["runs", "--baseline=kl=x"], "--baseline=kl=x: must be one of kl=analytic; kl=backend; kl=keras_loss"),
         (["runs", "--out=file"], "--out=file: is a file"),

@@ -315,6 +315,7 @@ def test_a_missing_network_is_reported_within_seconds(tmp_path: Path, monkeypatc
         ({"name": "qqqqqqqq"}, "data.name=qqqqqqqq: .* lists them all"),
         ({"name": "glue"}, "data.name=glue: not an image set"),
         ({"name": "digits", "dir": "nowhere"}, "data.dir=nowhere: there is no such folder"),
+        ({"name": "digits", "dir": 300 * "x"}, "data.dir=x{300}: there is no such folder"),
         ({"name": "mnist/none"}, "data.name=mnist/none: .*none"),
         ({"name": "digits", "take": 0}, "take=0: .* greater than 0"),
         ({"name": "digits", "binarization": "maybe"}, "binarization=maybe: .*'dynamic'"),

@@ -119,6 +119,7 @@ number = 3
         ([], "the following arguments are required: FILE.py:LOSS; --help shows the usage"),
         (["my_code.py"], "my_code.py: give the loss with its file or module, as my_code.py:loss"),
         (["nowhere.py:loss"], "nowhere.py:loss: there is no file nowhere.py"),
+        ([f"{300 * 'x'}.py:loss"], f"there is no file {300 * 'x'}.py"),
         (["nowhere:loss"], "nowhere:loss: there is no module nowhere, neither in this folder nor installed"),
         (["my_code.py:los"], "my_code.py:los: there is no los in my_code.py; there are loss, Needs, Raises"),
         (["my_code.py:number"], "my_code.py:number: number is of type int, not a function"),

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 import vae
 from vae.config.groups import GROUPS
 from vae.errors import UserError
+from vae.named_paths import is_file, is_folder
 
 _PACKAGE = Path(vae.__file__).parent
 #: The folder of the configuration: in an installed package where the build puts it, in a checkout beside the package
@@ -38,27 +39,27 @@ class CompletedFiles(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         """Return the content of a file, or of a class that stands in place of one, with its defaults."""
         file = self._file(config_path)
-        written = file.stat().st_mtime_ns if file.is_file() else None
+        written = file.stat().st_mtime_ns if is_file(file) else None
         config, header = copy.deepcopy(_completed(file, config_path, written))  # Hydra changes what it gets
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
 
     def available(self) -> bool:
         """Return True if the folder exists."""
-        return Path(self.path).is_dir()
+        return is_folder(self.path)
 
     def is_group(self, config_path: str) -> bool:
         """Return True if the path is a folder."""
-        return (Path(self.path) / config_path).is_dir()
+        return is_folder(Path(self.path) / config_path)
 
     def is_config(self, config_path: str) -> bool:
         """Return True if the path is a file, or a group with a class in place of an option's name."""
-        return self._file(config_path).is_file() or _target(config_path) is not None
+        return is_file(self._file(config_path)) or _target(config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Return the options and the groups of a folder."""
         names: list[str] = []
         folder = Path(self.path) / config_path
-        for path in folder.iterdir() if folder.is_dir() else ():
+        for path in folder.iterdir() if is_folder(folder) else ():
             self._list_add_result(names, f"{config_path}/{path.name}".lstrip("/"), path.name, results_filter)
         return sorted(set(names))
 

@@ -20,6 +20,7 @@ from vae.cli.arguments import prepared
 from vae.cli.config_source import CONFIGS
 from vae.config.groups import GROUPS, ONE_OPTION
 from vae.errors import INTERRUPTED_STATUS, RunError, UserError, first_line, printable
+from vae.named_paths import is_folder
 from vae.runs.files import atomic_path, disk_problem
 from vae.runs.identity import flatten
 
@@ -143,7 +144,7 @@ def _user_error_behind(error: BaseException | None) -> UserError | None:
 
 def _known_options(command: str, arguments: Sequence[str]) -> list[str]:
     """Return every option and group that the command line has, without the values that it overrides."""
-    groups = [argument for argument in arguments if (Path(CONFIGS) / argument.partition("=")[0]).is_dir()]
+    groups = [argument for argument in arguments if is_folder(Path(CONFIGS) / argument.partition("=")[0])]
     GlobalHydra.instance().clear()
     with initialize_config_dir(CONFIGS, version_base="1.3"):
         try:

@@ -118,8 +118,8 @@ def check_writable(directory: str | Path, option: str) -> None:
         UserError: if that fails; `option` is the one that named the directory.
     """
     path = Path(directory).absolute()
-    existing = next(folder for folder in (path, *path.parents) if folder.exists())
     try:
+        existing = next(folder for folder in (path, *path.parents) if folder.exists())
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"0" * 65_536)
     except OSError as error:

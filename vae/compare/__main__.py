@@ -67,8 +67,11 @@ def _compare(options: argparse.Namespace) -> None:
     if options.out == "":
         raise UserError("--out=: is empty; name a folder")
     options.out = options.out and Path(options.out)
-    if options.out and options.out.is_file():
-        raise UserError(f"--out={options.out}: is a file; name a folder")
+    try:
+        if options.out and options.out.is_file():
+            raise UserError(f"--out={options.out}: is a file; name a folder")
+    except OSError as error:
+        raise UserError(f"--out={options.out}: cannot be seen ({error.strerror}); name another folder") from None
     options.margin = margin_from(options.margin, "--margin")
     if options.elbo is not None and not math.isfinite(options.elbo):
         raise UserError(f"--elbo={options.elbo:g}: must be a number of nats, such as -100")

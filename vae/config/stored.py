@@ -13,6 +13,7 @@ from vae.config.parts import parts, texts
 from vae.config.references import check_references
 from vae.config.trust import foreign_names, foreign_resolvers
 from vae.errors import UserError, first_line
+from vae.named_paths import is_folder
 from vae.runs.identity import MOVED_CLASSES, differing_options
 from vae.runs.paths import RunDirectory
 from vae.runs.untrusted import MOST_OPTIONS, check_files, parsed_yaml, read_yaml_text
@@ -33,7 +34,7 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
             another module.
     """
     path = Path(directory)
-    if not path.is_dir():
+    if not is_folder(path):
         raise UserError(f"{option}={directory}: there is no such directory")
     check_files(path, option)
     try:

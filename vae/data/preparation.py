@@ -17,6 +17,7 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 from vae.compat import few_download_retries
 from vae.data import digits  # noqa: F401  (registers the builder)
 from vae.errors import UserError, first_line, kind_and_first_line
+from vae.named_paths import is_folder
 
 PREPARING_FAILED = (
     requests.exceptions.RequestException,
@@ -72,7 +73,7 @@ def root_folder(builder: tfds.core.DatasetBuilder) -> Path:
 
 
 def _check_folder(option: str, folder: str | None) -> None:
-    if folder is not None and not Path(folder).is_dir():
+    if folder is not None and not is_folder(folder):
         raise UserError(f"{option}={folder}: there is no such folder")
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vae.errors import UserError, printable
+from vae.named_paths import is_folder
 from vae.runs.untrusted import MOST_LEVELS, is_deepest
 
 
@@ -118,7 +119,7 @@ def runs_below(*paths: str | Path) -> list[RunDirectory]:
         UserError: if a folder does not exist or cannot be read, or none has a run.
     """
     for path in map(Path, paths):
-        if not path.is_dir():
+        if not is_folder(path):
             raise UserError(f"{path}: no such folder")
     runs = [run for path in paths for run in find_runs(path) if _has_text_name(run)]
     found = {run.path.resolve() if len(paths) > 1 else run.path: run for run in runs}  # one folder has each run once

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from vae.errors import UserError, kind_and_first_line
+from vae.named_paths import is_file
 from vae.weigh import frameworks
 
 
@@ -54,10 +55,9 @@ def load(target: str) -> tuple[Callable[..., Any], set[str]]:
 def _source(place: str) -> Path:
     """Return the file of a target's part before the colon, without running it."""
     if place.endswith(".py"):
-        path = Path(place)
-        if not path.is_file():
+        if not is_file(place):
             raise UserError(f"there is no file {place}")
-        return path
+        return Path(place)
     try:
         spec = importlib.util.find_spec(place.partition(".")[0])
         spec = importlib.util.find_spec(place) if spec and "." in place else spec
