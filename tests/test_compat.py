@@ -221,6 +221,22 @@ def test_a_keras_callback_keeps_its_state_in_its_attributes() -> None:
     assert not hasattr(keras.callbacks.Callback, "get_state")  # once there is one, use it
 
 
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_keras_callback_that_is_restored_compares_as_before(mode: str) -> None:
+    """Keras changes the sign of `min_delta` after the first epoch of every process, and would change it back."""
+    sign = {"min": 1, "max": -1}[mode]
+    first, second = (keras.callbacks.EarlyStopping("loss", min_delta=0.5, mode=mode) for _ in range(2))
+    for callback in (first, second):
+        callback.set_model(keras.Sequential())
+        callback.on_train_begin()
+    first.on_epoch_end(0, {"loss": sign * 10.0})
+    compat.restore_callback_state(second, dict(compat.callback_state(first)) | {"monitor_op": None})
+    second.on_epoch_end(1, {"loss": sign * 10.2})
+    assert (second.best, second.wait) == (sign * 10.0, 1)
+    second.on_epoch_end(2, {"loss": sign * 9.4})
+    assert (second.best, second.wait) == (sign * 9.4, 0)
+
+
 def test_flags_that_hydra_does_not_know_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     from hydra._internal.utils import get_args_parser
 

@@ -215,14 +215,22 @@ def split_sweep(overrides: list[Any]) -> list[list[str]]:
     return runs
 
 
+#: The callbacks of Keras that only follow the training; others write files of any name, send data or call a function
+FOLLOWING_CALLBACKS = {"EarlyStopping", "ReduceLROnPlateau", "SwapEMAWeights", "TerminateOnNaN"}
+
+
 def callback_state(callback: Any) -> dict[str, Any]:
     """Return the attributes of a Keras callback, which has no public way to save its state."""
     return vars(callback)
 
 
 def restore_callback_state(callback: Any, state: dict[str, Any]) -> None:
-    """Give a Keras callback the attributes that it had."""
-    vars(callback).update(state)
+    """Give a Keras callback the attributes that it had.
+
+    One that compares takes the sign of its `min_delta` again after the first epoch, so that it must not have it yet.
+    """
+    compares = hasattr(callback, "monitor_op")
+    vars(callback).update({name: value for name, value in state.items() if not (compares and name == "min_delta")})
 
 
 @contextlib.contextmanager

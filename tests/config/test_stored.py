@@ -95,6 +95,20 @@ def test_what_would_take_minutes_to_parse_is_refused_unread(nodes: object, reaso
     assert len(str(caught.value)) < 1000
 
 
+def test_a_number_without_a_decimal_form_is_refused(tmp_path: Path) -> None:
+    """Python writes no integer of more than 4,300 digits, and reads one of them in hexadecimal digits."""
+    path = write_config(tmp_path / "run", {})
+    (path / ".hydra" / "config.yaml").write_text(f"zz: 0x{'f' * 5000}\n")
+    with pytest.raises(UserError, match=r"run=.*cannot be resolved \(Exceeds the limit"):
+        stored_config(path, "run")
+
+
+def test_a_mapping_in_the_place_of_a_list_is_refused(tmp_path: Path) -> None:
+    nodes = {"model": {"_target_": "vae.networks.MLP", "hidden": {}}}
+    with pytest.raises(UserError, match=r"run=.*its .hydra/config.yaml is damaged \("):
+        stored_config(write_config(tmp_path / "run", nodes), "run")
+
+
 @pytest.mark.parametrize(
     "nodes",
     [{"a": "${b}", "b": "${a}"}, {"a": {"b": "${a}"}}, {"a": "${a.b}"}, {"a": "${b.c}", "b": "${a.c}"}],

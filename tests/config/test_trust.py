@@ -11,6 +11,7 @@ from vae.config.stored import plain, stored_config
 from vae.errors import UserError
 
 LOGGER = "keras.callbacks.CSVLogger"
+RECORDER = "vae.training.record.EpochRecorder"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,7 @@ LOGGER = "keras.callbacks.CSVLogger"
         ({"data": {"dir": "${quotient:1,${oc.env:SECRET}}"}}, "${oc.env:}", "oc"),
         ({"kl": {"_target_": "${metric}", "x": 1}, "metric": "os.system"}, "os.system", "os"),
         ({"callbacks": {"log": {"_target_": LOGGER, "filename": "x"}}}, LOGGER, "keras"),
+        ({"callbacks": {"x": {"_target_": RECORDER, "record": None}}}, RECORDER, "vae"),
         ({"data": {"dir": "${hydra:runtime.cwd}"}}, "${hydra:}", "hydra"),
         ({"data": {"name": "huggingface:mnist"}}, "huggingface:mnist", "huggingface"),
     ],

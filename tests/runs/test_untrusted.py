@@ -1,11 +1,9 @@
 """Only a run's own regular files are read, up to a size."""
 
-import copy
 import json
 import os
 import re
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from vae.runs import RunDirectory, load_runs, loading
 from vae.runs.files import write_json
 from vae.runs.history import HistoryWriter
 from vae.runs.lock import holder
-from vae.runs.untrusted import LIMITS, RefusedFileError, check_archive, check_files, read_text, read_yaml
+from vae.runs.untrusted import LIMITS, RefusedFileError, check_files, read_text, read_yaml
 from vae.training.checkpoints import Progress, check_progress
 
 GIBIBYTE = 2**30
@@ -163,50 +161,6 @@ def test_a_link_in_the_place_of_a_temporary_file_is_not_written_through(tmp_path
     write_json(tmp_path / "summary.json", {"a": 1})
     assert outside.read_text() == "mine"
     assert (tmp_path / "summary.json").read_text() == '{\n  "a": 1\n}\n'
-
-
-def test_an_archive_takes_no_more_memory_than_it_has_on_disk(tmp_path: Path) -> None:
-    path = tmp_path / "model.keras"
-    for compression, size, reason in (
-        (zipfile.ZIP_STORED, 100, None),
-        (zipfile.ZIP_DEFLATED, 100, "compressed"),
-        (zipfile.ZIP_STORED, LIMITS[".json"] + 1, "config.json has 16 MiB"),
-    ):
-        with zipfile.ZipFile(path, "w", compression) as archive:
-            archive.writestr("config.json", b" " * size)
-        if reason is None:
-            check_archive(path)
-        else:
-            with pytest.raises(RefusedFileError, match=reason):
-                check_archive(path)
-
-
-def test_members_of_an_archive_do_not_overlap(tmp_path: Path) -> None:
-    """Each of a hundred entries of the directory leads to the same megabyte."""
-    path = tmp_path / "model.keras"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("weights", b" " * 2**20)
-        for number in range(99):
-            member = copy.copy(archive.getinfo("weights"))
-            member.filename = member.orig_filename = f"weights{number}"
-            archive.filelist.append(member)
-    with pytest.raises(RefusedFileError, match="overlap"):
-        check_archive(path)
-
-
-@pytest.mark.parametrize("name", ["model.weights.npz", "../evil", "Model.weights.h5"])
-def test_a_saved_model_has_no_other_members(name: str, tmp_path: Path) -> None:
-    """Keras also takes weights in an archive of NumPy's within the archive."""
-    path = tmp_path / "model.keras"
-    for members, is_read in ((["config.json", "assets/words.txt"], True), (["config.json", name], False)):
-        with zipfile.ZipFile(path, "w") as archive:
-            for member in members:
-                archive.writestr(member, "")
-        if is_read:
-            check_archive(path)
-        else:
-            with pytest.raises(RefusedFileError, match=f"it has a member {re.escape(name)}, which no run writes"):
-                check_archive(path)
 
 
 @pytest.mark.parametrize("name", ["config", "overrides", "evaluation"])

@@ -50,7 +50,7 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
     refuse_untrusted(foreign_resolvers(OmegaConf.to_container(config)), f"{option}={directory}", trusted)
     try:
         values = _with_current_classes(plain(config))
-    except (UserError, OmegaConfBaseException, RecursionError) as error:
+    except (UserError, OmegaConfBaseException, RecursionError, ValueError) as error:  # of a huge number
         reason = first_line(error)
         raise UserError(f"{option}={directory}: its .hydra/config.yaml cannot be resolved ({reason})") from None
     with _told_of(f"{option}={directory}"):
@@ -144,6 +144,8 @@ def _told_of(place: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{place}: its configuration names {error}") from None
+    except OmegaConfBaseException as error:
+        raise UserError(f"{place}: its .hydra/config.yaml is damaged ({first_line(error)})") from None
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from vae.compat import FOLLOWING_CALLBACKS
 from vae.config.groups import GROUPS
 from vae.config.parts import texts
 from vae.config.signatures import is_subclass
@@ -20,10 +21,7 @@ from vae.errors import UserError
 OURS = ("vae", "keras")
 #: The kind of a class that stands in another's arguments, such as a schedule in place of a learning rate
 _NESTED = "keras.optimizers.schedules.LearningRateSchedule"
-#: Callbacks of Keras that only follow the training; others write files of any name, or send data
-_CALLBACKS = {
-    f"keras.callbacks.{name}" for name in ("EarlyStopping", "ReduceLROnPlateau", "SwapEMAWeights", "TerminateOnNaN")
-}
+_CALLBACKS = {f"keras.callbacks.{name}" for name in FOLLOWING_CALLBACKS}
 #: Interpolations of other options, and resolvers that read nothing but their arguments and the clock
 _HARMLESS = re.compile(r"\$\{(?:[\w.\[\]]+\}|(?:quotient|now):)")
 _RESOLVER = re.compile(r"\$\{\s*(?P<name>[^:}]*)")
@@ -83,7 +81,7 @@ def _word_for(option: str, target: str, base: str) -> str | None:
         return module
     if not is_subclass(target, base):
         raise UserError(f"{option}._target_={target}: must be a subclass of {base}")
-    is_harmless = base != GROUPS["callbacks"].base or target in _CALLBACKS or module == "vae"
+    is_harmless = base != GROUPS["callbacks"].base or target in _CALLBACKS
     return None if is_harmless else module
 
 

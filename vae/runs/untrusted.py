@@ -7,15 +7,12 @@ is larger than any that a run writes is not read into memory.
 import os
 import re
 import stat
-import struct
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from vae.errors import UserError
-from vae.runs.weights import reason_to_refuse
 
 MEBIBYTE = 2**20
 #: The largest size in bytes of a run's file that is read, by the end of its name. A run of 100 epochs with 1,000 latent
@@ -35,8 +32,6 @@ MOST_OPTIONS_OF_ALL = 3000
 MOST_LEVELS = 100
 #: The most characters of a text in a run's files that a comparison shows
 MOST_CHARACTERS = 1000
-_WEIGHTS = "model.weights.h5"
-_MEMBERS = {"config.json", "metadata.json", _WEIGHTS, "progress.npz"}  # of a saved model, besides its assets
 _TO_BASE_60 = re.compile(r":[0-5]?\d(?::[0-5]?\d){19}")  # with the first part alone in front, it is found faster
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -56,11 +51,11 @@ def read_bytes(path: Path, directory: Path) -> bytes:
         RefusedFileError: if it is a link out of the directory, no regular file or too large.
         OSError: if it cannot be read.
     """
-    _check_size(path, directory)
+    check_size(path, directory)
     return path.read_bytes()
 
 
-def _check_size(path: Path, directory: Path) -> None:
+def check_size(path: Path, directory: Path) -> None:
     """Check that a file of a run is one that is read; see `read_bytes`."""
     status = _checked(path, directory)
     size, limit = status.st_size if status else 0, LIMITS[path.suffix]
@@ -112,46 +107,6 @@ def read_yaml(path: Path, directory: Path) -> Any:
 def parsed_yaml(text: str) -> Any:
     """Return the content of a YAML text in plain containers, none of which is an object of a class."""
     return yaml.load(text, _YAML)  # a safe loader
-
-
-def check_archive(path: Path) -> None:
-    """Check that a saved model is one that is read, and takes no more memory than its file has on disk.
-
-    Raises:
-        RefusedFileError: naming a member that no run writes, such as one that is compressed, or too large; if members
-            overlap; or saying what of its weights is not as a run writes it (`vae.runs.weights`).
-        zipfile.BadZipFile: if it is no archive.
-        OSError: if its weights are no HDF5 file.
-    """
-    _check_size(path, path.parent)
-    with zipfile.ZipFile(path) as archive:
-        check_members(archive, path.stat().st_size)
-        for member in archive.infolist():
-            if member.filename not in _MEMBERS and not member.filename.startswith("assets/"):
-                raise RefusedFileError(f"it has a member {member.filename}, which no run writes")
-        for member in (member for member in archive.infolist() if member.filename == _WEIGHTS):
-            with path.open("rb") as file:
-                file.seek(member.header_offset)
-                name_and_extra = struct.unpack("<26xHH", file.read(30))
-                start = member.header_offset + 30 + sum(name_and_extra)
-            if reason := reason_to_refuse(path, start, member.file_size):
-                raise RefusedFileError(reason)
-
-
-def check_members(archive: zipfile.ZipFile, size: int) -> None:
-    """Check that an archive takes no more memory than it has bytes; see `check_archive`.
-
-    Args:
-        archive: a saved model, or an archive in it.
-        size: its size in bytes.
-    """
-    if sum(member.compress_size for member in archive.infolist()) > size:
-        raise RefusedFileError("its members overlap, which no run writes")
-    for member in archive.infolist():
-        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-            raise RefusedFileError(f"its {member.filename} is compressed, which no run writes")
-        if member.filename.endswith(".json") and member.file_size > LIMITS[".json"]:
-            raise RefusedFileError(f"its {member.filename} has {member.file_size / MEBIBYTE:,.0f} MiB")
 
 
 def check_files(directory: Path, option: str) -> None:

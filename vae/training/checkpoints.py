@@ -1,6 +1,7 @@
 """Checkpoints: everything that an exact resume needs, written whole or not at all."""
 
 import contextlib
+import inspect
 import io
 import time
 import warnings
@@ -16,17 +17,18 @@ from numpy.typing import NDArray
 
 from vae import compat
 from vae.errors import NonFiniteError, UserError, first_line
-from vae.runs.files import atomic_path, remove_unfinished, sync
+from vae.runs.files import atomic_path, disk_problem, remove_unfinished, sync
 from vae.runs.history import complete_rows
 from vae.runs.paths import RunDirectory
+from vae.runs.saved_model import PROGRESS, check_members, clean_copy
 from vae.runs.summary import is_finished
-from vae.runs.untrusted import check_archive, check_members
 from vae.training.options import TrainingOptions
 from vae.training.record import RunRecord
 from vae.training.signals import stop_requests
 
 RETAINED = 2
-_PROGRESS = "progress.npz"
+#: Callbacks that a stranger's run may name without a word
+_FOLLOWING = {getattr(keras.callbacks, name) for name in compat.FOLLOWING_CALLBACKS}
 
 State = dict[str, NDArray[Any]]
 
@@ -108,8 +110,8 @@ class Checkpoints(keras.callbacks.Callback):
         """
         for owner, callback in self._owners():
             state = _unpacked(self._start.state, owner)
-            if type(callback).__module__.startswith("keras."):  # whose classes a stranger's run may name
-                _check_state(state, callback, f"the checkpoint of step {self._start.steps}")
+            if type(callback) in _FOLLOWING:
+                state = _progress_of(callback, state, f"the checkpoint of step {self._start.steps}")
             compat.restore_callback_state(callback, state)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -164,25 +166,31 @@ class Checkpoints(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def _check_state(state: Mapping[str, Any], callback: keras.callbacks.Callback, checkpoint: str) -> None:
-    """Check that a state is of the kinds that a callback of Keras has, which would fail with others in mid-training."""
+def _progress_of(callback: keras.callbacks.Callback, state: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
+    """Return what of a state is the progress of one of Keras's callbacks, whose options its constructor has taken.
+
+    Raises:
+        UserError: if it has values that the callback would fail with in mid-training.
+    """
+    options = inspect.signature(type(callback).__init__).parameters
+    own = {name: value for name, value in compat.callback_state(callback).items() if name not in options}
     shapes = [weight.shape for weight in callback.model.weights]
-    for name, value in state.items():
+    for name, value in (progress := {name: value for name, value in state.items() if name in own}).items():
         if isinstance(value, list):
             numbers = (item.shape for item in value if item.dtype.kind in "fiub")
             fits = name == "best_weights" and [*numbers] == shapes
         else:
-            own = getattr(callback, name, value)  # a method has a name too; some attributes come with the first epoch
-            expected = "number" if name == "best" else _kind(own)
+            expected = "number" if name == "best" else _kind(own[name])  # there is none before the first epoch
             fits = expected is not None and _kind(value) == expected
         if not fits:
             shown = f"{type(callback).__name__}.{name}"
             raise UserError(f"{checkpoint} gives {shown} a value that it cannot have; delete it to resume before it")
+    return progress
 
 
 def _kind(value: Any) -> str | None:
     """Return the kind of a value of which a checkpoint keeps one, or None."""
-    kinds = {"text": str, "truth": bool | np.bool_, "number": int | float | np.number}
+    kinds: dict[str, Any] = {"text": str, "truth": bool, "number": int | float}
     return next((name for name, types in kinds.items() if isinstance(value, types)), None)
 
 
@@ -210,7 +218,7 @@ def latest_checkpoint(directory: Path, option: str) -> tuple[keras.Model, Progre
         UserError: if there is none; `option` is the one that named the run.
     """
     error = UserError(f"{option}: has neither model.keras nor a checkpoint; it stopped before its first")
-    for checkpoint in checkpoints_in(directory):
+    for checkpoint in checkpoints_in(directory)[: RETAINED + 1]:  # a killed run may have one more than it keeps
         try:
             return load_model(checkpoint, option), _load_progress(checkpoint, option)
         except UserError as damage:
@@ -265,7 +273,7 @@ def save_model(model: keras.Model, path: Path, progress: Progress | None = None)
             members: Any = {"steps": progress.steps, "stopped": progress.stopped, **progress.state}
             np.savez(content, **members)
             with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(_PROGRESS, content.getvalue())
+                archive.writestr(PROGRESS, content.getvalue())
 
 
 def load_model(path: Path, option: str) -> keras.Model:
@@ -279,9 +287,11 @@ def load_model(path: Path, option: str) -> keras.Model:
     from vae.model import VAE  # which registers the class
 
     try:
-        check_archive(path)
-        model = keras.models.load_model(path, safe_mode=True)
+        with clean_copy(path) as copy:
+            model = keras.models.load_model(copy, safe_mode=True)
     except Exception as error:  # whatever a damaged file makes of Keras
+        if disk_problem(error):
+            raise
         raise _damage(path, option, error) from error
     if not isinstance(model, VAE):
         raise UserError(f"{option}: {path.name} holds a {type(model).__name__}; must hold a VAE")
@@ -291,7 +301,7 @@ def load_model(path: Path, option: str) -> keras.Model:
 def _load_progress(path: Path, option: str) -> Progress:
     try:
         with zipfile.ZipFile(path) as archive:
-            content = archive.read(_PROGRESS)
+            content = archive.read(PROGRESS)
         with zipfile.ZipFile(io.BytesIO(content)) as inner:
             check_members(inner, len(content))
         with np.load(io.BytesIO(content), allow_pickle=False) as members:
