@@ -332,6 +332,15 @@ def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
         latest_checkpoint(tmp_path / "checkpoints", "resume")
 
 
+def test_of_many_checkpoints_the_newest_are_tried(tmp_path: Path) -> None:
+    """Each that a stranger sent may take its time; a run that was killed has three at most."""
+    for steps in range(1, 30):
+        (tmp_path / f"step-{steps:08d}.keras").write_text("no archive")
+    with pytest.warns(UserWarning, match="damaged") as warned, pytest.raises(UserError, match=r"step-00000027.keras"):
+        latest_checkpoint(tmp_path, "resume")
+    assert [str(one.message).split()[1] for one in warned] == [f"step-{steps:08d}.keras" for steps in (29, 28, 27)]
+
+
 @pytest.mark.parametrize(
     ("problem", "shown"), [("no such layer\nArguments received: many", "no such layer"), (400 * "x", 300 * "x")]
 )
