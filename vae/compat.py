@@ -229,7 +229,10 @@ def restore_callback_state(callback: Any, state: dict[str, Any]) -> None:
 
     One that compares takes the sign of its `min_delta` again after the first epoch, so that it must not have it yet.
     """
-    compares = hasattr(callback, "monitor_op")
+    import keras
+
+    comparing = keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau, keras.callbacks.ModelCheckpoint
+    compares = isinstance(callback, comparing)
     vars(callback).update({name: value for name, value in state.items() if not (compares and name == "min_delta")})
 
 

@@ -1,19 +1,24 @@
-"""What a path leads to that a user names. Python raises an error of a name that is too long for the file system."""
+"""What a path leads to that a user names, which may be longer than the file system takes."""
 
+import errno
+from collections.abc import Callable
 from pathlib import Path
 
 
 def is_folder(path: str | Path) -> bool:
-    """Return True for a folder; False as well for one whose name is too long, or that cannot be seen."""
-    try:
-        return Path(path).is_dir()
-    except OSError:
-        return False
+    """Return True for a folder; no name that is too long is one, where Python raises an error."""
+    return _holds(Path(path).is_dir)
 
 
 def is_file(path: str | Path) -> bool:
     """Return True for a regular file; see `is_folder`."""
+    return _holds(Path(path).is_file)
+
+
+def _holds(test: Callable[[], bool]) -> bool:
     try:
-        return Path(path).is_file()
-    except OSError:
+        return test()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
         return False

@@ -82,7 +82,9 @@ def test_members_of_an_archive_do_not_overlap(tmp_path: Path) -> None:
         check(path)
 
 
-@pytest.mark.parametrize("name", ["model.weights.npz", "../evil", "Model.weights.h5", "assets/../../evil"])
+@pytest.mark.parametrize(
+    "name", ["model.weights.npz", "../evil", "Model.weights.h5", "assets/../../evil", f"assets/{10 * 'x/'}x"]
+)
 def test_there_are_no_other_members(name: str, weights: bytes, tmp_path: Path) -> None:
     """Keras also takes weights in an archive of NumPy's within the archive."""
     path = tmp_path / "model.keras"
@@ -100,6 +102,18 @@ def test_no_member_is_there_twice(weights: bytes, tmp_path: Path) -> None:
         archive.writestr("model.weights.h5", weights)
     with pytest.raises(RefusedFileError, match="a member twice"):
         check(path)
+
+
+def test_there_are_few_assets(weights: bytes, tmp_path: Path) -> None:
+    """Keras makes a folder for each: 15 members of 52 KB became 12,800 folders."""
+    path = tmp_path / "model.keras"
+    for count in (99, 100):
+        write(path, {"model.weights.h5": weights} | {f"assets/{number}": b"" for number in range(count)})
+        if count == 99:
+            check(path)
+        else:
+            with pytest.raises(RefusedFileError, match="more than 100"):
+                check(path)
 
 
 def test_there_are_weights(tmp_path: Path) -> None:

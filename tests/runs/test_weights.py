@@ -1,8 +1,10 @@
 """Keras reads a copy of weights, and HDF5's own structures can neither hang nor fill the process that makes it."""
 
+import os
 import shutil
 import signal
 import struct
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +15,14 @@ import keras
 import ml_dtypes
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from vae.errors import RunError
 from vae.model import VAE
 from vae.runs import weights
 from vae.runs.saved_model import clean_copy
 from vae.runs.untrusted import RefusedFileError
-from vae.training.checkpoints import load_model, save_model
+from vae.training.checkpoints import latest_checkpoint, load_model, save_model
 
 ARRAY = "layers/dense/vars/0"
 
@@ -82,9 +86,11 @@ def test_a_copy_has_the_same_arrays(good: Path) -> None:
     assert not copy.parent.exists()
 
 
-def test_keras_reads_the_copy_of_a_model_as_the_model(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+def test_keras_reads_the_copy_of_a_model_as_the_model(
+    make_vae: Callable[..., VAE], images: NDArray[np.float32], tmp_path: Path
+) -> None:
     vae = make_vae()
-    vae.optimizer.build(vae.trainable_variables)
+    vae.fit(images, verbose=0)  # or the optimizer's means are 0
     vae.save(tmp_path / "model.keras")
     with clean_copy(tmp_path / "model.keras") as copy:
         read = keras.models.load_model(copy)
@@ -105,8 +111,48 @@ def test_a_full_folder_of_temporary_files_is_no_damage(make_vae: Callable[..., V
             if is_read:
                 load_model(path, "resume")
             else:
-                with pytest.raises(OSError, match="No space left on device"):
-                    load_model(path, "resume")
+                with pytest.raises(RunError, match=r"\(No space left on device\); it takes .* TMPDIR names another"):
+                    latest_checkpoint(tmp_path, "resume")
+
+
+def instead_of_python(path: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let another program start in Python's place, and Python after it if it says so."""
+    path.write_text(script)
+    path.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(path))
+
+
+def test_a_copy_that_cannot_be_written_is_no_damage(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of the size of files stands for a disk that fills meanwhile."""
+    with h5py.File(good, "r+") as file:
+        file["large"] = np.ones(10_000)
+    script = f"""#!{sys.executable}
+import os, resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])
+"""
+    instead_of_python(good.parent / "python", script, monkeypatch)
+    with pytest.raises(RunError, match="No space left on device"):
+        load_model(archived(good), "resume")
+
+
+def test_a_process_that_was_killed_is_no_damage(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead_of_python(good.parent / "python", "#!/bin/sh\nkill -9 $$\n", monkeypatch)
+    with pytest.raises(RunError, match="the process that copies was killed, perhaps for lack of memory"):
+        load_model(archived(good), "resume")
+
+
+def test_no_folder_of_temporary_files_is_no_damage(good: Path) -> None:
+    missing = FileNotFoundError(2, "No usable temporary directory found")
+    model = archived(good)
+    with mock.patch("tempfile.gettempdir", side_effect=missing), pytest.raises(RunError, match="No usable temporary"):
+        load_model(model, "resume")
+
+
+def test_what_python_prints_at_its_start_is_no_refusal(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead_of_python(good.parent / "python", f'#!/bin/sh\necho hello\nexec {sys.executable} "$@"\n', monkeypatch)
+    assert weights.copy_weights(good, good.with_name("copy.h5")) is None
 
 
 def never_written(file: h5py.File) -> None:
@@ -129,6 +175,17 @@ def in_another_file(file: h5py.File) -> None:
 def virtual(file: h5py.File) -> None:
     layout = h5py.VirtualLayout((10, 10), np.float32)
     layout[:] = h5py.VirtualSource(file[ARRAY])
+    file.create_virtual_dataset("a", layout)
+
+
+def of_a_source_without_an_end(file: h5py.File) -> None:
+    """HDF5 opens the source to know the shape, and waits if it is a pipe."""
+    pipe = Path(file.filename).with_name("pipe.h5")
+    os.mkfifo(pipe)
+    layout = h5py.VirtualLayout((10,), np.float32, maxshape=(None,))
+    layout[: h5py.h5s.UNLIMITED] = h5py.VirtualSource(str(pipe), "x", (10,), np.float32, maxshape=(None,))[
+        : h5py.h5s.UNLIMITED
+    ]
     file.create_virtual_dataset("a", layout)
 
 
@@ -177,7 +234,7 @@ NOT_STORED = "its /a is compressed or not stored"
     ("write", "reason"),
     [
         *((write, NOT_STORED) for write in (never_written, never_written_in_parts, compressed)),
-        *((write, NOT_STORED) for write in (in_another_file, virtual)),
+        *((write, NOT_STORED) for write in (in_another_file, virtual, of_a_source_without_an_end)),
         *((write, "more groups than those of a run") for write in (nested, with_many_groups, in_itself)),
         (behind_a_link, "its /a is a link"),
         (twice, "its weights overlap"),

@@ -30,6 +30,7 @@ from vae.training import (
     RunRecord,
     TrainingOptions,
     check_progress,
+    check_states,
     checkpoints_in,
     latest_checkpoint,
     save_model,
@@ -272,9 +273,43 @@ def test_a_state_that_a_callback_of_keras_cannot_have_is_refused(
             assert not {"on_epoch_end", "close", "model", "nothing"} & vars(callback).keys()
             assert (callback.monitor, callback.patience, callback.mode) == ("val_elbo", 9, "max")
         else:
-            shown = f"EarlyStopping.{name.partition('/')[0]}"
-            with pytest.raises(UserError, match=f"the checkpoint of step 10 gives {shown} a value that it cannot have"):
+            told = f"the checkpoint of step 10 gives EarlyStopping.{name.partition('/')[0]} a value that it cannot have"
+            with pytest.raises(UserError, match=f"^{told}"):
                 checkpoints.on_train_begin()
+            fresh = keras.callbacks.EarlyStopping("val_elbo", mode="max")
+            with pytest.raises(UserError, match=f"^resume={tmp_path}: {told}"):
+                check_states(RunDirectory(tmp_path), start, [fresh], vae)
+            assert not hasattr(fresh, "best_epoch")  # its training has not begun
+
+
+class Stops(keras.callbacks.EarlyStopping):
+    """A user's own, which may change its options."""
+
+
+@pytest.mark.parametrize(
+    ("callback", "kept"),
+    [
+        (keras.callbacks.ReduceLROnPlateau("val_elbo", mode="max"), {"best": -3.0, "wait": 2, "cooldown_counter": 5}),
+        (keras.callbacks.SwapEMAWeights(), {"_ema_weights_in_model": True}),
+        (keras.callbacks.EarlyStopping("val_elbo", mode="max"), {"best": -3.0, "wait": 2, "stopped_epoch": 4}),
+        (Stops("val_elbo", mode="max", patience=9), {"best": -3.0, "wait": 2, "patience": 5, "own": "word"}),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_a_callback_of_keras_gets_its_progress_back(
+    callback: keras.callbacks.Callback, kept: dict[str, Any], make_vae: Callable[..., VAE], tmp_path: Path
+) -> None:
+    state = {f"0-{type(callback).__name__}/{name}": np.asarray(value) for name, value in kept.items()}
+    start, vae = Progress(10, state=state), make_vae()
+    check_states(RunDirectory(tmp_path), start, [callback], vae)
+    checkpoints = Checkpoints(
+        RunRecord(tmp_path), [callback], TrainingOptions(epochs=1, batch_size=20), 60, start=start
+    )
+    for each in (callback, checkpoints):
+        each.set_model(vae)
+    callback.on_train_begin()
+    checkpoints.on_train_begin()
+    assert {name: getattr(callback, name) for name in kept} == kept
 
 
 def test_a_checkpoint_within_an_epoch_has_the_means_so_far(tmp_path: Path) -> None:

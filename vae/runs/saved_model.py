@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from vae.errors import RunError
 from vae.runs.untrusted import LIMITS, MEBIBYTE, RefusedFileError, check_size
 from vae.runs.weights import copy_weights
 
@@ -16,32 +17,34 @@ from vae.runs.weights import copy_weights
 PROGRESS = "progress.npz"
 _WEIGHTS = "model.weights.h5"
 _MEMBERS = {"config.json", "metadata.json", _WEIGHTS, PROGRESS}  # besides the files of layers that have some
-_MOST_COPIES = 3  # of the weights, at a time
+_MOST_COPIES = 3  # at a time, one of them Keras's
+_MOST_MEMBERS, _MOST_FOLDERS = 100, 10
+#: What a machine lacks when a copy fails that would succeed on another
+_NO_PLACE = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "ENOMEM", "EAGAIN", "EMFILE", "ENFILE")}
 
 
 @contextlib.contextmanager
 def clean_copy(path: Path) -> Iterator[Path]:
-    """Yield a copy of a saved model that Keras can read in no more time and memory than its size takes.
+    """Yield a copy of a saved model whose weights Keras can read in no more time and memory than their size takes.
 
     Raises:
         RefusedFileError: naming a member that no run writes, such as one that is compressed, or too large; if members
             overlap; or saying what of its weights is not as a run writes it (`vae.runs.weights`).
         zipfile.BadZipFile: if it is no archive.
-        OSError: if the folder of temporary files has too little space.
+        RunError: if the copy cannot be made for lack of space or memory, which is no damage of the model.
     """
     check_size(path, path.parent)
-    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(prefix="vae-") as folder:
-        check_members(archive, path.stat().st_size)
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as archive, _temporary_folder(_MOST_COPIES * size) as folder:
+        check_members(archive, size)
         names = archive.namelist()
         if unknown := [name for name in names if name not in _MEMBERS and not _is_asset(name)]:
             raise RefusedFileError(f"it has a member {unknown[0]}, which no run writes")
-        if len(set(names)) < len(names):
-            raise RefusedFileError("it has a member twice, which no run writes")
+        if len(set(names)) < len(names) or len(names) > _MOST_MEMBERS:
+            raise RefusedFileError(f"it has a member twice, or more than {_MOST_MEMBERS}, which no run writes")
         if _WEIGHTS not in names:
             raise RefusedFileError(f"it has no {_WEIGHTS}")
-        if shutil.disk_usage(folder).free < _MOST_COPIES * path.stat().st_size:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
-        stored, weights, copy = (Path(folder, name) for name in ("stored.h5", _WEIGHTS, path.name))
+        stored, weights, copy = (folder / name for name in ("stored.h5", _WEIGHTS, path.name))
         with archive.open(_WEIGHTS) as source, stored.open("wb") as target:
             shutil.copyfileobj(source, target)
         if reason := copy_weights(stored, weights):
@@ -57,8 +60,30 @@ def clean_copy(path: Path) -> Iterator[Path]:
         yield copy
 
 
+@contextlib.contextmanager
+def _temporary_folder(size: int) -> Iterator[Path]:
+    """Yield a folder of temporary files that has place for so many bytes; see `clean_copy`."""
+    try:
+        root = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise RunError(f"{error.strerror}; a saved model is copied there to be read; TMPDIR names a folder") from None
+    try:
+        with tempfile.TemporaryDirectory(prefix="vae-", dir=root) as folder:
+            if shutil.disk_usage(folder).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            yield Path(folder)
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        raise RunError(
+            f"a saved model cannot be copied to {root} ({error.strerror}); it takes {size / MEBIBYTE:,.1f} MiB there; "
+            "TMPDIR names another folder"
+        ) from None
+
+
 def _is_asset(name: str) -> bool:
-    return name.startswith("assets/") and ".." not in name
+    """Return True for a file that a layer of the user's may have saved, not too deep in folders that Keras makes."""
+    return name.startswith("assets/") and ".." not in name and name.count("/") <= _MOST_FOLDERS
 
 
 def check_members(archive: zipfile.ZipFile, size: int) -> None:

@@ -40,6 +40,7 @@ def train(config: DictConfig) -> float | list[float] | None:
             new = build.build_model(config, data, cli.choices())
             model, start = training.shared_model(new, cli.shared_programs(config)), training.Progress()
         audit, further = build.build_audit(config, data), build.build_callbacks(config)
+        training.check_states(run, start, further, model)
         description = cli.description_of_run(config)
 
         with training.RunRecord(directory, **cli.facts_of_run(config)) as record:

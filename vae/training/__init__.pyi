@@ -5,6 +5,7 @@ from .callbacks import warn_of_effective_beta as warn_of_effective_beta
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import Progress as Progress
 from .checkpoints import check_progress as check_progress
+from .checkpoints import check_states as check_states
 from .checkpoints import checkpoints_in as checkpoints_in
 from .checkpoints import latest_checkpoint as latest_checkpoint
 from .checkpoints import save_model as save_model

@@ -1,6 +1,7 @@
 """Checkpoints: everything that an exact resume needs, written whole or not at all."""
 
 import contextlib
+import copy
 import inspect
 import io
 import time
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae import compat
-from vae.errors import NonFiniteError, UserError, first_line
-from vae.runs.files import atomic_path, disk_problem, remove_unfinished, sync
+from vae.errors import NonFiniteError, RunError, UserError, first_line
+from vae.runs.files import atomic_path, remove_unfinished, sync
 from vae.runs.history import complete_rows
 from vae.runs.paths import RunDirectory
 from vae.runs.saved_model import PROGRESS, check_members, clean_copy
@@ -108,7 +109,7 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             UserError: if a callback of Keras cannot have such a state.
         """
-        for owner, callback in self._owners():
+        for owner, callback in _owners(self._callbacks):
             state = _unpacked(self._start.state, owner)
             if type(callback) in _FOLLOWING:
                 state = _progress_of(callback, state, f"the checkpoint of step {self._start.steps}")
@@ -144,16 +145,11 @@ class Checkpoints(keras.callbacks.Callback):
         if int(self.model.batches_seen.numpy()) % self._steps:
             self._save({"values": [variable.numpy() for variable in self.model.metrics_variables]})
 
-    def _owners(self) -> Iterator[tuple[str, keras.callbacks.Callback]]:
-        """Yield the callbacks whose state is saved, each with its name in the checkpoint."""
-        for number, callback in enumerate(self._callbacks):
-            yield f"{number}-{type(callback).__name__}", callback
-
     def _save(self, metrics: dict[str, Any]) -> None:
         if self._directory:
             steps = int(self.model.batches_seen.numpy())
             state = _packed(metrics, "metrics")
-            for owner, callback in self._owners():
+            for owner, callback in _owners(self._callbacks):
                 state |= _packed(compat.callback_state(callback), owner)
             progress = Progress(steps, bool(self.model.stop_training), state)
             if self._history.exists():
@@ -164,6 +160,35 @@ class Checkpoints(keras.callbacks.Callback):
         self._is_first, self._due = False, time.monotonic() + self._seconds
         if self._stop_requested():
             raise KeyboardInterrupt
+
+
+def _owners(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[tuple[str, keras.callbacks.Callback]]:
+    """Yield the callbacks whose state is saved, each with its name in the checkpoint."""
+    for number, callback in enumerate(callbacks):
+        yield f"{number}-{type(callback).__name__}", callback
+
+
+def check_states(
+    run: RunDirectory, start: Progress, callbacks: Sequence[keras.callbacks.Callback], model: keras.Model
+) -> None:
+    """Check the state that the callbacks of a run get back, before anything of the run is written.
+
+    Args:
+        run: the run that resumes.
+        start: the progress of its newest checkpoint.
+        callbacks: the callbacks whose state it has.
+        model: the model.
+
+    Raises:
+        UserError: if a callback of Keras cannot have such a state.
+    """
+    for owner, callback in _owners(callbacks):
+        if type(callback) in _FOLLOWING:
+            begun = copy.copy(callback)
+            begun.set_model(model)
+            begun.on_train_begin()
+            place = f"resume={run}: the checkpoint of step {start.steps}"
+            _progress_of(begun, _unpacked(start.state, owner), place)
 
 
 def _progress_of(callback: keras.callbacks.Callback, state: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
@@ -221,6 +246,8 @@ def latest_checkpoint(directory: Path, option: str) -> tuple[keras.Model, Progre
     for checkpoint in checkpoints_in(directory)[: RETAINED + 1]:  # a killed run may have one more than it keeps
         try:
             return load_model(checkpoint, option), _load_progress(checkpoint, option)
+        except RunError:
+            raise
         except UserError as damage:
             warnings.warn(f"{damage}; using the checkpoint before it", stacklevel=2)
             error = damage
@@ -283,15 +310,16 @@ def load_model(path: Path, option: str) -> keras.Model:
 
     Raises:
         UserError: if the file is missing, damaged or no VAE's; `option` is the one that named it.
+        RunError: if the machine has no place for a copy of it.
     """
     from vae.model import VAE  # which registers the class
 
     try:
-        with clean_copy(path) as copy:
-            model = keras.models.load_model(copy, safe_mode=True)
+        with clean_copy(path) as clean:
+            model = keras.models.load_model(clean, safe_mode=True)
+    except RunError:
+        raise
     except Exception as error:  # whatever a damaged file makes of Keras
-        if disk_problem(error):
-            raise
         raise _damage(path, option, error) from error
     if not isinstance(model, VAE):
         raise UserError(f"{option}: {path.name} holds a {type(model).__name__}; must hold a VAE")
