@@ -1,4 +1,4 @@
-"""What a path leads to that a user names, which may be longer than the file system takes."""
+"""Tests of paths that a user names. A name may be longer than the file system allows."""
 
 import errno
 from collections.abc import Callable

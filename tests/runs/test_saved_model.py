@@ -11,7 +11,7 @@ import h5py
 import keras
 import pytest
 
-from vae.runs.saved_model import clean_copy
+from tests.runs.saved import check
 from vae.runs.untrusted import LIMITS, RefusedFileError
 from vae.training.checkpoints import load_model
 
@@ -30,14 +30,9 @@ def write(path: Path, members: Mapping[str, bytes], compression: int = zipfile.Z
             archive.writestr(name, content)
 
 
-def check(path: Path) -> None:
-    with clean_copy(path):
-        pass
-
-
 def test_what_keras_reads_is_a_copy(weights: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
-    members = {"config.json": b"{}", "assets/words.txt": b"a", "metadata.json": b"[]"}
+    members = {"config.json": b"{}", "metadata.json": b"[]"}
     write(path, {**members, "model.weights.h5": weights, "progress.npz": b""})
     found = []
 
@@ -83,10 +78,10 @@ def test_members_of_an_archive_do_not_overlap(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["model.weights.npz", "../evil", "Model.weights.h5", "assets/../../evil", f"assets/{10 * 'x/'}x"]
+    "name", ["model.weights.npz", "../evil", "Model.weights.h5", "assets/words.txt", f"assets/{300 * 'x'}"]
 )
 def test_there_are_no_other_members(name: str, weights: bytes, tmp_path: Path) -> None:
-    """Keras also takes weights in an archive of NumPy's within the archive."""
+    """Keras would read an archive of NumPy's within the archive, too, and leave assets behind that it cannot write."""
     path = tmp_path / "model.keras"
     write(path, {"model.weights.h5": weights, name: b""})
     with pytest.raises(RefusedFileError, match=f"it has a member {re.escape(name)}, which no run writes"):
@@ -102,18 +97,6 @@ def test_no_member_is_there_twice(weights: bytes, tmp_path: Path) -> None:
         archive.writestr("model.weights.h5", weights)
     with pytest.raises(RefusedFileError, match="a member twice"):
         check(path)
-
-
-def test_there_are_few_assets(weights: bytes, tmp_path: Path) -> None:
-    """Keras makes a folder for each: 15 members of 52 KB became 12,800 folders."""
-    path = tmp_path / "model.keras"
-    for count in (99, 100):
-        write(path, {"model.weights.h5": weights} | {f"assets/{number}": b"" for number in range(count)})
-        if count == 99:
-            check(path)
-        else:
-            with pytest.raises(RefusedFileError, match="more than 100"):
-                check(path)
 
 
 def test_there_are_weights(tmp_path: Path) -> None:

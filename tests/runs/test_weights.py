@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.runs.saved import check
 from vae.errors import RunError
 from vae.model import VAE
 from vae.runs import weights
@@ -41,11 +42,6 @@ def archived(path: Path) -> Path:
         archive.writestr("config.json", "{}")
         archive.write(path, "model.weights.h5")
     return model
-
-
-def check_archive(path: Path) -> None:
-    with clean_copy(path):
-        pass
 
 
 def arrays(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes, dict[str, str]]]:
@@ -266,13 +262,13 @@ def test_the_reason_is_told_across_processes(good: Path) -> None:
     with h5py.File(good, "r+") as file:
         file["ä\x1b"] = h5py.SoftLink("/b")
     with pytest.raises(RefusedFileError, match="its /ä\x1b is a link, which no run writes"):
-        check_archive(archived(good))
+        check(archived(good))
 
 
 def test_what_is_no_file_of_weights_is_refused(good: Path) -> None:
     good.write_bytes(b"no weights")
     with pytest.raises(RefusedFileError, match="file signature not found"):
-        check_archive(archived(good))
+        check(archived(good))
 
 
 class Structure:
@@ -330,11 +326,11 @@ def test_a_small_file_neither_hangs_nor_fills_the_process(
     monkeypatch.setattr(weights, "_MOST_SECONDS", 2)
     structure = Structure(good)
     structure.write(good)
-    check_archive(archived(good))  # as HDF5 writes it
+    check(archived(good))  # as HDF5 writes it
     change(structure)
     structure.write(good)
     with pytest.raises(RefusedFileError, match=reason):
-        check_archive(archived(good))
+        check(archived(good))
 
 
 def test_a_module_beside_the_command_is_not_imported(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,4 +340,4 @@ def test_a_module_beside_the_command_is_not_imported(good: Path, monkeypatch: py
     monkeypatch.chdir(good.parent)
     good.write_bytes(b"no weights")
     with pytest.raises(RefusedFileError, match="file signature not found"):
-        check_archive(archived(good))
+        check(archived(good))

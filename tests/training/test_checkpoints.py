@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import json
 import os
 import shutil
 import zipfile
@@ -23,51 +24,16 @@ from tests.training.fitting import Arrays, fit_and_record, grey_images
 from vae import VAE
 from vae.errors import UserError
 from vae.runs.files import write_json
-from vae.runs.paths import RunDirectory
 from vae.training import (
     Checkpoints,
     Progress,
     RunRecord,
     TrainingOptions,
-    check_progress,
-    check_states,
     checkpoints_in,
     latest_checkpoint,
     save_model,
     trained_model,
 )
-
-
-@pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
-def test_an_interrupted_epoch_gets_its_running_means_back(
-    version: str, make_vae: Callable[..., VAE], tmp_path: Path
-) -> None:
-    """60 examples in three steps of the 301st epoch: loss, regularizer, reconstruction and KL were 30, 4, 26 and 5."""
-    totals = 60.0 * np.array([30.0, 4.0, 26.0, 5.0], np.float32)
-    kept = [np.float32(60 * 30.0), np.float32(60), totals[1:] if version == "0.1.0" else totals, np.float32(60)]
-    state = {f"metrics/values/{place:06d}": np.asarray(value) for place, value in enumerate(kept)}
-    vae = make_vae()
-    options = TrainingOptions(epochs=2, batch_size=20)
-    checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress(steps=3003, state=state))
-    checkpoints.set_model(vae)
-    checkpoints.on_epoch_begin(300)
-    means = {name: float(value) for name, value in vae.get_metrics_result().items()}
-    assert means == pytest.approx({"loss": 30, "regularizer": 4, "elbo": -31, "reconstruction": 26, "kl": 5})
-    vae.reset_metrics()  # as Keras does before each epoch
-    checkpoints.on_epoch_begin(301)
-    assert all(np.all(variable.numpy() == 0) for variable in vae.metrics_variables)
-
-
-@pytest.mark.parametrize("means", [[np.ones(3)], [np.ones(3)] * 9])
-def test_running_means_of_another_model_are_refused(
-    means: list[NDArray[Any]], make_vae: Callable[..., VAE], tmp_path: Path
-) -> None:
-    state = {f"metrics/values/{place:06d}": value for place, value in enumerate(means)}
-    options = TrainingOptions(epochs=2, batch_size=20)
-    checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress(steps=3, state=state))
-    checkpoints.set_model(make_vae())
-    with pytest.raises(UserError, match="the checkpoint of step 3 has other means"):
-        checkpoints.on_epoch_begin(0)
 
 
 def test_an_epoch_that_is_over_has_no_running_means(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
@@ -223,117 +189,42 @@ def with_a_member_of_nothing(path: Path) -> None:
     with_progress(path, lambda file, **members: np.savez(file, nothing=0, **members))
 
 
+def with_a_member_that_is_no_array(path: Path) -> None:
+    def write(file: io.BytesIO, **members: Any) -> None:
+        np.savez(file, **members)
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.writestr("0-Diary/number", b"7")
+
+    with_progress(path, write)
+
+
+def with_a_value_twice(path: Path) -> None:
+    twice = {"0-Diary/number": np.zeros(3), "0-Diary/number/000000": np.zeros(3)}
+    with_progress(path, lambda file, **members: np.savez(file, **members, **twice))
+
+
+def with_means_that_are_no_list(path: Path) -> None:
+    with_progress(path, lambda file, **members: np.savez(file, **members, **{"metrics/values": np.zeros(3)}))
+
+
+def with_parts_that_do_not_go_together(path: Path) -> None:
+    """The latent variables of the model are five, and those of its networks four."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    config["config"]["latent"]["config"]["size"] = 5
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
 def of_a_broken_step(path: Path) -> None:
     with_progress(path, lambda file, **members: np.savez(file, **{**members, "steps": np.float64(members["steps"])}))
 
 
 def stopped_in_part(path: Path) -> None:
     with_progress(path, lambda file, **members: np.savez(file, **{**members, "stopped": np.zeros(3, bool)}))
-
-
-EARLY = "0-EarlyStopping"
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("wait", np.asarray("text")),
-        ("wait", np.zeros(3)),
-        ("wait", np.asarray(True)),
-        ("best", np.asarray("text")),
-        ("best", np.zeros(3)),
-        ("best", np.asarray(True)),
-        ("best", np.asarray(1, np.longdouble)),
-        ("best_weights/000000", np.zeros(3, np.float32)),
-        ("wait/000000", np.zeros(3, np.float32)),
-        ("_model", np.asarray(3)),
-        ("monitor_op", np.asarray(3)),
-    ],
-)
-def test_a_state_that_a_callback_of_keras_cannot_have_is_refused(
-    name: str, value: NDArray[Any], make_vae: Callable[..., VAE], tmp_path: Path
-) -> None:
-    """It would fail in mid-training, with a traceback. Options, methods and foreign names are left as they are."""
-    kept = {"best": -3.0, "wait": 2, "best_epoch": 4}
-    foreign = {"on_epoch_end": 3, "close": 3, "model": 3, "nothing": 3, "monitor": "val_kl", "patience": -1, "mode": 7}
-    state = {f"{EARLY}/{attribute}": np.asarray(value) for attribute, value in {**kept, **foreign}.items()}
-    vae, options = make_vae(), TrainingOptions(epochs=1, batch_size=20)
-    weights = {f"{EARLY}/best_weights/{place:06d}": weight for place, weight in enumerate(vae.get_weights())}
-    for added, is_taken in ((weights, True), ({f"{EARLY}/{name}": value}, False)):
-        callback = keras.callbacks.EarlyStopping("val_elbo", mode="max", patience=9)
-        start = Progress(10, state={**state, **added})
-        checkpoints = Checkpoints(RunRecord(tmp_path), [callback], options, 60, start=start)
-        for each in (callback, checkpoints):
-            each.set_model(vae)
-        callback.on_train_begin()
-        if is_taken:
-            checkpoints.on_train_begin()
-            assert {attribute: getattr(callback, attribute) for attribute in kept} == kept
-            assert len(callback.best_weights) == len(weights)
-            assert not {"on_epoch_end", "close", "model", "nothing"} & vars(callback).keys()
-            assert (callback.monitor, callback.patience, callback.mode) == ("val_elbo", 9, "max")
-        else:
-            told = f"the checkpoint of step 10 gives EarlyStopping.{name.partition('/')[0]} a value that it cannot have"
-            with pytest.raises(UserError, match=f"^{told}"):
-                checkpoints.on_train_begin()
-            fresh = keras.callbacks.EarlyStopping("val_elbo", mode="max")
-            with pytest.raises(UserError, match=f"^resume={tmp_path}: {told}"):
-                check_states(RunDirectory(tmp_path), start, [fresh], vae)
-            assert not hasattr(fresh, "best_epoch")  # its training has not begun
-
-
-class Stops(keras.callbacks.EarlyStopping):
-    """A user's own, which may change its options."""
-
-
-@pytest.mark.parametrize(
-    ("callback", "kept"),
-    [
-        (keras.callbacks.ReduceLROnPlateau("val_elbo", mode="max"), {"best": -3.0, "wait": 2, "cooldown_counter": 5}),
-        (keras.callbacks.SwapEMAWeights(), {"_ema_weights_in_model": True}),
-        (keras.callbacks.EarlyStopping("val_elbo", mode="max"), {"best": -3.0, "wait": 2, "stopped_epoch": 4}),
-        (Stops("val_elbo", mode="max", patience=9), {"best": -3.0, "wait": 2, "patience": 5, "own": "word"}),
-    ],
-    ids=lambda case: type(case).__name__,
-)
-def test_a_callback_of_keras_gets_its_progress_back(
-    callback: keras.callbacks.Callback, kept: dict[str, Any], make_vae: Callable[..., VAE], tmp_path: Path
-) -> None:
-    state = {f"0-{type(callback).__name__}/{name}": np.asarray(value) for name, value in kept.items()}
-    start, vae = Progress(10, state=state), make_vae()
-    check_states(RunDirectory(tmp_path), start, [callback], vae)
-    checkpoints = Checkpoints(
-        RunRecord(tmp_path), [callback], TrainingOptions(epochs=1, batch_size=20), 60, start=start
-    )
-    for each in (callback, checkpoints):
-        each.set_model(vae)
-    callback.on_train_begin()
-    checkpoints.on_train_begin()
-    assert {name: getattr(callback, name) for name in kept} == kept
-
-
-def test_a_checkpoint_within_an_epoch_has_the_means_so_far(tmp_path: Path) -> None:
-    run = RunDirectory(tmp_path)
-    check_progress(run, Progress(20), 10, 3)
-    check_progress(run, Progress(23, state={"metrics/values/000000": np.zeros(2)}), 10, 3)
-    with pytest.raises(UserError, match=f"resume={tmp_path}: the checkpoint of step 23 lacks the means"):
-        check_progress(run, Progress(23), 10, 3)
-    for means in ({"metrics/values": np.asarray("abc")}, {"metrics/values": np.asarray(3)}, {"metrics/values/0": "a"}):
-        with pytest.raises(UserError, match="lacks the means"):
-            check_progress(run, Progress(23, state=means), 10, 3)
-
-
-@pytest.mark.parametrize(
-    ("start", "is_over"), [(Progress(29), False), (Progress(30), True), (Progress(10, True), True)]
-)
-def test_a_run_that_is_over_needs_its_history(start: Progress, is_over: bool, tmp_path: Path) -> None:
-    start.state["metrics/values/000000"] = np.zeros(2)
-    run = RunDirectory(tmp_path)
-    if is_over:
-        with pytest.raises(UserError, match=r"no epoch is left to train, and its history.csv is missing or damaged"):
-            check_progress(run, start, 10, 3)
-    run.history.write_text(f"epoch,step\n1,{start.steps}\n")
-    check_progress(run, start, 10, 3)
 
 
 @pytest.fixture(scope="module")
@@ -347,8 +238,9 @@ def trained(make_vae: Callable[..., VAE], tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.parametrize(
     "damage",
     [
-        *(cut, without_progress, compressed, with_a_member_of_nothing),
-        *(of_another_step, of_a_broken_step, stopped_in_part),
+        *(cut, without_progress, compressed, of_another_step, of_a_broken_step, stopped_in_part),
+        *(with_a_member_of_nothing, with_a_member_that_is_no_array, with_a_value_twice, with_means_that_are_no_list),
+        with_parts_that_do_not_go_together,
     ],
 )
 def test_of_two_checkpoints_the_one_that_is_whole_is_taken(

@@ -51,8 +51,8 @@ def as_written(overrides: ListConfig) -> list[str]:
     return [*map(str, written)]
 
 
-def checked_values(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
-    """Return the composed configuration of a run in plain containers, once it is right.
+def check_values(config: DictConfig, hydra: DictConfig) -> None:
+    """Check the composed configuration of a run.
 
     Args:
         config: the configuration.
@@ -61,9 +61,7 @@ def checked_values(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: naming the first option that is wrong, and what would be right.
     """
-    values = plain(config)
-    check_train(values, as_written(hydra.overrides.task))
-    return values
+    check_train(plain(config), as_written(hydra.overrides.task))
 
 
 def imports_from_here(arguments: Sequence[str]) -> bool:

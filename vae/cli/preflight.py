@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from vae import invocation
-from vae.cli.arguments import checked_values
+from vae.cli.arguments import check_values
 from vae.cli.beginning import check_unused
 from vae.cli.command import current_arguments, hold
 from vae.cli.comparing import FRONTIER, show_sweep, train_frontier, update_comparison
@@ -149,7 +149,7 @@ def _check_frontier(config: DictConfig, betas: Sequence[float]) -> None:
 
 
 def _check_training(config: DictConfig) -> None:
-    checked_values(config, config.hydra)
+    check_values(config, config.hydra)
     if OmegaConf.select(config, "hydra.sweeper.params"):
         experiment = config.hydra.runtime.choices.experiment
         raise UserError(f"experiment={experiment}: consists of several runs; add -m")

@@ -13,7 +13,7 @@ from vae.config.agreement import check_differentiable_draws
 from vae.config.groups import DATA_OF_EVALUATE
 from vae.config.stored import options_that_differ, plain, stored_config, trusted_modules
 from vae.config.validation import check_evaluate
-from vae.errors import UserError
+from vae.errors import NonFiniteError, UserError
 from vae.options import Seed, check_option
 from vae.runs.identity import DATA_PLACES, flatten
 from vae.runs.lock import locked
@@ -47,6 +47,7 @@ def measured_run(config: DictConfig) -> Iterator[DictConfig]:
         UserError: if an option is wrong, there is no such run, its configuration names a class that is not trusted or
             none for its data, or its seed is needed and none; or if the inference gap is asked for and its latent
             variables are discrete; or if another process writes to it.
+        NonFiniteError: inside, if the model gives numbers that are not finite.
     """
     check_evaluate(plain(config))  # again, as nobody has checked the jobs of -m
     run = stored_config(config.run, "run", trusted_modules(config))
@@ -59,8 +60,11 @@ def measured_run(config: DictConfig) -> Iterator[DictConfig]:
             OmegaConf.update(run, f"data.{name}", config.data[name], force_add=True)
     if config.gap_images is not None:
         check_differentiable_draws(str(OmegaConf.select(run, "latent._target_")))
-    with locked(config.run):
-        yield run
+    try:
+        with locked(config.run):
+            yield run
+    except NonFiniteError as error:
+        raise NonFiniteError(f"run={config.run}: {error}") from None
 
 
 def shared_facts(config: DictConfig, checkpoints: Iterable[Path]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vae import invocation
-from vae.cli.arguments import checked_values
+from vae.cli.arguments import check_values
 from vae.cli.command import hold
 from vae.cli.errors import refuse, unexpected_error, unwritable
 from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
@@ -41,7 +41,7 @@ def check_configuration(config: DictConfig) -> None:
     Raises:
         UserError: naming the first option that is wrong, and what would be right.
     """
-    checked_values(config, HydraConfig.get())
+    check_values(config, HydraConfig.get())
 
 
 def choices() -> dict[str, str]:

@@ -17,10 +17,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae import compat
-from vae.cli.arguments import as_written, checked_values, named_modules
+from vae.cli.arguments import as_written, check_values, named_modules
 from vae.cli.errors import one_line_errors, unexpected_error, unwritable
 from vae.cli.launchers import check_launcher, share_cores
-from vae.config.stored import options_that_differ, stored_config
+from vae.config.stored import options_that_differ, plain, stored_config
 from vae.errors import UserError
 from vae.runs.files import read_json, write_json
 from vae.runs.identity import flatten
@@ -61,7 +61,7 @@ def start_sweep(config: DictConfig) -> list[Path]:
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
     runs = []
     for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
-        checked_values(run, run.hydra)
+        check_values(run, run.hydra)
         _check_strategy(run)
         _check_directory(path, run)
         runs.append(path)
@@ -79,7 +79,7 @@ def start_search(config: DictConfig) -> None:
     Raises:
         UserError: if its directory is not empty, or its options are not those of a run.
     """
-    checked_values(config, config.hydra)
+    check_values(config, config.hydra)
     check_launcher(config)
     _check_strategy(config)
     directory = Path(config.hydra.sweep.dir)
@@ -106,7 +106,8 @@ def betas_of_exact_kl(config: DictConfig) -> list[float]:
     exact = {"_target_": "vae.kl.Analytic", "direction": "forward"}
     betas: dict[float, None] = {}
     for composed in _composed_runs(config):
-        run = checked_values(composed, composed.hydra)
+        check_values(composed, composed.hydra)
+        run = plain(composed)
         if run["kl"] == exact and run["beta"].keys() == {"value"}:  # a schedule's other options make another frontier
             betas[run["beta"]["value"]] = None
     return [*betas]

@@ -93,9 +93,16 @@ def build_model(config: DictConfig, data: "DataSource", choices: Mapping[str, st
     )
     names = {name: _name_of(config[name]) for name in ("kl", "latent", "prior")} | {**(choices or {})}
     _check_together(model, ", ".join(f"{name}={names[name]}" for name in ("kl", "latent", "prior")))
-    optimizer = build("optimizer", config.optimizer, **facts)
-    model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer)
+    model.compile(build_optimizer(config, data))
     return model
+
+
+def build_optimizer(config: DictConfig, data: "DataSource") -> "keras.optimizers.Optimizer":
+    """Return the optimizer, with a scaled loss for a model in float16."""
+    import keras
+
+    optimizer = build("optimizer", config.optimizer, **facts_of(config, data))
+    return keras.optimizers.LossScaleOptimizer(optimizer) if config.trainer.precision == "float16" else optimizer
 
 
 def _build_networks(

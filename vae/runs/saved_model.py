@@ -16,9 +16,8 @@ from vae.runs.weights import copy_weights
 #: The member of a checkpoint that Keras does not read
 PROGRESS = "progress.npz"
 _WEIGHTS = "model.weights.h5"
-_MEMBERS = {"config.json", "metadata.json", _WEIGHTS, PROGRESS}  # besides the files of layers that have some
+_MEMBERS = {"config.json", "metadata.json", _WEIGHTS, PROGRESS}
 _MOST_COPIES = 3  # at a time, one of them Keras's
-_MOST_MEMBERS, _MOST_FOLDERS = 100, 10
 #: What a machine lacks when a copy fails that would succeed on another
 _NO_PLACE = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "ENOMEM", "EAGAIN", "EMFILE", "ENFILE")}
 
@@ -38,10 +37,10 @@ def clean_copy(path: Path) -> Iterator[Path]:
     with zipfile.ZipFile(path) as archive, _temporary_folder(_MOST_COPIES * size) as folder:
         check_members(archive, size)
         names = archive.namelist()
-        if unknown := [name for name in names if name not in _MEMBERS and not _is_asset(name)]:
+        if unknown := [name for name in names if name not in _MEMBERS]:
             raise RefusedFileError(f"it has a member {unknown[0]}, which no run writes")
-        if len(set(names)) < len(names) or len(names) > _MOST_MEMBERS:
-            raise RefusedFileError(f"it has a member twice, or more than {_MOST_MEMBERS}, which no run writes")
+        if len(set(names)) < len(names):
+            raise RefusedFileError("it has a member twice, which no run writes")
         if _WEIGHTS not in names:
             raise RefusedFileError(f"it has no {_WEIGHTS}")
         stored, weights, copy = (folder / name for name in ("stored.h5", _WEIGHTS, path.name))
@@ -79,11 +78,6 @@ def _temporary_folder(size: int) -> Iterator[Path]:
             f"a saved model cannot be copied to {root} ({error.strerror}); it takes {size / MEBIBYTE:,.1f} MiB there; "
             "TMPDIR names another folder"
         ) from None
-
-
-def _is_asset(name: str) -> bool:
-    """Return True for a file that a layer of the user's may have saved, not too deep in folders that Keras makes."""
-    return name.startswith("assets/") and ".." not in name and name.count("/") <= _MOST_FOLDERS
 
 
 def check_members(archive: zipfile.ZipFile, size: int) -> None:

@@ -35,12 +35,13 @@ def train(config: DictConfig) -> float | list[float] | None:
         if checkpoints:
             build.import_classes(config)  # Keras must know a user's classes before it loads the model
             model, start = training.latest_checkpoint(run.checkpoints, f"resume={run}")
-            training.check_progress(run, start, options.steps_per_epoch(data.size("train")), options.epochs)
         else:
             new = build.build_model(config, data, cli.choices())
             model, start = training.shared_model(new, cli.shared_programs(config)), training.Progress()
         audit, further = build.build_audit(config, data), build.build_callbacks(config)
-        training.check_states(run, start, further, model)
+        if checkpoints:
+            optimizer = build.build_optimizer(config, data)
+            start = training.checked_progress(run, start, model, optimizer, further, options, data.size("train"))
         description = cli.description_of_run(config)
 
         with training.RunRecord(directory, **cli.facts_of_run(config)) as record:

@@ -3,9 +3,6 @@ from .callbacks import recording_callbacks as recording_callbacks
 from .callbacks import save_results as save_results
 from .callbacks import warn_of_effective_beta as warn_of_effective_beta
 from .checkpoints import Checkpoints as Checkpoints
-from .checkpoints import Progress as Progress
-from .checkpoints import check_progress as check_progress
-from .checkpoints import check_states as check_states
 from .checkpoints import checkpoints_in as checkpoints_in
 from .checkpoints import latest_checkpoint as latest_checkpoint
 from .checkpoints import save_model as save_model
@@ -13,4 +10,6 @@ from .checkpoints import trained_model as trained_model
 from .loop import fit as fit
 from .options import TrainingOptions as TrainingOptions
 from .programs import shared_model as shared_model
+from .progress import Progress as Progress
+from .progress import checked_progress as checked_progress
 from .record import RunRecord as RunRecord

@@ -1,54 +1,33 @@
 """Checkpoints: everything that an exact resume needs, written whole or not at all."""
 
 import contextlib
-import copy
-import inspect
 import io
 import time
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from vae import compat
 from vae.errors import NonFiniteError, RunError, UserError, first_line
+from vae.model import VAE
 from vae.runs.files import atomic_path, remove_unfinished, sync
-from vae.runs.history import complete_rows
 from vae.runs.paths import RunDirectory
 from vae.runs.saved_model import PROGRESS, check_members, clean_copy
 from vae.runs.summary import is_finished
 from vae.training.options import TrainingOptions
+from vae.training.progress import Progress, named
 from vae.training.record import RunRecord
 from vae.training.signals import stop_requests
 
 RETAINED = 2
-#: Callbacks that a stranger's run may name without a word
-_FOLLOWING = {getattr(keras.callbacks, name) for name in compat.FOLLOWING_CALLBACKS}
-
-State = dict[str, NDArray[Any]]
-
-
-@dataclass
-class Progress:
-    """The content of a checkpoint besides the model, its optimizer and its counters.
-
-    Order, binarization and noise are functions of the seed and of counters, so a checkpoint does not hold them.
-
-    Args:
-        steps: training steps so far.
-        stopped: True if a callback such as `EarlyStopping` ended the training.
-        state: the running means of an epoch that is not over, and the state of the callbacks.
-    """
-
-    steps: int = 0
-    stopped: bool = False
-    state: State = field(default_factory=dict)
+_METRICS, _MEANS = "metrics", "values"  # the running means among the members of a progress
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -65,7 +44,7 @@ class Checkpoints(keras.callbacks.Callback):
         callbacks: the callbacks whose state is saved.
         options: the options of the training, with the seconds between two checkpoints.
         images: number of training images.
-        start: the point at which a resumed run goes on.
+        start: the point at which a resumed run goes on (`checked_progress`).
 
     Raises:
         KeyboardInterrupt: after saving, if a stop was requested.
@@ -104,28 +83,15 @@ class Checkpoints(keras.callbacks.Callback):
         self._stack.close()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Give the callbacks their state back.
-
-        Raises:
-            UserError: if a callback of Keras cannot have such a state.
-        """
-        for owner, callback in _owners(self._callbacks):
-            state = _unpacked(self._start.state, owner)
-            if type(callback) in _FOLLOWING:
-                state = _progress_of(callback, state, f"the checkpoint of step {self._start.steps}")
-            compat.restore_callback_state(callback, state)
+        """Give the callbacks their state back."""
+        for name, callback in named(self._callbacks):
+            compat.restore_callback_state(callback, self._start.states.get(name, {}))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Give the model the running means of an epoch that was interrupted."""
-        if self._start.steps % self._steps and epoch == self._start.steps // self._steps:
-            means = _unpacked(self._start.state, "metrics")["values"]
-            try:
-                for variable, value in zip(self.model.metrics_variables, means, strict=True):
-                    variable.assign(value if value.shape == variable.shape else _with_loss(value, means))
-            except ValueError:
-                raise UserError(
-                    f"the checkpoint of step {self._start.steps} has other means of the epoch so far than the model"
-                ) from None
+        if self._start.means and epoch == self._start.steps // self._steps:
+            for variable, value in zip(self.model.metrics_variables, self._start.means, strict=True):
+                variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save within an epoch if a stop was requested or the last checkpoint is old."""
@@ -136,22 +102,20 @@ class Checkpoints(keras.callbacks.Callback):
         """Save after the first and the last epoch, on a request to stop, and if the last checkpoint is old."""
         is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
         if self._is_first or is_last or self._stop_requested() or self._is_due():
-            self._save({})
+            self._save([])
 
     def _is_due(self) -> bool:
         return time.monotonic() >= self._due
 
     def _save_within_epoch(self) -> None:
         if int(self.model.batches_seen.numpy()) % self._steps:
-            self._save({"values": [variable.numpy() for variable in self.model.metrics_variables]})
+            self._save([variable.numpy() for variable in self.model.metrics_variables])
 
-    def _save(self, metrics: dict[str, Any]) -> None:
+    def _save(self, means: list[NDArray[Any]]) -> None:
         if self._directory:
             steps = int(self.model.batches_seen.numpy())
-            state = _packed(metrics, "metrics")
-            for owner, callback in _owners(self._callbacks):
-                state |= _packed(compat.callback_state(callback), owner)
-            progress = Progress(steps, bool(self.model.stop_training), state)
+            states = {name: compat.callback_state(callback) for name, callback in named(self._callbacks)}
+            progress = Progress(steps, bool(self.model.stop_training), means, states)
             if self._history.exists():
                 sync(self._history)  # a machine that is lost must not keep the checkpoint without the epochs before it
             save_model(self.model, self._directory / f"step-{steps:08d}.keras", progress)
@@ -160,69 +124,6 @@ class Checkpoints(keras.callbacks.Callback):
         self._is_first, self._due = False, time.monotonic() + self._seconds
         if self._stop_requested():
             raise KeyboardInterrupt
-
-
-def _owners(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[tuple[str, keras.callbacks.Callback]]:
-    """Yield the callbacks whose state is saved, each with its name in the checkpoint."""
-    for number, callback in enumerate(callbacks):
-        yield f"{number}-{type(callback).__name__}", callback
-
-
-def check_states(
-    run: RunDirectory, start: Progress, callbacks: Sequence[keras.callbacks.Callback], model: keras.Model
-) -> None:
-    """Check the state that the callbacks of a run get back, before anything of the run is written.
-
-    Args:
-        run: the run that resumes.
-        start: the progress of its newest checkpoint.
-        callbacks: the callbacks whose state it has.
-        model: the model.
-
-    Raises:
-        UserError: if a callback of Keras cannot have such a state.
-    """
-    for owner, callback in _owners(callbacks):
-        if type(callback) in _FOLLOWING:
-            begun = copy.copy(callback)
-            begun.set_model(model)
-            begun.on_train_begin()
-            place = f"resume={run}: the checkpoint of step {start.steps}"
-            _progress_of(begun, _unpacked(start.state, owner), place)
-
-
-def _progress_of(callback: keras.callbacks.Callback, state: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
-    """Return what of a state is the progress of one of Keras's callbacks, whose options its constructor has taken.
-
-    Raises:
-        UserError: if it has values that the callback would fail with in mid-training.
-    """
-    options = inspect.signature(type(callback).__init__).parameters
-    own = {name: value for name, value in compat.callback_state(callback).items() if name not in options}
-    shapes = [weight.shape for weight in callback.model.weights]
-    for name, value in (progress := {name: value for name, value in state.items() if name in own}).items():
-        if isinstance(value, list):
-            numbers = (item.shape for item in value if item.dtype.kind in "fiub")
-            fits = name == "best_weights" and [*numbers] == shapes
-        else:
-            expected = "number" if name == "best" else _kind(own[name])  # there is none before the first epoch
-            fits = expected is not None and _kind(value) == expected
-        if not fits:
-            shown = f"{type(callback).__name__}.{name}"
-            raise UserError(f"{checkpoint} gives {shown} a value that it cannot have; delete it to resume before it")
-    return progress
-
-
-def _kind(value: Any) -> str | None:
-    """Return the kind of a value of which a checkpoint keeps one, or None."""
-    kinds: dict[str, Any] = {"text": str, "truth": bool, "number": int | float}
-    return next((name for name, types in kinds.items() if isinstance(value, types)), None)
-
-
-def _with_loss(totals: NDArray[Any], means: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return the totals of version 0.1.0 with that of the loss, which Keras alone kept then, before them."""
-    loss_total, loss_count, *_, weight = means
-    return np.concatenate([[loss_total / loss_count * weight], totals])
 
 
 def checkpoints_in(directory: Path) -> list[Path]:
@@ -236,7 +137,7 @@ def steps_of(checkpoint: Path) -> int:
     return int(checkpoint.stem.removeprefix("step-"))
 
 
-def latest_checkpoint(directory: Path, option: str) -> tuple[keras.Model, Progress]:
+def latest_checkpoint(directory: Path, option: str) -> tuple[VAE, Progress]:
     """Return the model and the progress of the newest checkpoint that is whole.
 
     Raises:
@@ -254,30 +155,7 @@ def latest_checkpoint(directory: Path, option: str) -> tuple[keras.Model, Progre
     raise error
 
 
-def check_progress(run: RunDirectory, start: Progress, steps_per_epoch: int, epochs: int) -> None:
-    """Check that a run has what a resume needs besides the model.
-
-    Args:
-        run: the run that resumes.
-        start: the progress of its newest checkpoint.
-        steps_per_epoch: training steps of an epoch.
-        epochs: epochs of the whole run.
-
-    Raises:
-        UserError: if a checkpoint within an epoch lacks the running means; if the history is not one that is read; or
-            if no step is left to train, and the history, from which the run's figures are taken, has no epoch.
-    """
-    means = _unpacked(start.state, "metrics").get("values")
-    are_numbers = isinstance(means, list) and all(np.asarray(value).dtype.kind == "f" for value in means)
-    if start.steps % steps_per_epoch and not are_numbers:
-        raise UserError(f"resume={run}: the checkpoint of step {start.steps} lacks the means of the epoch so far")
-    is_over = start.stopped or start.steps >= steps_per_epoch * epochs
-    rows = complete_rows(run.history)  # of every run: one that is refused must not stop the training later
-    if is_over and not any(row["step"] <= start.steps for row in rows):
-        raise UserError(f"resume={run}: no epoch is left to train, and its history.csv is missing or damaged")
-
-
-def trained_model(directory: Path, option: str) -> keras.Model:
+def trained_model(directory: Path, option: str) -> VAE:
     """Return the model of a run: model.keras if it finished, otherwise its newest checkpoint, if there is one.
 
     A run that was resumed and has not finished again still has the model.keras of before.
@@ -297,33 +175,38 @@ def save_model(model: keras.Model, path: Path, progress: Progress | None = None)
         model.save(temporary)
         if progress is not None:
             content = io.BytesIO()
-            members: Any = {"steps": progress.steps, "stopped": progress.stopped, **progress.state}
-            np.savez(content, **members)
+            np.savez(content, **_packed(progress))
             with zipfile.ZipFile(temporary, "a") as archive:
                 archive.writestr(PROGRESS, content.getvalue())
 
 
-def load_model(path: Path, option: str) -> keras.Model:
+def load_model(path: Path, option: str) -> VAE:
     """Return a saved VAE. Classes from outside the package must have been imported before.
 
     Keras's safe mode refuses functions that are stored as code, and Keras itself imports no module that a file names.
 
     Raises:
-        UserError: if the file is missing, damaged or no VAE's; `option` is the one that named it.
+        UserError: if the file is missing, damaged or no VAE's, or the parts of the VAE do not go together; `option` is
+            the one that named it.
         RunError: if the machine has no place for a copy of it.
     """
-    from vae.model import VAE  # which registers the class
-
     try:
         with clean_copy(path) as clean:
             model = keras.models.load_model(clean, safe_mode=True)
+        if not isinstance(model, VAE):
+            raise ValueError(f"it holds a {type(model).__name__}; must hold a VAE")
+        _check_parts(model)
     except RunError:
         raise
     except Exception as error:  # whatever a damaged file makes of Keras
         raise _damage(path, option, error) from error
-    if not isinstance(model, VAE):
-        raise UserError(f"{option}: {path.name} holds a {type(model).__name__}; must hold a VAE")
     return model
+
+
+def _check_parts(model: VAE) -> None:
+    """Raise the error with which the parts of a model fail together. Nothing is computed: a graph is traced."""
+    images = tf.TensorSpec((1, *model.encoder.input_shape[1:]))
+    tf.function(model.test_step, autograph=False).get_concrete_function((images,))
 
 
 def _load_progress(path: Path, option: str) -> Progress:
@@ -333,13 +216,11 @@ def _load_progress(path: Path, option: str) -> Progress:
         with zipfile.ZipFile(io.BytesIO(content)) as inner:
             check_members(inner, len(content))
         with np.load(io.BytesIO(content), allow_pickle=False) as members:
-            state = dict(members)
-        steps, stopped = state.pop("steps"), state.pop("stopped")
-        if steps.dtype.kind != "i" or steps != steps_of(path):
-            raise ValueError(f"it says that it is of step {steps}")
-        if foreign := [name for name in state if "/" not in name]:
-            raise ValueError(f"it has a member {foreign[0]}, which belongs to nothing")
-        return Progress(int(steps), bool(stopped), state)
+            arrays: dict[str, NDArray[Any]] = dict(members)
+        progress = _unpacked(arrays)
+        if progress.steps != steps_of(path):
+            raise ValueError(f"it says that it is of step {progress.steps}")
+        return progress
     except Exception as error:  # whatever a damaged file makes of NumPy
         raise _damage(path, option, error) from error
 
@@ -348,9 +229,15 @@ def _damage(path: Path, option: str, error: Exception) -> UserError:
     return UserError(f"{option}: {path.name} is missing, damaged or of another version ({first_line(error)})")
 
 
-def _packed(attributes: dict[str, Any], prefix: str) -> State:
-    """Return the plain attributes of an object (numbers, words, arrays, lists of arrays) as named arrays."""
-    return {f"{prefix}/{name}": array for key, value in attributes.items() for name, array in _arrays(key, value)}
+def _packed(progress: Progress) -> dict[str, Any]:
+    """Return a progress as named arrays: of the callbacks' attributes the numbers, words, arrays and lists of these."""
+    states = {_METRICS: {_MEANS: progress.means}, **progress.states}
+    return {"steps": progress.steps, "stopped": progress.stopped} | {
+        f"{owner}/{name}": array
+        for owner, state in states.items()
+        for key, value in state.items()
+        for name, array in _arrays(key, value)
+    }
 
 
 def _arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -360,14 +247,26 @@ def _arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
         yield from ((f"{name}/{place:06d}", np.asarray(item)) for place, item in enumerate(value))
 
 
-def _unpacked(state: State, prefix: str) -> dict[str, Any]:
-    """Return the attributes of which `_packed` made arrays."""
-    values: dict[str, Any] = {}
-    lists: dict[str, list[NDArray[Any]]] = {}
-    for key in sorted(state):
-        owner, name, *place = key.split("/")
-        if owner == prefix and place:
-            lists.setdefault(name, []).append(state[key])
-        elif owner == prefix:
-            values[name] = state[key].item() if state[key].ndim == 0 else state[key]
-    return values | lists
+def _unpacked(arrays: dict[str, NDArray[Any]]) -> Progress:
+    """Return the progress of which `_packed` made arrays.
+
+    Raises:
+        ValueError: if it has not made them.
+    """
+    steps, stopped = arrays.pop("steps"), arrays.pop("stopped")
+    if steps.dtype.kind != "i":
+        raise ValueError(f"it says that it is of step {steps}")
+    states: dict[str, dict[str, Any]] = {}
+    for key, array in sorted(arrays.items()):
+        owner, *name = key.split("/")
+        if not name or not isinstance(array, np.ndarray):
+            raise ValueError(f"its member {key} is no array of a callback or a metric")
+        state = states.setdefault(owner, {})
+        if len(name) == 1:
+            state[name[0]] = array.item() if array.ndim == 0 else array
+        else:
+            state.setdefault(name[0], []).append(array)
+    means = states.pop(_METRICS, {}).get(_MEANS, [])
+    if not isinstance(means, list):
+        raise ValueError("its running means are no list")
+    return Progress(int(steps), bool(stopped), means, states)

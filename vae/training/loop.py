@@ -18,10 +18,10 @@ from vae.errors import UserError
 from vae.model import VAE
 from vae.networks import are_faster_compiled
 from vae.random import Stream
-from vae.training.checkpoints import Progress
 from vae.training.non_finite import NonFiniteWatch
 from vae.training.options import TrainingOptions
 from vae.training.programs import program
+from vae.training.progress import Progress
 
 KERAS_CHUNK = 10  # steps in a call of TensorFlow's kernels: the call's own cost is hidden, and a signal soon heard
 
