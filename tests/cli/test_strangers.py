@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import marshal
+import math
 import os
 import pickle
 import re
@@ -195,6 +196,43 @@ def test_a_planted_run_is_refused(attack: Attack, words: str, run: Path, tmp_pat
 def contents(folder: Path) -> dict[Path, int]:
     """The files below a folder, each with the time at which it was written."""
     return {path: path.lstat().st_mtime_ns for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_a_resume_with_another_optimizer_writes_nothing(run: Path, tmp_path: Path) -> None:
+    def change(name: str, content: bytes) -> bytes:
+        return content.replace(b'"beta_2": 0.999', b'"beta_2": 0.9')
+
+    change_models(run, change)
+    before = contents(tmp_path)
+    ended = run_here("train.py", *COMMANDS["train.py"], cwd=tmp_path)
+    assert (ended.status, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert ended.stderr.startswith(
+        "train.py: resume=run: the checkpoint of step 30 has another optimizer than the run's"
+    )
+    assert contents(tmp_path) == before
+
+
+def test_a_model_of_no_numbers_is_not_measured(run: Path, tmp_path: Path) -> None:
+    """No training of ours saves one. Of several evaluations, the line says which."""
+
+    def change(name: str, content: bytes) -> bytes:
+        if not name.endswith(".h5"):
+            return content
+        file = io.BytesIO(content)
+        with h5py.File(file, "r+") as weights:
+            for array in weights["decoder/layers"].values():
+                for values in array.get("vars", {}).values():
+                    values[...] = math.nan
+        return file.getvalue()
+
+    change_models(run, change)
+    before = contents(tmp_path)
+    for flags in ([], ["-m"]):
+        ended = run_here("evaluate.py", *flags, *COMMANDS["evaluate.py"], cwd=tmp_path)
+        assert ended.status == 1
+        *_, line = ended.stderr.splitlines()
+        assert line.startswith("evaluate.py: run=run: the reconstructions have pixels that are NaN or infinite")
+    assert contents(run).items() <= before.items()
 
 
 def test_no_word_makes_a_callable_of_what_is_no_part_of_a_run(run: Path, tmp_path: Path) -> None:

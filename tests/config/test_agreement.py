@@ -175,8 +175,8 @@ def test_a_test_split_of_another_shape_is_refused(tmp_path: Path) -> None:
     ended = run_here("evaluate.py", "run=run", "nll_samples=2", "trust=tests", cwd=tmp_path)
     assert ended.status == 2
     assert ended.stderr == (
-        "evaluate.py: data: the test split of Cropped has images of (5, 5, 3), and its train split of (6, 5, 3); "
-        "all must have the same shape\n"
+        "evaluate.py: data: the test split of Cropped has images of (5, 5, 3), and the model trains on "
+        "images of (6, 5, 3); all must have the same shape\n"
     )
     assert not (tmp_path / "run" / "evaluation.json").exists()
     assert run_here("evaluate.py", "run=run", "nll_samples=2", "trust=tests", "split=train", cwd=tmp_path).status == 0

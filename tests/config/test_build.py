@@ -188,6 +188,6 @@ class Unequal(DataSource):
 
 
 def test_all_splits_have_one_shape() -> None:
-    expected = r"validation split of Unequal has images of \(9, 9, 1\), and its train split of \(8, 8, 1\)"
+    expected = r"validation split of Unequal has images of \(9, 9, 1\), and the model trains on images of \(8, 8, 1\)"
     with pytest.raises(UserError, match=expected):
         build_data(composed(f"data._target_={__name__}.Unequal"))

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.training.fitting import Arrays, grey_images
 from vae import VAE
 from vae.errors import UserError
 from vae.runs.paths import RunDirectory
 from vae.training import Checkpoints, Progress, RunRecord, TrainingOptions, checked_progress
 
-IMAGES = 200
+DATA = Arrays(grey_images(200), grey_images(20))
 OPTIONS = TrainingOptions(epochs=3, batch_size=20)  # of ten steps each
 MEANS = [np.float32(60 * 30.0), np.float32(60), 60 * np.array([30, 4, 26, 5], np.float32), np.float32(60)]
 EARLY = "0-EarlyStopping"
@@ -31,7 +32,7 @@ def checked(
     folder: Path, start: Progress, vae: VAE, callbacks: Sequence[keras.callbacks.Callback] = (), **options: Any
 ) -> Progress:
     optimizer = keras.optimizers.Adam(1e-3)
-    return checked_progress(RunDirectory(folder), start, vae, optimizer, callbacks, replace(OPTIONS, **options), IMAGES)
+    return checked_progress(RunDirectory(folder), start, vae, optimizer, callbacks, replace(OPTIONS, **options), DATA)
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
@@ -43,7 +44,7 @@ def test_an_interrupted_epoch_gets_its_running_means_back(
     means = [loss_total, loss_count, totals[1:] if version == "0.1.0" else totals, weight]
     vae = of_step(make_vae(), 3003)
     start = checked(tmp_path, Progress(3003, means=means), vae, epochs=302)
-    checkpoints = Checkpoints(RunRecord(tmp_path), (), OPTIONS, IMAGES, start)
+    checkpoints = Checkpoints(RunRecord(tmp_path), (), OPTIONS, DATA.size("train"), start)
     checkpoints.set_model(vae)
     checkpoints.on_epoch_begin(300)
     found = {name: float(value) for name, value in vae.get_metrics_result().items()}
@@ -91,6 +92,12 @@ def test_the_model_is_of_the_step_of_its_checkpoint(counted: int, make_vae: Call
         checked(tmp_path, Progress(20), of_step(make_vae(), counted))
 
 
+def test_the_model_is_for_the_images_of_the_data(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    told = r"the checkpoint of step 20 holds a model of images of \(9, 8, 1\); those of the data are \(8, 8, 1\)"
+    with pytest.raises(UserError, match=told):
+        checked(tmp_path, Progress(20), of_step(make_vae(image_shape=(9, 8, 1)), 20))
+
+
 def decay(steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     return keras.optimizers.schedules.CosineDecay(1e-3, steps)
 
@@ -127,7 +134,7 @@ def test_the_optimizer_is_the_configured_one(
     vae.compile(trained)
 
     def check() -> Progress:
-        return checked_progress(RunDirectory(tmp_path), Progress(20), vae, configured, (), OPTIONS, IMAGES)
+        return checked_progress(RunDirectory(tmp_path), Progress(20), vae, configured, (), OPTIONS, DATA)
 
     if is_same:
         assert check().steps == 20
@@ -168,7 +175,7 @@ def restored(
 ) -> keras.callbacks.Callback:
     states = {f"0-{type(callback).__name__}": state}
     start = checked(folder, Progress(10, states=states), of_step(vae, 10), [callback])
-    checkpoints = Checkpoints(RunRecord(folder), [callback], OPTIONS, IMAGES, start)
+    checkpoints = Checkpoints(RunRecord(folder), [callback], OPTIONS, DATA.size("train"), start)
     for each in (callback, checkpoints):
         each.set_model(vae)
     callback.on_train_begin()

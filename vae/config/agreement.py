@@ -146,8 +146,8 @@ def check_shape(data: "DataSource", split: str, trained: Sequence[int]) -> None:
     """
     if (shape := getattr(data, split).shape[1:]) != tuple(trained):
         raise UserError(
-            f"data: the {split} split of {type(data).__name__} has images of {shape}, and its train split of "
-            f"{tuple(trained)}; all must have the same shape"
+            f"data: the {split} split of {type(data).__name__} has images of {shape}, and the model trains on "
+            f"images of {tuple(trained)}; all must have the same shape"
         )
 
 

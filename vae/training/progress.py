@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae import compat
+from vae.data import DataSource
 from vae.errors import UserError
 from vae.model import VAE
 from vae.runs.history import complete_rows
@@ -54,7 +55,7 @@ def checked_progress(
     optimizer: keras.optimizers.Optimizer,
     callbacks: Sequence[keras.callbacks.Callback],
     options: TrainingOptions,
-    images: int,
+    data: DataSource,
 ) -> Progress:
     """Return the progress from which a run resumes, in the form that this version writes.
 
@@ -65,20 +66,22 @@ def checked_progress(
         optimizer: the optimizer that the run's configuration describes.
         callbacks: the callbacks whose state is saved.
         options: the options of the training.
-        images: number of training images.
+        data: the data set.
 
     Raises:
-        UserError: if the model is of another step, or its optimizer is not the configured one; if a checkpoint within
-            an epoch lacks the running means, or has other means than the model; if a callback of Keras cannot have
-            such a state; if the history is not one that is read; or if no step is left to train, and the history, from
-            which the run's figures are taken, has no epoch.
+        UserError: if the model is of another step or for images of another shape, or its optimizer is not the
+            configured one; if a checkpoint within an epoch lacks the running means, or has other means than the model;
+            if a callback of Keras cannot have such a state; if the history is not one that is read; or if no step is
+            left to train, and the history, from which the run's figures are taken, has no epoch.
     """
     checkpoint = f"resume={run}: the checkpoint of step {start.steps}"
     if (counted := int(model.batches_seen.numpy())) != start.steps:
         raise UserError(f"{checkpoint} holds the model of step {counted}; {_REMEDY}")
+    if (shape := model.encoder.input_shape[1:]) != data.image_shape:
+        raise UserError(f"{checkpoint} holds a model of images of {shape}; those of the data are {data.image_shape}")
     if _fixed_options(model.optimizer) != _fixed_options(optimizer):
         raise UserError(f"{checkpoint} has another optimizer than the run's configuration; {_REMEDY}")
-    steps_per_epoch = options.steps_per_epoch(images)
+    steps_per_epoch = options.steps_per_epoch(data.size("train"))
     means = _fitting_means(start.means, model, checkpoint) if start.steps % steps_per_epoch else []
     states = {name: start.states.get(name, {}) for name, _ in named(callbacks)}
     for name, callback in named(callbacks):
