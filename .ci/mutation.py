@@ -53,7 +53,7 @@ AREAS = {
         "vae/compare/pairs.py vae/compare/table.py vae/compare/verdicts.py",
         "tests/compare",
     ),
-    "checkpoints": ("vae/training/checkpoints.py", "tests/training"),
+    "checkpoints": ("vae/training/checkpoints.py vae/training/progress.py", "tests/training"),
 }
 #: Loaded once, before the tests of each fault start in a process that is forked from there
 _SLOW_TO_IMPORT = ["pytest", "pandas", "scipy.stats", "statsmodels.api", "matplotlib.pyplot", "tensorflow", "keras"]
