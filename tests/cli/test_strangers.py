@@ -18,10 +18,12 @@ from typing import Any
 
 import h5py
 import keras
+import numpy as np
 import pytest
 import yaml
 
 from tests.conftest import REPOSITORY, Outcome, inherited_environment, run_here
+from tests.reading import history_of, summary_of
 from vae.cli import preflight
 from vae.errors import UserError
 
@@ -154,6 +156,11 @@ def another_model(run: Path, marker: Path) -> None:
         model.save(path)
 
 
+def other_networks(run: Path, marker: Path) -> None:
+    """They may ask for what XLA cannot compile, for more memory than there is, or compute for ever."""
+    change_models(run, lambda name, content: content.replace(b'"activation": "tanh"', b'"activation": "relu"'))
+
+
 def link_out_of_the_run(run: Path, marker: Path) -> None:
     (run / "tensorboard" / "validation" / "sprite.png").unlink(missing_ok=True)
     (run / "tensorboard" / "validation" / "sprite.png").symlink_to(marker)  # writing through it would make the file
@@ -172,6 +179,7 @@ ATTACKS: list[tuple[Attack, str]] = [
     (pickle_for_a_model, "keras"),
     (zeros_for_a_model, "at most 4,096 MiB"),
     (another_model, "holds a Sequential; must hold a VAE"),
+    (other_networks, "its model has other networks than its configuration"),
     (link_out_of_the_run, "is a link to"),
 ]
 
@@ -266,6 +274,29 @@ def test_a_summary_of_odd_types_does_not_stop_the_checks(
     (run / "summary.json").write_text('{"status": "finished", "epochs": "many"}')
     monkeypatch.setattr(preflight, "check_writable", ends)
     assert run_here("train.py", "resume=run", cwd=tmp_path).stderr == "train.py: the checks before have passed\n"
+
+
+def test_a_step_that_a_summary_tells_is_shown_as_text(run: Path, tmp_path: Path) -> None:
+    """UTF-8 has no code for the last sign."""
+    (run / "summary.json").write_text(json.dumps({"steps": "\x1b[2J\n\ud800"}))
+    ended = run_here("evaluate.py", *COMMANDS["evaluate.py"], cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    assert r"what training recorded last is of step \x1b[2J\n\ud800" in ended.stdout
+    ended.stdout.encode()
+
+
+def test_a_history_without_the_speed_of_training_resumes(run: Path, tmp_path: Path) -> None:
+    path = run / "history.csv"
+    header, *rows = path.read_text().splitlines()
+    place = header.split(",").index("train/steps_per_second")
+    cells = [row.split(",") for row in rows]
+    del cells[0][place:]
+    cells[1][place] = ""
+    path.write_text("\n".join([header, *map(",".join, cells)]) + "\n")
+    ended = run_here("train.py", *COMMANDS["train.py"], cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    speeds = [float(row["train/steps_per_second"] or "nan") for row in history_of(run)]
+    assert summary_of(run)["steps_per_second"] == pytest.approx(float(np.nanmedian(speeds)))
 
 
 def test_a_seed_that_no_run_has_is_refused_before_anything_is_measured(run: Path, tmp_path: Path) -> None:

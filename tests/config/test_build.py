@@ -5,11 +5,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from tests.conftest import REPOSITORY
 from vae.cli import compose
-from vae.config.build import build_audit, build_data, build_model
+from vae.config.build import build_audit, build_data, build_model, check_networks
 from vae.config.stored import plain
 from vae.config.validation import check_train
 from vae.data import DataSource, ImageSource
@@ -161,6 +161,32 @@ def test_what_goes_together_trains(options: tuple[str, ...], digits: ImageSource
     assert np.isfinite(list(vae.evaluate(images, verbose=0, return_dict=True).values())).all()
     assert all(np.isfinite(weight).all() for weight in vae.get_weights())
     assert not all(np.array_equal(*pair) for pair in zip(before, vae.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("model.hidden=[20,10,10]", "model.activation=silu", "trainer.precision=bfloat16"),
+        ("model=conv", "latent=bernoulli", "data.shape=[9,11,1]", "trainer.precision=float16"),
+    ],
+)
+def test_a_saved_model_has_the_networks_of_its_configuration(options: tuple[str, ...], tmp_path: Path) -> None:
+    config = composed(*options, f"data.dir={tmp_path}", "data.take=200")
+    built = build_model(config, build_data(config))
+    built.optimizer.build(built.trainable_variables)
+    built.save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy("float32")  # as in another process, whose layers have other names
+    keras.layers.Dense(1)
+    model = keras.models.load_model(tmp_path / "model.keras")
+    check_networks(model, config, "run=x")
+    assert keras.config.dtype_policy().name == "float32"
+    for other in ("model.activation=gelu", "model.hidden=[7]" if "model=conv" not in options else "model.hidden=7"):
+        with pytest.raises(UserError, match=r"^run=x: its model has other networks than its configuration, model="):
+            check_networks(model, composed(*options, other), "run=x")
+    for wrong in ({"model": None}, {"model": {"_target_": "vae.networks.MLP", "hidden": "wide"}}, {"trainer": {}}):
+        with pytest.raises(UserError, match=r"^run=x: its configuration describes no networks"):
+            check_networks(model, OmegaConf.create({**plain(config), **wrong}), "run=x")
 
 
 def test_lists_reach_keras_as_lists(tmp_path: Path) -> None:

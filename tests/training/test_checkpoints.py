@@ -34,6 +34,7 @@ from vae.training import (
     save_model,
     trained_model,
 )
+from vae.training.checkpoints import load_model
 
 
 def test_an_epoch_that_is_over_has_no_running_means(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
@@ -207,16 +208,24 @@ def with_means_that_are_no_list(path: Path) -> None:
     with_progress(path, lambda file, **members: np.savez(file, **members, **{"metrics/values": np.zeros(3)}))
 
 
-def with_parts_that_do_not_go_together(path: Path) -> None:
-    """The latent variables of the model are five, and those of its networks four."""
+def change_config(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     config = json.loads(members["config.json"])
-    config["config"]["latent"]["config"]["size"] = 5
+    change(config)
     members["config.json"] = json.dumps(config).encode()
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+
+
+def with_parts_that_do_not_go_together(path: Path) -> None:
+    """The latent variables of the model are five, and those of its networks four."""
+    change_config(path, lambda config: config["config"]["latent"]["config"].update(size=5))
+
+
+def without_an_optimizer(path: Path) -> None:
+    change_config(path, lambda config: config.pop("compile_config"))
 
 
 def of_a_broken_step(path: Path) -> None:
@@ -235,12 +244,16 @@ def trained(make_vae: Callable[..., VAE], tmp_path_factory: pytest.TempPathFacto
     return directory
 
 
+def with_metrics_of_keras(path: Path) -> None:
+    change_config(path, lambda config: config["compile_config"].update(metrics=["mae"]))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         *(cut, without_progress, compressed, of_another_step, of_a_broken_step, stopped_in_part),
         *(with_a_member_of_nothing, with_a_member_that_is_no_array, with_a_value_twice, with_means_that_are_no_list),
-        with_parts_that_do_not_go_together,
+        *(with_parts_that_do_not_go_together, without_an_optimizer, with_metrics_of_keras),
     ],
 )
 def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
@@ -257,6 +270,19 @@ def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
     damaged = pytest.raises(UserError, match=f"resume: {before.name} is .*damaged")
     with pytest.warns(UserWarning, match="using the checkpoint before it"), damaged:
         latest_checkpoint(tmp_path / "checkpoints", "resume")
+
+
+def test_a_saved_model_is_compiled_by_its_optimizer_alone(trained: Path, tmp_path: Path) -> None:
+    """What else its file asks for would fail in the training loop."""
+    path = tmp_path / "model.keras"
+    newest = checkpoints_in(trained / "checkpoints")[0]
+    shutil.copy(newest, path)
+    others = {"steps_per_execution": 0, "run_eagerly": True}
+    change_config(path, lambda config: config["compile_config"].update(others))
+    model, plain = load_model(path, "run"), load_model(newest, "run")
+    assert (model.steps_per_execution, model.run_eagerly) == (1, False)
+    for mine, expected in zip(model.optimizer.variables, plain.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(mine, expected)
 
 
 def test_of_many_checkpoints_the_newest_are_tried(tmp_path: Path) -> None:

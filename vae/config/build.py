@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae import compat
 from vae.config.agreement import check_likelihood, check_memory, check_shape
@@ -12,7 +12,7 @@ from vae.config.nodes import import_classes as import_classes
 from vae.config.nodes import in_one_line
 from vae.config.signatures import options_of
 from vae.config.stored import plain
-from vae.errors import UserError
+from vae.errors import UserError, first_line
 from vae.runs.identity import flatten
 from vae.training.options import TrainingOptions
 
@@ -69,8 +69,7 @@ def build_model(config: DictConfig, data: "DataSource", choices: Mapping[str, st
     from vae.model import VAE
     from vae.networks import set_output_bias
 
-    precision = config.trainer.precision
-    keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
+    keras.config.set_dtype_policy(_policy(config))
     facts = facts_of(config, data)
     latent, networks = (build(name, config[name], **facts) for name in ("latent", "model"))
     has_levels = "levels" in options_of(str(config.likelihood._target_))  # the data are read through for nobody else
@@ -103,6 +102,54 @@ def build_optimizer(config: DictConfig, data: "DataSource") -> "keras.optimizers
 
     optimizer = build("optimizer", config.optimizer, **facts_of(config, data))
     return keras.optimizers.LossScaleOptimizer(optimizer) if config.trainer.precision == "float16" else optimizer
+
+
+def check_networks(model: "VAE", config: DictConfig, place: str) -> None:
+    """Compare the networks of a saved model with those of the configuration, unless a user's class builds them.
+
+    Args:
+        model: the saved model.
+        config: the configuration of its run.
+        place: the option that named the run, with the run.
+
+    Raises:
+        UserError: if it has others, which may fail in any way, or the configuration describes none.
+    """
+    import keras
+
+    if not str(OmegaConf.select(config, "model._target_") or "vae.").startswith("vae."):
+        return
+    shape, latent, policy = model.encoder.input_shape[1:], model.latent, keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(_policy(config))
+        networks = build("model", config.model)
+        with compat.without_weights():
+            expected = networks.encoder(shape, latent.parameter_count), networks.decoder(latent.z_size, shape)
+    except Exception as error:  # whatever a damaged configuration makes of Keras
+        raise UserError(f"{place}: its configuration describes no networks ({first_line(error)})") from None
+    finally:
+        keras.config.set_dtype_policy(policy)
+    if [*map(_structure, expected)] != [_structure(model.encoder), _structure(model.decoder)]:
+        raise UserError(f"{place}: its model has other networks than its configuration, model={_name_of(config.model)}")
+
+
+def _structure(network: "keras.Model") -> list[Any]:
+    """Return the layers of a network and how they are connected, each by its place and not by its name."""
+    places = {layer.name: place for place, layer in enumerate(network.layers)}
+
+    def placed(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {name: placed(value) for name, value in node.items()}
+        if isinstance(node, list | tuple):
+            return [placed(value) for value in node]
+        return places.get(node, node) if isinstance(node, str) else node
+
+    return placed(network.get_config())
+
+
+def _policy(config: DictConfig) -> str:
+    precision = str(config.trainer.precision)
+    return precision if precision == "float32" else f"mixed_{precision}"
 
 
 def _build_networks(

@@ -9,6 +9,7 @@ from vae import cli
 from vae.compat import load_tensorflow
 from vae.config.agreement import check_shape
 from vae.diagnosis import diagnose, format_findings
+from vae.errors import printable
 from vae.runs.files import write_json
 from vae.runs.identity import flatten
 from vae.runs.paths import RunDirectory
@@ -32,6 +33,7 @@ def evaluate(config: DictConfig) -> None:
         seed = run.seed if config.seed is None else config.seed
         source = build.build("data", run.data)
         check_shape(source, config.split, model.encoder.input_shape[1:])
+        build.check_networks(model, run, f"run={config.run}")
         images = getattr(source, config.split)[: config.take]
         stream = Stream[f"{config.split.upper()}_BINARIZATION"]
         batches = data.evaluation_batches(images, config.batch_size, source.binarization, seed, stream)
@@ -50,7 +52,8 @@ def evaluate(config: DictConfig) -> None:
         write_json(directory.evaluation, evaluation.marked_non_finite(quantities))
         evaluation.print_quantities(quantities, [directory.evaluation, *pictures])
         if summary.get("steps") not in (None, steps):
-            print(f"note: this is the model of step {steps}; what training recorded last is of step {summary['steps']}")
+            recorded = printable(str(summary["steps"]))
+            print(f"note: this is the model of step {steps}; what training recorded last is of step {recorded}")
         if "validation" in summary:
             try:
                 print(format_findings(diagnose(summary, flatten(plain(run)))))

@@ -41,6 +41,7 @@ def train(config: DictConfig) -> float | list[float] | None:
         audit, further = build.build_audit(config, data), build.build_callbacks(config)
         if checkpoints:
             optimizer = build.build_optimizer(config, data)
+            build.check_networks(model, config, f"resume={run}")
             start = training.checked_progress(run, start, model, optimizer, further, options, data)
         description = cli.description_of_run(config)
 

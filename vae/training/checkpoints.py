@@ -195,6 +195,7 @@ def load_model(path: Path, option: str) -> VAE:
             model = keras.models.load_model(clean, safe_mode=True)
         if not isinstance(model, VAE):
             raise ValueError(f"it holds a {type(model).__name__}; must hold a VAE")
+        model.compile(model.optimizer)  # without the other options of `compile`, which no run has
         _check_parts(model)
     except RunError:
         raise
@@ -205,7 +206,7 @@ def load_model(path: Path, option: str) -> VAE:
 
 def _check_parts(model: VAE) -> None:
     """Raise the error with which the parts of a model fail together. Nothing is computed: a graph is traced."""
-    images = tf.TensorSpec((1, *model.encoder.input_shape[1:]))
+    images = tf.TensorSpec((2, *model.encoder.input_shape[1:]))
     tf.function(model.test_step, autograph=False).get_concrete_function((images,))
 
 

@@ -135,11 +135,11 @@ def _progress_of(callback: keras.callbacks.Callback, state: Mapping[str, Any], c
     """
     options = inspect.signature(type(callback).__init__).parameters
     own = {name: value for name, value in compat.callback_state(callback).items() if name not in options}
-    shapes = [weight.shape for weight in callback.model.weights]
+    kinds = [(weight.shape, weight.dtype) for weight in callback.model.weights]
     for name, value in (progress := {name: value for name, value in state.items() if name in own}).items():
         if isinstance(value, list):
-            numbers = (item.shape for item in value if item.dtype.kind in "fiub")
-            fits = name == "best_weights" and [*numbers] == shapes
+            found = [(item.shape, str(item.dtype)) for item in value]
+            fits = name == "best_weights" and found == kinds and all(np.isfinite(item).all() for item in value)
         else:
             expected = "number" if name == "best" else _kind(own[name])  # there is none before the first epoch
             fits = expected is not None and _kind(value) == expected

@@ -194,7 +194,10 @@ class EpochRecorder(keras.callbacks.Callback):
         if QuantityName(AUDIT, "local_weight").column in row:  # then an empty cell says that there is none
             self._latest[QuantityName(TRAIN, "effective_beta").column] = math.nan
         self._latest |= row
-        bisect.insort(self._speeds, row[QuantityName(TRAIN, "steps_per_second").column])
+        if (
+            speed := row.get(QuantityName(TRAIN, "steps_per_second").column)
+        ) is not None:  # a history may be a stranger's
+            bisect.insort(self._speeds, speed)
 
     def _summarize(self) -> None:
         first, latest = self._first, self._latest
@@ -203,7 +206,7 @@ class EpochRecorder(keras.callbacks.Callback):
             effective_beta=latest.get(QuantityName(TRAIN, "effective_beta").column, math.nan),
             epochs=latest["epoch"],
             steps=latest["step"],
-            steps_per_second=statistics.median(self._speeds),
+            steps_per_second=statistics.median(self._speeds) if self._speeds else math.nan,
             early={"epoch": first["epoch"], **{name.within_split: first.get(name.column) for name in profile}},
             **by_split(latest),
         )
