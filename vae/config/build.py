@@ -117,7 +117,8 @@ def check_networks(model: "VAE", config: DictConfig, place: str) -> None:
     """
     import keras
 
-    if not str(OmegaConf.select(config, "model._target_") or "vae.").startswith("vae."):
+    target = OmegaConf.select(config, "model._target_")
+    if target is not None and not str(target).startswith("vae."):
         return
     shape, latent, policy = model.encoder.input_shape[1:], model.latent, keras.config.dtype_policy()
     try:

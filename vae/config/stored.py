@@ -50,11 +50,7 @@ def stored_config(directory: str | Path, option: str, trusted: Collection[str] =
     refuse_untrusted(foreign_resolvers(OmegaConf.to_container(config)), f"{option}={directory}", trusted)
     try:
         values = _with_current_classes(plain(config))
-    except (
-        OmegaConfBaseException,
-        RecursionError,
-        ValueError,
-    ) as error:  # such as a UserError
+    except (OmegaConfBaseException, RecursionError, ValueError) as error:  # such as a UserError
         reason = first_line(error)
         raise UserError(f"{option}={directory}: its .hydra/config.yaml cannot be resolved ({reason})") from None
     with _told_of(f"{option}={directory}"):

@@ -40,8 +40,8 @@ def train(config: DictConfig) -> float | list[float] | None:
             model, start = training.shared_model(new, cli.shared_programs(config)), training.Progress()
         audit, further = build.build_audit(config, data), build.build_callbacks(config)
         if checkpoints:
-            optimizer = build.build_optimizer(config, data)
             build.check_networks(model, config, f"resume={run}")
+            optimizer = build.build_optimizer(config, data)
             start = training.checked_progress(run, start, model, optimizer, further, options, data)
         description = cli.description_of_run(config)
 
