@@ -8,11 +8,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.conftest import run_here
 from tests.reading import QUICK, summary_of
+from vae.cli.outcome import weight_of_kl
 from vae.diagnosis import RULES, diagnose, format_findings
+from vae.runs.files import write_json
 
 GREY = ["likelihood=gaussian", "data.binarization=none"]
 
@@ -102,6 +105,28 @@ def test_a_run_whose_figures_are_damaged_is_measured(figures: object, trained_ru
         ended = run_here("evaluate.py", "run=run", "nll_samples=1", "take=10", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     assert "diagnosis" not in ended.stdout
+
+
+@pytest.mark.thorough
+@pytest.mark.filterwarnings("ignore:effective beta is 0.0625")  # the run's own
+def test_a_run_that_ends_with_damaged_figures_is_not_diagnosed(trained_run: Path, tmp_path: Path) -> None:
+    """A weight of the KL, and a beta of 0. The resume has no epoch left to train, and takes its figures as they are."""
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    history = pd.read_csv(run / "history.csv")
+    history[["train/beta", "train/effective_beta", "validation/kl"]] = 0.0, 5.0, 0.0
+    history.to_csv(run / "history.csv", index=False)
+    write_json(run / "summary.json", {"status": "interrupted"})
+    with pytest.warns(UserWarning, match=r"^run/history.csv: its figures are damaged; the run is not diagnosed$"):
+        ended = run_here("train.py", "resume=run", cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    assert "diagnosis" not in ended.stdout
+    assert "diagnosis" not in summary_of(run)
+
+
+@pytest.mark.parametrize("audit", [{}, {"local_weight": 0.5}, {"residual_share": 0.5}])
+def test_an_outcome_names_no_weight_that_was_not_measured(audit: dict[str, float]) -> None:
+    assert weight_of_kl({"effective_beta": None, "audit": audit}) == "no effective beta"
 
 
 @pytest.mark.thorough

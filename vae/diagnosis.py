@@ -1,8 +1,10 @@
 """Problems of a run, found in its measurements: the cause of each, and the override to try."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vae.runs.measurements import ERRORS, Measurements
@@ -50,6 +52,21 @@ def diagnose(summary: Mapping[str, Any], options: Mapping[str, Any]) -> list[Fin
     """
     run = Measurements(summary, options)
     return [Finding(name, words) for name, rule in RULES.items() if (words := rule(run))]
+
+
+def diagnose_if_whole(summary: Mapping[str, Any], options: Mapping[str, Any], path: Path) -> list[Finding] | None:
+    """Return the problems of a run, or None with a warning if its figures, which a stranger may have sent, are damaged.
+
+    Args:
+        summary: as for `diagnose`.
+        options: as for `diagnose`.
+        path: the file that the figures are from.
+    """
+    try:
+        return diagnose(summary, options)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        warnings.warn(f"{path}: its figures are damaged; the run is not diagnosed", stacklevel=2)
+        return None
 
 
 def _never_warmed_up(run: Measurements) -> str | None:

@@ -152,6 +152,8 @@ ONCE_WRONG = [
     (["trainer.threads=100000"], "trainer.threads"),
     (["optimizer.weight_decay=wide"], "optimizer.weight_decay"),
     (["optimizer.clipnorm=-1"], "optimizer.clipnorm"),
+    (["optimizer.loss_scale_factor=wide"], "optimizer"),
+    (["optimizer.gradient_accumulation_steps=2.5"], "optimizer"),
     (["callbacks=early_stopping", "callbacks.early_stopping.patience=wide"], "callbacks.early_stopping.patience"),
     (["data.weights=w.npy", "trainer.strategy=mirrored"], "data.weights"),
     (["-m", "trainer.epochs=-1,2"], "trainer.epochs=-1"),

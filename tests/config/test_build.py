@@ -1,6 +1,7 @@
 """Every option composes, passes the check and builds what it says."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tests.conftest import REPOSITORY
 from vae.cli import compose
-from vae.config.build import build_audit, build_data, build_model, check_networks
+from vae.config.build import build_audit, build_data, build_model, build_optimizer, check_networks
 from vae.config.stored import plain
 from vae.config.validation import check_train
 from vae.data import DataSource, ImageSource
@@ -23,6 +24,9 @@ OPTIONS = [
     for group in sorted(path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name != "hydra")
     for path in sorted((CONFIGS / group).glob("*.yaml"))
 ]
+
+
+SCHEDULE = {"_target_": "keras.optimizers.schedules.PiecewiseConstantDecay"}
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +191,29 @@ def test_a_saved_model_has_the_networks_of_its_configuration(options: tuple[str,
     for wrong in ({"model": None}, {"model": {"_target_": "vae.networks.MLP", "hidden": "wide"}}, {"trainer": {}}):
         with pytest.raises(UserError, match=r"^run=x: its configuration describes no networks"):
             check_networks(model, OmegaConf.create({**plain(config), **wrong}), "run=x")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss_scale_factor": "wide"},
+        {"gradient_accumulation_steps": 2.5},
+        {"learning_rate": {**SCHEDULE, "boundaries": [100], "values": [0.1, "a"]}},
+        {"learning_rate": {**SCHEDULE, "boundaries": [100], "values": [[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]]}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_an_optimizer_that_fails_in_a_step_is_refused(
+    options: dict[str, Any], precision: str, digits: ImageSource
+) -> None:
+    """Keras takes these options of any type."""
+    config = composed(f"trainer.precision={precision}")
+    assert build_optimizer(config, digits).learning_rate.numpy() == np.float32(1e-3)
+    for name, value in options.items():
+        OmegaConf.update(config, f"optimizer.{name}", value, force_add=True)
+    with pytest.raises(UserError, match=r"^optimizer: Adam fails in a step \("):
+        build_optimizer(config, digits)
 
 
 def test_lists_reach_keras_as_lists(tmp_path: Path) -> None:

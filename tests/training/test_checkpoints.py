@@ -150,6 +150,7 @@ def test_callbacks_of_one_class_get_their_own_states_back(make_vae: Callable[...
     Checkpoints(RunRecord(tmp_path), restored, options, 60, start=progress).on_train_begin()
     for diary, (number, word, matrix, weights) in zip(restored, kept, strict=True):
         assert (diary.number, diary.word) == (number, word)
+        assert (type(diary.number), type(diary.word)) == (float, str)
         np.testing.assert_array_equal(diary.matrix, matrix)
         assert [weight.tolist() for weight in diary.weights] == [weight.tolist() for weight in weights]
 

@@ -98,8 +98,8 @@ def test_the_model_is_for_the_images_of_the_data(make_vae: Callable[..., VAE], t
         checked(tmp_path, Progress(20), of_step(make_vae(image_shape=(9, 8, 1)), 20))
 
 
-def decay(steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    return keras.optimizers.schedules.CosineDecay(1e-3, steps)
+def decay(steps: int, name: str = "CosineDecay") -> keras.optimizers.schedules.LearningRateSchedule:
+    return keras.optimizers.schedules.CosineDecay(1e-3, steps, name=name)
 
 
 def scaled(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
@@ -115,6 +115,8 @@ def scaled(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
         (keras.optimizers.Adam(decay(9)), keras.optimizers.Adam(decay(9)), True),
         (keras.optimizers.Adam(decay(9)), keras.optimizers.Adam(decay(8)), False),
         (keras.optimizers.Adam(decay(9)), keras.optimizers.Adam(1e-3), False),
+        (keras.optimizers.Adam(1e-3, name="a b"), keras.optimizers.Adam(1e-3), False),  # which is no scope of a graph
+        (keras.optimizers.Adam(decay(9, "a b")), keras.optimizers.Adam(decay(9)), False),
         (keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3, use_ema=True), False),
         (scaled(keras.optimizers.Adam(1e-3)), scaled(keras.optimizers.Adam(1e-3, use_ema=True)), False),
         (keras.optimizers.Adam(1e-3), scaled(keras.optimizers.Adam(1e-3)), False),
@@ -230,12 +232,25 @@ def test_a_callback_of_keras_gets_its_progress_back(
 def test_a_run_that_is_over_needs_its_history(
     start: Progress, is_over: bool, make_vae: Callable[..., VAE], tmp_path: Path
 ) -> None:
-    vae = of_step(make_vae(), start.steps)
-    if is_over:
+    vae, history = of_step(make_vae(), start.steps), RunDirectory(tmp_path).history
+    names = [f"{split}/{name}" for split in ("train", "validation") for name in vae.get_metrics_result()]
+    columns = {"epoch": 1, "step": start.steps, **dict.fromkeys([*names, "train/beta"], 1.0)}
+    incomplete: list[str | None] = [None, "epoch", "validation/elbo", "train/beta"]
+    for missing in incomplete if is_over else []:
+        write(history, {} if missing is None else columns, missing)
         with pytest.raises(UserError, match=r"no epoch is left to train, and its history.csv is missing or damaged"):
             checked(tmp_path, start, vae)
-    RunDirectory(tmp_path).history.write_text(f"epoch,step\n1,{start.steps}\n")
+    write(history, {**columns, "step": start.steps + 1}, None)
+    if is_over:
+        with pytest.raises(UserError, match=r"history.csv is missing or damaged"):
+            checked(tmp_path, start, vae)
+    write(history, columns, None)
     assert checked(tmp_path, start, vae) == start
+
+
+def write(history: Path, columns: dict[str, float], missing: str | None) -> None:
+    kept = {name: value for name, value in columns.items() if name != missing}
+    history.write_text(",".join(kept) + "\n" + ",".join(map(str, kept.values())) + "\n")
 
 
 @pytest.mark.parametrize("steps", [10, 30])

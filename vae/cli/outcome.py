@@ -19,7 +19,7 @@ def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
 
     Args:
         directory: the run's directory.
-        summary: the run's summary, with its diagnosis.
+        summary: the run's summary, with its diagnosis unless its figures are damaged.
     """
     training = f"{summary['epochs']} epochs, engine={summary['engine']}"
     title = f"kl={summary['kl']}  {weight_of_kl(summary)}  {training}"
@@ -40,7 +40,8 @@ def show_outcome(directory: RunDirectory, summary: Mapping[str, Any]) -> None:
             f"note       a callback restored the weights of step {summary['model_steps']}: the saved model has these, "
             f"and the figures above are of step {summary['steps']}"
         )
-    console.print(format_findings(Finding(**finding) for finding in summary["diagnosis"]))
+    if "diagnosis" in summary:
+        console.print(format_findings(Finding(**finding) for finding in summary["diagnosis"]))
     path = shlex.quote(str(directory))
     console.print(f"run        {path}")
     console.print(f"curves     tensorboard --logdir {path}")
@@ -52,7 +53,7 @@ def weight_of_kl(summary: Mapping[str, Any]) -> str:
     if summary["effective_beta"] is not None and not math.isnan(summary["effective_beta"]):
         return f"effective beta {summary['effective_beta']:.4g}"
     audit = summary.get(AUDIT, {})
-    if "local_weight" not in audit:
+    if not {"local_weight", "residual_share"} <= audit.keys():
         return "no effective beta"
     other = f"{audit['residual_share']:.0%} of the squared gradient in other directions"
     return f"no effective beta: local weight {audit['local_weight']:.3g}, {other}"

@@ -97,11 +97,34 @@ def build_model(config: DictConfig, data: "DataSource", choices: Mapping[str, st
 
 
 def build_optimizer(config: DictConfig, data: "DataSource") -> "keras.optimizers.Optimizer":
-    """Return the optimizer, with a scaled loss for a model in float16."""
+    """Return the optimizer, with a scaled loss for a model in float16.
+
+    Raises:
+        UserError: if it cannot be built, or fails in a step; options that have no default may be of any type.
+    """
     import keras
 
-    optimizer = build("optimizer", config.optimizer, **facts_of(config, data))
+    tried, optimizer = (build("optimizer", config.optimizer, **facts_of(config, data)) for _ in range(2))
+    try:
+        _trace_step(tried)
+    except Exception as error:  # whatever the options make of Keras
+        raise UserError(f"optimizer: {type(tried).__name__} fails in a step ({in_one_line(error)})") from error
     return keras.optimizers.LossScaleOptimizer(optimizer) if config.trainer.precision == "float16" else optimizer
+
+
+def _trace_step(optimizer: "keras.optimizers.Optimizer") -> None:
+    """Trace a step of an optimizer on one weight, without computing it."""
+    import keras
+    import tensorflow as tf
+
+    weight = keras.Variable(tf.zeros((2, 2)))
+    optimizer.build([weight])
+
+    def step() -> None:
+        optimizer.scale_loss(tf.zeros(()))
+        optimizer.apply([tf.zeros((2, 2))], [weight])
+
+    tf.function(step, autograph=False).get_concrete_function()
 
 
 def check_networks(model: "VAE", config: DictConfig, place: str) -> None:

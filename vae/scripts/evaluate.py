@@ -1,14 +1,12 @@
 """Measure a trained VAE: python evaluate.py run=RUN_DIR. `python evaluate.py --help` lists the options."""
 
-import warnings
-
 import hydra
 from omegaconf import DictConfig
 
 from vae import cli
 from vae.compat import load_tensorflow
 from vae.config.agreement import check_shape
-from vae.diagnosis import diagnose, format_findings
+from vae.diagnosis import diagnose_if_whole, format_findings
 from vae.errors import printable
 from vae.runs.files import write_json
 from vae.runs.identity import flatten
@@ -55,10 +53,9 @@ def evaluate(config: DictConfig) -> None:
             recorded = printable(str(summary["steps"]))
             print(f"note: this is the model of step {steps}; what training recorded last is of step {recorded}")
         if "validation" in summary:
-            try:
-                print(format_findings(diagnose(summary, flatten(plain(run)))))
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # a stranger may have sent it
-                warnings.warn(f"{directory.summary}: its figures are damaged; the run is not diagnosed", stacklevel=1)
+            findings = diagnose_if_whole(summary, flatten(plain(run)), directory.summary)
+            if findings is not None:
+                print(format_findings(findings))
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from vae.data import DataSource, evaluation_batches
-from vae.diagnosis import diagnose
+from vae.diagnosis import diagnose_if_whole
 from vae.evaluation.pictures import save_pictures
 from vae.kl import KLRegularizer
 from vae.kl.weight import WEIGHT_TOLERANCE, Scale
@@ -125,8 +125,10 @@ def save_results(model: VAE, data: DataSource, record: RunRecord, description: D
     """
     if not record.writes:
         return
-    findings = diagnose(record.summary, {**description.hyperparameters, "latent.size": model.latent.size})
-    record.update(diagnosis=[asdict(finding) for finding in findings])
+    options = {**description.hyperparameters, "latent.size": model.latent.size}
+    findings = diagnose_if_whole(record.summary, options, record.directory.history)
+    if findings is not None:
+        record.update(diagnosis=[asdict(finding) for finding in findings])
     batches = evaluation_batches(data.validation, 50, data.binarization, model.seed, Stream.VALIDATION_BINARIZATION)
     images = next(iter(batches))
     record.update(elbo_kind=model.likelihood.kind_of(images), model_steps=int(model.batches_seen.numpy()))

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,10 +17,17 @@ from vae.errors import UserError
 from vae.model import VAE
 from vae.runs.history import complete_rows
 from vae.runs.paths import RunDirectory
+from vae.runs.quantities import TRAIN, VALIDATION, QuantityName
 from vae.training.options import TrainingOptions
 
 #: Callbacks that a stranger's run may name without a word
 _FOLLOWING = {getattr(keras.callbacks, name) for name in compat.FOLLOWING_CALLBACKS}
+#: The columns of a history from which the figures at the end of a run are taken
+_SHOWN = {
+    QuantityName(split, name).column
+    for split in (TRAIN, VALIDATION)
+    for name in ("elbo", "kl", "loss", "reconstruction", "regularizer")
+} | {QuantityName(TRAIN, "beta").column}
 _REMEDY = "delete it to resume before it"
 
 
@@ -72,7 +80,7 @@ def checked_progress(
         UserError: if the model is of another step or for images of another shape, or its optimizer is not the
             configured one; if a checkpoint within an epoch lacks the running means, or has other means than the model;
             if a callback of Keras cannot have such a state; if the history is not one that is read; or if no step is
-            left to train, and the history, from which the run's figures are taken, has no epoch.
+            left to train, and the history, from which the run's figures are taken, lacks them.
     """
     checkpoint = f"resume={run}: the checkpoint of step {start.steps}"
     if (counted := int(model.batches_seen.numpy())) != start.steps:
@@ -92,7 +100,7 @@ def checked_progress(
             states[name] = _progress_of(begun, states[name], checkpoint)
     is_over = start.stopped or start.steps >= steps_per_epoch * options.epochs
     rows = complete_rows(run.history)  # of every run: one that is refused must not stop the training later
-    if is_over and not any(row["step"] <= start.steps for row in rows):
+    if is_over and not {name for row in rows if row["step"] <= start.steps for name in row} >= _SHOWN:
         raise UserError(f"resume={run}: no epoch is left to train, and its history.csv is missing or damaged")
     return replace(start, means=means, states=states)
 
@@ -100,17 +108,21 @@ def checked_progress(
 def _fixed_options(optimizer: keras.optimizers.Optimizer | None) -> tuple[type, dict[str, Any]]:
     """Return the class and the options of an optimizer that training does not change.
 
-    A constant learning rate is a variable, which callbacks change; the name is numbered within a process.
+    A constant learning rate is a variable, which callbacks change. Names are numbered within a process.
     """
     return type(optimizer), _without_changing(optimizer.get_config()) if optimizer else {}
 
 
 def _without_changing(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without_changing(value) if isinstance(value, dict) else value
-        for name, value in config.items()
-        if name != "name" and not (name == "learning_rate" and isinstance(value, float))
-    }
+    fixed: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            fixed[name] = _without_changing(value)
+        elif name == "name":
+            fixed[name] = re.sub(r"_\d+$", "", str(value))
+        elif name != "learning_rate":
+            fixed[name] = value
+    return fixed
 
 
 def _fitting_means(means: Sequence[NDArray[Any]], model: VAE, checkpoint: str) -> list[NDArray[Any]]:
