@@ -200,6 +200,7 @@ def test_a_saved_model_has_the_networks_of_its_configuration(options: tuple[str,
         {"gradient_accumulation_steps": 2.5},
         {"learning_rate": {**SCHEDULE, "boundaries": [100], "values": [0.1, "a"]}},
         {"learning_rate": {**SCHEDULE, "boundaries": [100], "values": [[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]]}},
+        {"learning_rate": {**SCHEDULE, "boundaries": [100], "values": [[0.1, 0.2], [0.1, 0.2]]}},
     ],
     ids=str,
 )

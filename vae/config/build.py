@@ -113,16 +113,16 @@ def build_optimizer(config: DictConfig, data: "DataSource") -> "keras.optimizers
 
 
 def _trace_step(optimizer: "keras.optimizers.Optimizer") -> None:
-    """Trace a step of an optimizer on one weight, without computing it."""
+    """Trace a step of an optimizer on weights of two shapes, without computing it."""
     import keras
     import tensorflow as tf
 
-    weight = keras.Variable(tf.zeros((2, 2)))
-    optimizer.build([weight])
+    weights = [keras.Variable(tf.zeros(shape)) for shape in ((5,), (2, 3))]
+    optimizer.build(weights)
 
     def step() -> None:
         optimizer.scale_loss(tf.zeros(()))
-        optimizer.apply([tf.zeros((2, 2))], [weight])
+        optimizer.apply([tf.zeros_like(weight) for weight in weights], weights)
 
     tf.function(step, autograph=False).get_concrete_function()
 
