@@ -157,6 +157,7 @@ ONCE_WRONG = [
     (["callbacks=early_stopping", "callbacks.early_stopping.patience=wide"], "callbacks.early_stopping.patience"),
     (["data.weights=w.npy", "trainer.strategy=mirrored"], "data.weights"),
     (["-m", "trainer.epochs=-1,2"], "trainer.epochs=-1"),
+    (["callbacks.x._target_=vae.training.record.EpochRecorder", "callbacks.x.record=null"], "callbacks.x._target_"),
     (["data.shape=[8,8,3]"], "data.shape=[8,8,3]"),
     (["latent.size=1000000", "model.hidden=[1000000]"], "latent.size=1000000"),
     (["model.activation="], "model.activation"),

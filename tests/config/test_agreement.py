@@ -182,6 +182,12 @@ def test_a_test_split_of_another_shape_is_refused(tmp_path: Path) -> None:
     assert run_here("evaluate.py", "run=run", "nll_samples=2", "trust=tests", "split=train", cwd=tmp_path).status == 0
 
 
+def test_this_project_s_own_callbacks_are_no_option() -> None:
+    node = {"_target_": "vae.training.record.EpochRecorder", "record": None}
+    with pytest.raises(UserError, match=r"callbacks.x._target_=vae.*: every run has this project's own callbacks"):
+        check_train(plain(compose("train")) | {"callbacks": {"x": node}})
+
+
 @pytest.mark.parametrize(
     ("options", "is_taken"),
     [

@@ -27,7 +27,6 @@ RECORDER = "vae.training.record.EpochRecorder"
         ({"data": {"dir": "${quotient:1,${oc.env:SECRET}}"}}, "${oc.env:}", "oc"),
         ({"kl": {"_target_": "${metric}", "x": 1}, "metric": "os.system"}, "os.system", "os"),
         ({"callbacks": {"log": {"_target_": LOGGER, "filename": "x"}}}, LOGGER, "keras"),
-        ({"callbacks": {"x": {"_target_": RECORDER, "record": None}}}, RECORDER, "vae"),
         ({"data": {"dir": "${hydra:runtime.cwd}"}}, "${hydra:}", "hydra"),
         ({"data": {"name": "huggingface:mnist"}}, "huggingface:mnist", "huggingface"),
     ],
@@ -49,6 +48,10 @@ def test_a_word_is_needed(config: dict[str, Any], named: str, word: str, tmp_pat
         ({"model": {"layers": [{"_target_": "keras.layers.TFSMLayer"}]}}, "LearningRateSchedule"),
         ({"data": {"_target_": "keras.callbacks.BackupAndRestore"}}, "vae.data.DataSource"),
         ({"callbacks": {"x": {"_target_": "keras.utils.get_file"}}}, "there is no class"),
+        (
+            {"callbacks": {"x": {"_target_": RECORDER, "record": None}}},
+            f"{RECORDER}: every run has this",
+        ),
         ({"metric": "$", "data": {"shape": "${metric}{oc.decode:'{_target_: logging.FileHandler}'}"}}, "${oc.decode"),
         ({"data": {"shape": r"\${oc.decode:'{_target_: logging.FileHandler}'}"}}, "oc.decode"),
         ({"a": "${b}", "b": "${a}"}, "cannot be resolved"),

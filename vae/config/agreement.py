@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vae.config.signatures import is_subclass, options_of
+from vae.config.trust import refuse_own_callback
 from vae.errors import UserError
 from vae.options import shown
 
@@ -106,19 +107,20 @@ def check_memory(weights: int, options: Mapping[str, Mapping[str, Any]]) -> None
 
 
 def check_callbacks(callbacks: Mapping[str, Mapping[str, Any]], optimizer: Mapping[str, Any]) -> None:
-    """Refuse callbacks of Keras that would fail in mid-training.
+    """Refuse callbacks that would fail in mid-training: some of Keras, and this project's own.
 
     Args:
         callbacks: the options of each callback, by its name.
         optimizer: the options of the optimizer.
 
     Raises:
-        UserError: naming the first that is to find out by itself in which direction a quantity improves, which Keras
-            does for losses only; that evaluates moving averages of weights of which the optimizer keeps none; or that
-            calls a function.
+        UserError: naming the first that is of this project; that is to find out by itself in which direction a quantity
+            improves, which Keras does for losses only; that evaluates moving averages of weights of which the optimizer
+            keeps none; or that calls a function.
     """
     for name, node in callbacks.items():
         target = str(node["_target_"])
+        refuse_own_callback(f"callbacks.{name}", target)
         if is_subclass(target, _MOVING_AVERAGES) and not optimizer.get("use_ema"):
             raise UserError(f"callbacks.{name}: evaluates moving averages of the weights; add optimizer.use_ema=true")
         known = options_of(target)

@@ -55,7 +55,8 @@ def foreign_names(values: Mapping[str, Any]) -> dict[str, str]:
         values: a configuration in plain containers, interpolations resolved.
 
     Raises:
-        UserError: if a class of this project or of Keras does not exist, or is not of the kind that its place asks for.
+        UserError: if a class of this project or of Keras does not exist, or is not of the kind that its place asks for;
+            or if a callback is this project's own.
     """
     words = {target: _word_for(option, target, base or _NESTED) for option, target, base in named_classes(values)}
     data = values.get("data")
@@ -81,8 +82,27 @@ def _word_for(option: str, target: str, base: str) -> str | None:
         return module
     if not is_subclass(target, base):
         raise UserError(f"{option}._target_={target}: must be a subclass of {base}")
-    is_harmless = base != GROUPS["callbacks"].base or target in _CALLBACKS
-    return None if is_harmless else module
+    if base != GROUPS["callbacks"].base:
+        return None
+    refuse_own_callback(option, target)
+    return None if target in _CALLBACKS else module
+
+
+def refuse_own_callback(option: str, target: str) -> None:
+    """Refuse a callback of this project, which no option can give what it needs.
+
+    Args:
+        option: the option that names it, such as "callbacks.x".
+        target: the class.
+
+    Raises:
+        UserError: if it is one.
+    """
+    if target.startswith("vae."):
+        raise UserError(
+            f"{option}._target_={target}: every run has this project's own callbacks already; name one of Keras or of "
+            "your own"
+        )
 
 
 def _classes_in(option: str, node: Any, base: str | None) -> Iterator[tuple[str, str, str | None]]:
