@@ -1,5 +1,7 @@
 """The objects that a configuration describes. TensorFlow is loaded when the first of them is built."""
 
+import functools
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -104,27 +106,34 @@ def build_optimizer(config: DictConfig, data: "DataSource") -> "keras.optimizers
     """
     import keras
 
-    tried, optimizer = (build("optimizer", config.optimizer, **facts_of(config, data)) for _ in range(2))
+    facts, options = facts_of(config, data), plain(config)["optimizer"]
+    optimizer = build("optimizer", config.optimizer, **facts)
+    if isinstance(options.get("learning_rate"), float):
+        options["learning_rate"] = 1e-3  # so that runs with many rates share a trial
     try:
-        _trace_step(tried)
+        _try_step(json.dumps(options, default=str), tuple(facts.items()))
     except Exception as error:  # whatever the options make of Keras
-        raise UserError(f"optimizer: {type(tried).__name__} fails in a step ({in_one_line(error)})") from error
+        raise UserError(f"optimizer: {type(optimizer).__name__} fails in a step ({in_one_line(error)})") from error
     return keras.optimizers.LossScaleOptimizer(optimizer) if config.trainer.precision == "float16" else optimizer
 
 
-def _trace_step(optimizer: "keras.optimizers.Optimizer") -> None:
-    """Trace a step of an optimizer on weights of two shapes, without computing it."""
+@functools.cache
+def _try_step(options: str, facts: tuple[tuple[str, int], ...]) -> None:
+    """Take a step on weights of two shapes, in a graph that nobody runs; once, as TensorFlow keeps some of the graph.
+
+    Args:
+        options: the optimizer's options, in JSON.
+        facts: as `facts_of` returns them.
+    """
     import keras
     import tensorflow as tf
 
-    weights = [keras.Variable(tf.zeros(shape)) for shape in ((5,), (2, 3))]
-    optimizer.build(weights)
-
-    def step() -> None:
+    with compat.without_weights():
+        optimizer = build("optimizer", OmegaConf.create(json.loads(options)), **dict(facts))
+        weights = [keras.Variable(tf.zeros(shape)) for shape in ((5,), (2, 3))]
+        optimizer.build(weights)
         optimizer.scale_loss(tf.zeros(()))
         optimizer.apply([tf.zeros_like(weight) for weight in weights], weights)
-
-    tf.function(step, autograph=False).get_concrete_function()
 
 
 def check_networks(model: "VAE", config: DictConfig, place: str) -> None:
