@@ -78,6 +78,18 @@ def with_encoder(node: dict[str, Any]) -> Callable[[str, bytes], bytes]:
     return change
 
 
+def with_weights(edit: Callable[[h5py.File], None]) -> Callable[[str, bytes], bytes]:
+    def change(name: str, content: bytes) -> bytes:
+        if not name.endswith(".h5"):
+            return content
+        file = io.BytesIO(content)
+        with h5py.File(file, "r+") as weights:
+            edit(weights)
+        return file.getvalue()
+
+    return change
+
+
 def in_data(run: Path, marker: Path) -> None:
     change_config(run, lambda config: config["data"].update(shape=payload(marker)))
 
@@ -123,17 +135,12 @@ def layer_that_reads_a_file(run: Path, marker: Path) -> None:
 
 
 def weights_behind_a_link(run: Path, marker: Path) -> None:
-    def change(name: str, content: bytes) -> bytes:
-        if not name.endswith(".h5"):
-            return content
-        file = io.BytesIO(content)
-        with h5py.File(file, "r+") as weights:
-            for part in list(weights):
-                del weights[part]
-                weights[part] = h5py.ExternalLink(str(marker.with_name("other.h5")), part)
-        return file.getvalue()
+    def link(weights: h5py.File) -> None:
+        for part in list(weights):
+            del weights[part]
+            weights[part] = h5py.ExternalLink(str(marker.with_name("other.h5")), part)
 
-    change_models(run, change)
+    change_models(run, with_weights(link))
 
 
 def pickle_for_a_model(run: Path, marker: Path) -> None:
@@ -223,17 +230,12 @@ def test_a_resume_with_another_optimizer_writes_nothing(run: Path, tmp_path: Pat
 def test_a_model_of_no_numbers_is_not_measured(run: Path, tmp_path: Path) -> None:
     """No training of ours saves one. Of several evaluations, the line says which."""
 
-    def change(name: str, content: bytes) -> bytes:
-        if not name.endswith(".h5"):
-            return content
-        file = io.BytesIO(content)
-        with h5py.File(file, "r+") as weights:
-            for array in weights["decoder/layers"].values():
-                for values in array.get("vars", {}).values():
-                    values[...] = math.nan
-        return file.getvalue()
+    def fill(weights: h5py.File) -> None:
+        for layer in weights["decoder/layers"].values():
+            for values in layer.get("vars", {}).values():
+                values[...] = math.nan
 
-    change_models(run, change)
+    change_models(run, with_weights(fill))
     before = contents(tmp_path)
     for flags in ([], ["-m"]):
         ended = run_here("evaluate.py", *flags, *COMMANDS["evaluate.py"], cwd=tmp_path)

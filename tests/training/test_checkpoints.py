@@ -274,7 +274,7 @@ def test_of_two_checkpoints_the_one_that_is_whole_is_taken(
 
 
 def test_a_saved_model_is_compiled_by_its_optimizer_alone(trained: Path, tmp_path: Path) -> None:
-    """What else its file asks for would fail in the training loop."""
+    """Other options of `compile` in its file are ignored: the training loop would fail with them."""
     path = tmp_path / "model.keras"
     newest = checkpoints_in(trained / "checkpoints")[0]
     shutil.copy(newest, path)

@@ -1,4 +1,4 @@
-"""What a checkpoint says of a run is held against the model and the configuration before a resume writes anything."""
+"""A checkpoint is compared with the model, the data and the configuration before a resume writes anything."""
 
 import os
 from collections.abc import Callable, Sequence
