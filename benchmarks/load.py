@@ -1,10 +1,12 @@
 """Measure what a sweep of many tiny runs leaves behind, and whether the cost of an epoch grows with their number.
 
-    python benchmarks/load.py [--runs 500] [--epochs 5000] [--json FILE]
+    python benchmarks/load.py [--runs 500] [--sizes 40] [--epochs 5000] [--json FILE]
 
 The runs are those of one `train.py -m`, in one process: one epoch of a tiny network on 256 images. After every run the
 process says what it holds: its resident set, open files, threads and objects. The slopes are least-squares fits to the
-second half of the runs, by which TensorFlow's own pools have filled.
+second half of the runs, by which TensorFlow's own pools have filled. The runs of the first sweep are of many seeds and
+share their programs. Those of the second are of many numbers of latent variables, so that each has its own; programs
+are kept for the last eight.
 
 The epochs are those of one run of the same network. Seconds are medians and tenth percentiles of the first and the
 last tenth of the epochs, from history.csv. The memory is read from outside once a second; its growth is over the second
@@ -27,21 +29,24 @@ from footprint import held_by
 from rich.console import Console
 from rich.table import Table
 
+from vae.sharing import LIMIT
+
 TRAIN = Path(__file__).parents[1] / "train.py"
 UNDISTURBED = 0.1  # the share of the epochs, the fastest ones, that other work on the machine did not slow
-TINY = ["data.take=256", "model.hidden=[16]", "latent.size=2"]
+TINY = ["data.take=256", "model.hidden=[16]"]
 HELD = {"mebibytes": "MiB", "files": "open files", "threads": "threads", "objects": "objects of Python"}
 
 
-def held_after_runs(folder: Path, runs: int, options: Sequence[str] = ()) -> list[dict[str, float]]:
-    """Return what the process of a sweep holds after each of so many runs."""
+def held_after_runs(folder: Path, swept: str) -> list[dict[str, float]]:
+    """Return what the process of a sweep over the values of an option holds after each run."""
     path = folder / "footprint.jsonl"
+    path.unlink(missing_ok=True)
     watch = ["+hydra.callbacks.footprint._target_=footprint.Footprint", f"+hydra.callbacks.footprint.path={path}"]
-    sweep = ["-m", f"seed=range({runs})", "trainer.epochs=1", f"hydra.sweep.dir={folder / 'sweep'}"]
+    sweep = ["-m", "latent.size=2", swept, "trainer.epochs=1", f"hydra.sweep.dir={folder / swept}"]
     sweep += ["hydra.callbacks.preflight.compares=false"]  # which loads thousands of objects once, after a minute
     modules = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     subprocess.run(
-        [sys.executable, TRAIN, *sweep, *TINY, *watch, *options],
+        [sys.executable, TRAIN, *sweep, *TINY, *watch],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": modules},
         stdout=subprocess.DEVNULL,
@@ -51,8 +56,11 @@ def held_after_runs(folder: Path, runs: int, options: Sequence[str] = ()) -> lis
 
 
 def sweep_figures(held: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the last values and the slopes over the second half, per run, of what a process held."""
-    late = held[len(held) // 2 :]
+    """Return the last values and the slopes, per run, of what a process held.
+
+    The slopes are over the second half of the runs, or over those after programs were given up, if these are fewer.
+    """
+    late = held[max(len(held) // 2, LIMIT + 1) :]
     slopes = {f"{name}_per_run": slope_of([values[name] for values in late]) for name in HELD}
     return {"runs": len(held), **held[-1], **slopes}
 
@@ -61,7 +69,7 @@ def epoch_figures(folder: Path, epochs: int) -> dict[str, float]:
     """Train for so many epochs, and return the cost of the first and of the last ones."""
     run = folder / "run"
     process = subprocess.Popen(
-        [sys.executable, TRAIN, f"trainer.epochs={epochs}", *TINY, f"hydra.run.dir={run}"],
+        [sys.executable, TRAIN, "latent.size=2", f"trainer.epochs={epochs}", *TINY, f"hydra.run.dir={run}"],
         cwd=folder,
         stdout=subprocess.DEVNULL,
     )
@@ -94,15 +102,22 @@ def main() -> None:
     """Measure, print the tables and write the figures if `--json` is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=500, help="0 for none")
+    parser.add_argument("--sizes", type=int, default=40, help="runs whose programs are their own; 0 for none")
     parser.add_argument("--epochs", type=int, default=5000, help="0 for none")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
     console, figures = Console(), {}
     with tempfile.TemporaryDirectory() as name:
-        if arguments.runs:
-            figures["sweep"] = found = sweep_figures(held_after_runs(Path(name), arguments.runs))
-            table = Table("after the last run", "", "a run", title=f"{arguments.runs:,} runs, {os.cpu_count()} cores")
+        sweeps = {
+            "sweep": (arguments.runs, f"seed=range({arguments.runs})"),
+            "sizes": (arguments.sizes, f"latent.size=range(1,{arguments.sizes + 1})"),
+        }
+        for kind, (runs, swept) in sweeps.items():
+            if not runs:
+                continue
+            figures[kind] = found = sweep_figures(held_after_runs(Path(name), swept))
+            table = Table("after the last run", "", "a run", title=f"{swept}, {os.cpu_count()} cores")
             for held, unit in HELD.items():
                 table.add_row(unit, f"{found[held]:,.0f}", f"{found[f'{held}_per_run']:+.4f}")
             console.print(table)

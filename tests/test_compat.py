@@ -1,23 +1,30 @@
 """Workarounds for other libraries: each still works, and is still needed."""
 
+import gc
 import json
 import logging
 import random
 import subprocess
 import sys
+import weakref
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 import pytest
 import requests
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException
+from tensorflow.python.framework import ops
 
 from tests.conftest import REPOSITORY, free_addresses, inherited_environment
 from vae import compat
 from vae.cli import compose
-from vae.compat import few_download_retries
+from vae.compat import _let_gradients_end_with_their_graphs, few_download_retries
 from vae.errors import UserError
 from vae.networks import MLP
 
@@ -247,6 +254,63 @@ def test_flags_that_hydra_does_not_know_are_refused_in_one_line(capsys: pytest.C
         compat.check_flags(["--nonsense"])
     assert "\n" not in str(refused.value)
     compat.check_flags(["-m", "seed=0,1", "kl=backend"])
+
+
+def trace_a_step() -> Any:
+    optimizer, weight = keras.optimizers.SGD(), keras.Variable(tf.zeros(3))
+    optimizer.build([weight])
+
+    @tf.function(autograph=False)
+    def step(gradient: tf.Tensor) -> tf.Tensor:
+        optimizer.apply([gradient], [weight])
+        return weight.value
+
+    return step
+
+
+def trace_silu() -> Any:
+    """The activation in the body of a loop."""
+
+    def body(place: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return place + 1, tf.nn.silu(x)
+
+    return tf.function(lambda x: tf.while_loop(lambda place, _: place < 1, body, (0, x))[1], autograph=False)
+
+
+@pytest.mark.parametrize("trace", [trace_a_step, trace_silu])
+def test_a_graph_is_not_kept_for_the_gradients_in_it(trace: Callable[[], Any]) -> None:
+    _let_gradients_end_with_their_graphs()
+    registered = {*ops.gradient_registry.list()}
+    graph = weakref.ref(trace().get_concrete_function(tf.TensorSpec(3)).graph)
+    gc.collect()
+    assert graph() is None
+    assert {*ops.gradient_registry.list()} == registered
+
+
+def test_tensorflow_keeps_a_graph_for_the_gradients_in_it() -> None:
+    """If this fails, `load_tensorflow` need not replace the registry of gradients any more."""
+    program = (
+        "import gc, weakref; import tensorflow as tf\n"
+        "graph = weakref.ref(tf.function(tf.nn.silu).get_concrete_function(tf.TensorSpec(3)).graph)\n"
+        "gc.collect(); print(graph() is None)"
+    )
+    assert run_program(program).stdout == "False\n"
+
+
+def test_the_gradients_in_a_graph_are_those_that_it_registered() -> None:
+    """Traced in another function that is gone when the gradient is asked for."""
+    _let_gradients_end_with_their_graphs()
+    x = tf.constant([0.3, -1.2, 4.0])
+    silu = trace_silu()
+    tf.function(lambda x: silu(x) + 1, autograph=False)(x)
+    gc.collect()
+    sigmoid = 1 / (1 + np.exp(-x.numpy().astype(np.float64)))
+    expected = sigmoid * (1 + x.numpy() * (1 - sigmoid))
+    for function in (silu, tf.function(silu, autograph=False)):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        np.testing.assert_allclose(tape.gradient(value, x), expected, rtol=1e-6)
 
 
 def test_a_model_without_weights_takes_no_memory_name_or_seed() -> None:

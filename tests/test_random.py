@@ -1,5 +1,6 @@
 """Noise is a function of seed, stream and counter, and of nothing else."""
 
+import gc
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.stats import kstest
+from tensorflow.types.experimental import ConcreteFunction
 
 from tests.conftest import REPOSITORY
 from vae.random import Key, Rows, Stream, fold_in, key, normal_like, row_keys, uniform_like
@@ -45,6 +47,23 @@ def test_the_draws_have_their_distributions() -> None:
     like = tf.zeros([20_000])
     assert kstest(normal_like(like, key(0, Stream.ORDER, 0)).numpy(), "norm").pvalue > 1e-3
     assert kstest(uniform_like(like, key(0, Stream.ORDER, 1)).numpy(), "uniform").pvalue > 1e-3
+
+
+def test_draws_of_a_shape_that_no_other_has_are_not_kept() -> None:
+    """A sweep may go through hundreds of shapes in one process; draws of a shape whose program is gone are the same."""
+
+    def draw(size: int) -> bytes:
+        return normal_like(tf.zeros([size]), key(0, Stream.ORDER, 0)).numpy().tobytes()
+
+    def programs() -> int:
+        gc.collect()
+        return sum(isinstance(found, ConcreteFunction) for found in gc.get_objects())
+
+    first, before = draw(1), programs()
+    for size in range(2, 40):
+        draw(size)
+    assert programs() - before <= 16
+    assert draw(1) == first
 
 
 def test_the_stream_numbers_are_fixed() -> None:

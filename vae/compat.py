@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -50,6 +51,7 @@ def load_tensorflow(threads: int | None = None) -> None:
             _import_tensorflow()
     import tensorflow as tf
 
+    _let_gradients_end_with_their_graphs()
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads or 0)
         tf.config.threading.set_inter_op_parallelism_threads(threads or 0)
@@ -113,6 +115,30 @@ def _without_garbage_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _let_gradients_end_with_their_graphs() -> None:
+    """Let the registry of gradients refer weakly to those that a graph registers of its own.
+
+    TensorFlow keeps the gradient of a `tf.custom_gradient` in a graph for good, and by it the graph. Every traced step
+    of an optimizer has one, which sums gradients over replicas, and so has every activation "silu".
+    """
+    from tensorflow.python.framework import ops
+    from tensorflow.python.framework.registry import Registry
+
+    class Gradients(Registry):
+        def register(self, candidate: Any, name: str | None = None) -> None:
+            if str(name).startswith("CustomGradient-"):
+                graph = ops.get_default_graph()
+                graph.custom_gradients = [*getattr(graph, "custom_gradients", []), candidate]
+                weakref.finalize(candidate, self._registry.pop, name, None)
+                candidate = weakref.proxy(candidate)
+            super().register(candidate, name)
+
+    if type(ops.gradient_registry) is Registry:
+        weak = Gradients("gradient")
+        weak._registry = ops.gradient_registry._registry
+        ops.gradient_registry = weak
 
 
 @contextlib.contextmanager

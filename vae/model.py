@@ -126,6 +126,7 @@ class VAE(keras.Model):
         self._images_evaluated = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.noise_seed = tf.Variable(seed_words(seed), dtype=tf.int64, trainable=False)
         self._scales: dict[int, Scale] = {}  # by batch size
+        self.programs: dict[str, Any] = {}  # by name; they refer to the model, and so must end with it
         self._mean_terms = MeanTerms()
         self.build(encoder.input_shape)
 

@@ -1,4 +1,4 @@
-"""The cores there are for processes, and work that several processes share. Needs no TensorFlow."""
+"""The cores and the memory there are for processes, and work that several processes share. Needs no TensorFlow."""
 
 import contextlib
 import multiprocessing
@@ -18,6 +18,11 @@ Work = Callable[[Sequence[Item]], list[Result]]
 def available_cores() -> int:
     """Return the number of cores that this process may compute on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Return the memory of this machine in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def begin(work: "Work[Item, Result]", items: Sequence[Item], fewest: int) -> Callable[[], list[Result]]:

@@ -8,6 +8,7 @@ it is eight times as fast as the default, Philox.
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from vae.threefry import normal_rows, uniform_rows
+
+_SHAPES = 16  # for which programs of a draw are kept: about four a run
 
 
 class Stream(enum.IntEnum):
@@ -148,31 +151,44 @@ def _like(draw: Callable[..., Any], draw_rows: Callable[..., Any], tensor: tf.Te
     return tf.ensure_shape(drawn, tensor.shape)
 
 
-@tf.function(autograph=False, jit_compile=True)
+def _compiled(draw: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """Return a function of tensors as an XLA program for their shapes; those of the last shapes are kept.
+
+    A `tf.function` alone keeps a program for every shape that the process has seen, and a sweep may see hundreds.
+    """
+
+    @lru_cache(_SHAPES)
+    def program(*_: tf.TensorShape) -> Callable[..., tf.Tensor]:
+        return tf.function(draw, autograph=False, jit_compile=True)
+
+    return lambda *tensors: program(*(tensor.shape for tensor in tensors))(*tensors)
+
+
+@_compiled
 def _normal(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_normal(tf.shape(tensor), key, alg="threefry")
 
 
-@tf.function(autograph=False, jit_compile=True)
+@_compiled
 def _uniform(tensor: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_uniform(tf.shape(tensor), key, alg="threefry")
 
 
-@tf.function(autograph=False, jit_compile=True)
+@_compiled
 def _fold(key: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(key, data, alg="threefry")
 
 
-@tf.function(autograph=False, jit_compile=True)
+@_compiled
 def _normal_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     return normal_rows(tensor, keys)
 
 
-@tf.function(autograph=False, jit_compile=True)
+@_compiled
 def _uniform_rows(tensor: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     return uniform_rows(tensor, keys)
 
 
-@tf.function(autograph=False, jit_compile=True)
+@_compiled
 def _fold_rows(keys: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     return tf.map_fn(lambda key: _fold(key, data), keys, fn_output_signature=tf.int64)

@@ -1,4 +1,4 @@
-"""The configuration of a sweep, composed as the command line composes it."""
+"""The configuration of a sweep, composed as the command line composes it, and the plugins for its launchers."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vae.cli import config_source
+
+EXTRA = "needs the extra 'sweep': pip install '.[sweep]'"
+PLUGINS = {
+    "joblib": "hydra_plugins.hydra_joblib_launcher",
+    "submitit_local": "hydra_plugins.hydra_submitit_launcher",
+    "submitit_slurm": "hydra_plugins.hydra_submitit_launcher",
+    "ray": "hydra_plugins.hydra_ray_launcher",
+}
 
 
 @contextlib.contextmanager

@@ -13,24 +13,14 @@ from typing import Any
 import joblib
 import keras
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from tests.cli.sweep_config import sweep_config
+from tests.cli.sweep_config import EXTRA, PLUGINS, sweep_config
 from tests.conftest import REPOSITORY, Outcome, inherited_environment, run_here, run_script
 from tests.reading import summary_of, weights_are_equal
-from vae.cli import config_source
 from vae.cli.arguments import prepared
-from vae.cli.launchers import share_cores
 from vae.cli.sweeps import _one_line, start_sweep
 
-EXTRA = "needs the extra 'sweep': pip install '.[sweep]'"
-PLUGINS = {
-    "joblib": "hydra_plugins.hydra_joblib_launcher",
-    "submitit_local": "hydra_plugins.hydra_submitit_launcher",
-    "submitit_slurm": "hydra_plugins.hydra_submitit_launcher",
-    "ray": "hydra_plugins.hydra_ray_launcher",
-}
 QUICK = ["latent.size=4", "trainer.epochs=2", "trainer.engine=keras", "data.take=256", "audit=none"]
 
 #: A Keras callback that waits until another run has begun, too, and notes what it saw
@@ -343,50 +333,3 @@ def test_after_ctrl_c_it_goes_on_with_another_launcher_too(tmp_path: Path) -> No
         assert summary_of(folder.parent)["status"] == "finished"
         epochs = [line.split(",")[0] for line in (folder.parent / "history.csv").read_text().splitlines()[1:]]
         assert epochs == [str(epoch) for epoch in range(1, 13)]
-
-
-# What the user chose, how many runs, what share_cores sets on a machine of eight cores
-SHARES: list[tuple[list[str], int, dict[str, int | str | None]]] = [
-    (["hydra/launcher=basic"], 12, {"threads": None}),
-    (["hydra/launcher=joblib"], 12, {"threads": 1, "hydra.launcher.n_jobs": 8, "hydra.launcher.batch_size": "1"}),
-    (["hydra/launcher=joblib"], 3, {"threads": 2, "hydra.launcher.n_jobs": 3}),
-    (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], 12, {"threads": 4, "hydra.launcher.n_jobs": 2}),
-    (["hydra/launcher=joblib", "hydra.launcher.n_jobs=16"], 99, {"threads": 1, "hydra.launcher.n_jobs": 16}),
-    (["hydra/launcher=joblib", "trainer.threads=3"], 12, {"threads": 3, "hydra.launcher.n_jobs": 2}),
-    (["hydra/launcher=submitit_local"], 12, {"threads": 1, "hydra.sweeper.max_batch_size": 8}),
-    (["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"], 12, {"hydra.launcher.timeout_min": 5}),
-    (["hydra/launcher=ray"], 4, {"threads": 2, "hydra.launcher.ray.remote.num_cpus": 2}),
-    (["hydra/launcher=ray", "trainer.threads=4"], 4, {"threads": 4, "hydra.launcher.ray.remote.num_cpus": 4}),
-    (["hydra/launcher=submitit_slurm"], 12, {"threads": None, "hydra.launcher.cpus_per_task": None}),
-    (["hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=6"], 12, {"threads": 6}),
-    (["hydra/launcher=submitit_slurm", "trainer.threads=6"], 12, {"threads": 6, "hydra.launcher.cpus_per_task": 6}),
-]
-
-
-@pytest.mark.parametrize(("chosen", "runs", "expected"), SHARES, ids=str)
-def test_how_runs_share_eight_cores(
-    chosen: list[str], runs: int, expected: dict[str, int | str | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if plugin := PLUGINS.get(chosen[0].removeprefix("hydra/launcher=")):
-        pytest.importorskip(plugin, reason=EXTRA)
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
-    config_source.register()
-    with initialize_config_dir(config_source.CONFIGS, version_base="1.3"):
-        config = compose("train", chosen, return_hydra_config=True)
-    assert share_cores(config, runs) == expected.get("threads", 1)
-    for option, value in expected.items():
-        if option != "threads":
-            assert OmegaConf.select(config, option) == value, option
-
-
-@pytest.mark.thorough
-def test_without_slurm_it_says_so(tmp_path: Path, no_tensorflow: str) -> None:
-    pytest.importorskip(PLUGINS["submitit_slurm"], reason=EXTRA)
-    if shutil.which("srun"):
-        pytest.skip("there is Slurm here")
-    options = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=long", "seed=0,1"]
-    ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
-    assert ended.status == 2
-    assert ended.stderr.startswith("train.py: hydra/launcher=submitit_slurm: needs a machine of a Slurm cluster")
-    assert len(ended.stderr.splitlines()) == 1
-    assert not list(tmp_path.iterdir())

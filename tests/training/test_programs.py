@@ -1,15 +1,19 @@
 """Runs that share a program compute what they compute alone."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.training.fitting import Arrays, fit_and_record, grey_images
 from vae import VAE
 from vae.kl import MonteCarlo
+from vae.sharing import LIMIT
 from vae.training import shared_model
 from vae.training.programs import program
 
@@ -45,6 +49,27 @@ def test_a_run_with_another_s_programs_has_the_bits_of_one_alone(make_vae: Calla
     ]
     for column in columns:
         np.testing.assert_array_equal(*(history[f"validation{column}"] for history in histories))
+
+
+def test_a_model_that_is_no_longer_shared_is_not_kept(make_vae: Callable[..., VAE]) -> None:
+    """Its programs refer to it."""
+
+    def with_a_program() -> VAE:
+        model = shared_model(make_vae(), key="the first")
+        step = program(model, "validation", lambda: tf.function(model.test_step, autograph=False))
+        step.get_concrete_function((tf.zeros((2, 8, 8, 1)),))
+        return model
+
+    kept = weakref.ref(with_a_program())
+    others = [make_vae() for _ in range(LIMIT)]
+    for number, other in enumerate(others[:-1]):
+        shared_model(other, key=f"another, {number}")
+    gc.collect()
+    assert kept() is not None
+    shared_model(others[-1], key="the last")
+    keras.backend.clear_session()
+    gc.collect()
+    assert kept() is None
 
 
 def test_other_options_share_nothing(make_vae: Callable[..., VAE]) -> None:

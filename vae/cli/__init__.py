@@ -14,8 +14,8 @@ from vae.cli.run import (
     is_finished_run_of_sweep,
     reported_errors,
     run_directory,
-    shared_programs,
 )
+from vae.cli.sweeps import shared_programs
 
 __all__ = [
     "CONFIGS",

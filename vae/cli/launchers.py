@@ -1,12 +1,14 @@
 """The share of a machine that each run of a sweep gets, under each of Hydra's launchers."""
 
 import shutil
+import warnings
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from vae.cli.arguments import as_written
 from vae.errors import UserError
+from vae.processes import memory
 
 #: The option by which a launcher learns how many runs go at a time, or how many cores a run takes
 _RUNS_AT_A_TIME = {"joblib": "hydra.launcher.n_jobs", "submitit_local": "hydra.sweeper.max_batch_size"}
@@ -16,6 +18,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "joblib": {"hydra.launcher.batch_size": "1"},  # finished runs end at once, which would make it hand out several
     "submitit_local": {"hydra.launcher.timeout_min": 525_600},  # a year; its own hour would end a longer run
 }
+#: What TensorFlow keeps of a run's programs as long as a process lives, in bytes: measured, 60 to 110 MB
+_KEPT_OF_PROGRAMS = 80 * 2**20
 
 
 def check_launcher(config: DictConfig) -> None:
@@ -59,3 +63,23 @@ def share_cores(config: DictConfig, count: int) -> int | None:
     if threads and config.trainer.threads is None:
         config.hydra.overrides.task.append(f"trainer.threads={threads}")  # recorded in every run's .hydra/
     return threads
+
+
+def warn_of_programs(config: DictConfig, count: int) -> None:
+    """Warn if the programs that a sweep's runs do not share would fill this machine's memory.
+
+    Args:
+        config: the sweep's own configuration with the node `hydra`, in which its runs' share of the machine is set.
+        count: the number of runs whose programs are others than those of the runs before.
+    """
+    launcher = config.hydra.runtime.choices["hydra/launcher"]
+    at_a_time = OmegaConf.select(config, _RUNS_AT_A_TIME.get(launcher, "")) if launcher == "joblib" else 1
+    if launcher not in ("basic", "joblib") or at_a_time > 1:
+        return  # each run has a process, or joblib renews those that grow
+    needed, there = count * _KEPT_OF_PROGRAMS / 2**30, memory() / 2**30
+    if needed > there / 2:
+        warnings.warn(
+            f"{count:,} runs have programs of their own; TensorFlow would keep them all, about {needed:,.0f} GiB, and "
+            f"this machine has {there:.0f}; hydra/launcher=joblib hydra.launcher.n_jobs=2 renews a process that grows",
+            stacklevel=2,
+        )

@@ -1,7 +1,6 @@
 """The run that a script is in: its directory, its facts, and the end that a mistake or a fault puts to it."""
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +16,13 @@ from vae.cli.command import hold
 from vae.cli.errors import refuse, unexpected_error, unwritable
 from vae.cli.sweeps import contained_failure, is_one_of_several, is_planned
 from vae.config.build import hyperparameters, kl_name
-from vae.config.stored import foreign_modules, plain, trusted_modules
+from vae.config.stored import foreign_modules, trusted_modules
 from vae.distributed.cluster import is_chief
 from vae.errors import UserError
-from vae.runs.identity import flatten
 from vae.runs.summary import is_finished
 
 if TYPE_CHECKING:
     from vae.training import Description
-
-_NOT_IN_PROGRAMS = ("seed", "beta.value", "callbacks", "metric")
 
 
 def run_directory() -> Path:
@@ -67,19 +63,6 @@ def facts_of_run(config: DictConfig) -> dict[str, Any]:
 def modules_to_trust(config: DictConfig) -> list[str]:
     """Return the modules of a user's classes that a run is built from, which a resume must be told to trust."""
     return sorted({*trusted_modules(config), *foreign_modules(config)})
-
-
-def shared_programs(config: DictConfig) -> str | None:
-    """Return the options on which a run's programs depend, as the key under which runs of a sweep share them.
-
-    None if the run shares none: it is no run of a sweep, it resumes, it is distributed, or classes of the user's, which
-    may keep a state of their own, are part of it.
-    """
-    alone = not is_one_of_several(HydraConfig.get()) or config.resume or config.trainer.strategy != "single"
-    if alone or foreign_modules(config):
-        return None
-    options = flatten(plain(config))
-    return json.dumps({name: value for name, value in options.items() if not name.startswith(_NOT_IN_PROGRAMS)})
 
 
 def description_of_run(config: DictConfig) -> "Description":

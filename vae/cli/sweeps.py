@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import sys
@@ -19,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vae import compat
 from vae.cli.arguments import as_written, check_values, named_modules
 from vae.cli.errors import one_line_errors, unexpected_error, unwritable
-from vae.cli.launchers import check_launcher, share_cores
-from vae.config.stored import options_that_differ, plain, stored_config
+from vae.cli.launchers import check_launcher, share_cores, warn_of_programs
+from vae.config.stored import foreign_modules, options_that_differ, plain, stored_config
 from vae.errors import UserError
 from vae.runs.files import read_json, write_json
 from vae.runs.identity import flatten
@@ -29,6 +30,8 @@ from vae.runs.paths import RunDirectory
 from vae.runs.quantities import QUANTITIES, VALIDATION
 from vae.runs.summary import Status, is_finished, read_summary
 
+#: Options that a program reads from variables, or not at all; so it reads a learning rate, unless that has options
+_NOT_IN_PROGRAMS = ("seed", "beta.value", "callbacks", "metric")
 _LONGEST_NAME = 120  # of the overrides in a directory's name; file systems take 255 characters in all
 
 
@@ -59,15 +62,18 @@ def start_sweep(config: DictConfig) -> list[Path]:
     config.hydra.overrides.hydra.append("hydra.output_subdir=null")  # begun_run writes it, but over no finished run's
     _name_by_what_differs(config)
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
-    runs = []
+    runs, programs = [], set()
     for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
         check_values(run, run.hydra)
         _check_strategy(run)
         _check_directory(path, run)
         runs.append(path)
+        if not is_finished(path):
+            programs.add(shared_programs(run) or path)
     finished = sum(map(is_finished, runs))
     print(f"runs: {len(runs)}, already finished: {finished}, threads per run: {threads or 'all'}")
     print(f"to continue after a stop: the same command with hydra.sweep.dir={shlex.quote(str(directory))}")
+    warn_of_programs(config, len(programs))
     return runs
 
 
@@ -92,6 +98,25 @@ def start_search(config: DictConfig) -> None:
     directions = ["maximize" if metric == "elbo" else "minimize" for metric in metrics]
     config.hydra.sweeper.direction = directions[0] if isinstance(config.metric, str) else directions
     HydraConfig.instance().set_config(config)  # for the list of failures, if no run finishes
+
+
+def shared_programs(config: DictConfig) -> str | None:
+    """Return the options on which a run's programs depend, as the key under which runs of a sweep share them.
+
+    None if the run shares none: it is no run of a sweep, it resumes, it is distributed, or classes of the user's, which
+    may keep a state of their own, are part of it.
+    """
+    alone = not is_one_of_several(HydraConfig.get()) or config.resume or config.trainer.strategy != "single"
+    if alone or foreign_modules(config):
+        return None
+    options = flatten(plain(config))
+    return json.dumps(
+        {
+            name: value
+            for name, value in options.items()
+            if name != "optimizer.learning_rate" and not name.startswith(_NOT_IN_PROGRAMS)
+        }
+    )
 
 
 def betas_of_exact_kl(config: DictConfig) -> list[float]:

@@ -1,6 +1,5 @@
 """Checks that what was chosen goes together. All but the last need no TensorFlow."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ from vae.config.signatures import is_subclass, options_of
 from vae.config.trust import refuse_own_callback
 from vae.errors import UserError
 from vae.options import shown
+from vae.processes import memory
 
 if TYPE_CHECKING:
     from vae.data import DataSource
@@ -89,10 +89,7 @@ def check_memory(weights: int, options: Mapping[str, Mapping[str, Any]]) -> None
     Raises:
         UserError: naming the options that have numbers.
     """
-    needed, there = (
-        weights * _BYTES_PER_WEIGHT / 2**30,
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
-    )
+    needed, there = weights * _BYTES_PER_WEIGHT / 2**30, memory() / 2**30
     if needed > there:
         sizes = ", ".join(
             f"{group}.{name}={shown(value)}"

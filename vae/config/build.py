@@ -1,7 +1,5 @@
 """The objects that a configuration describes. TensorFlow is loaded when the first of them is built."""
 
-import functools
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -106,30 +104,22 @@ def build_optimizer(config: DictConfig, data: "DataSource") -> "keras.optimizers
     """
     import keras
 
-    facts, options = facts_of(config, data), plain(config)["optimizer"]
+    facts = facts_of(config, data)
     optimizer = build("optimizer", config.optimizer, **facts)
-    if isinstance(options.get("learning_rate"), float):
-        options["learning_rate"] = 1e-3  # so that runs with many rates share a trial
     try:
-        _try_step(json.dumps(options, default=str), tuple(facts.items()))
+        _try_step(config.optimizer, facts)
     except Exception as error:  # whatever the options make of Keras
         raise UserError(f"optimizer: {type(optimizer).__name__} fails in a step ({in_one_line(error)})") from error
     return keras.optimizers.LossScaleOptimizer(optimizer) if config.trainer.precision == "float16" else optimizer
 
 
-@functools.cache
-def _try_step(options: str, facts: tuple[tuple[str, int], ...]) -> None:
-    """Take a step on weights of two shapes, in a graph that nobody runs; once, as TensorFlow keeps some of the graph.
-
-    Args:
-        options: the optimizer's options, in JSON.
-        facts: as `facts_of` returns them.
-    """
+def _try_step(options: DictConfig, facts: Mapping[str, int]) -> None:
+    """Take a step of an optimizer with these options on weights of two shapes, in a graph that nobody runs."""
     import keras
     import tensorflow as tf
 
     with compat.without_weights():
-        optimizer = build("optimizer", OmegaConf.create(json.loads(options)), **dict(facts))
+        optimizer = build("optimizer", options, **facts)
         weights = [keras.Variable(tf.zeros(shape)) for shape in ((5,), (2, 3))]
         optimizer.build(weights)
         optimizer.scale_loss(tf.zeros(()))

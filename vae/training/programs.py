@@ -5,20 +5,16 @@ Seed, beta and weights are variables of the model, which programs read. They are
 
 from collections.abc import Callable, Hashable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from vae.model import VAE
 from vae.sharing import shared
 
-_programs: WeakKeyDictionary[VAE, dict[str, Any]] = WeakKeyDictionary()
-
 
 def program(model: VAE, name: str, make: Callable[[], Any]) -> Any:
     """Return the program of a name that was made for a model; make it if there is none yet."""
-    programs = _programs.setdefault(model, {})
-    if name not in programs:
-        programs[name] = make()
-    return programs[name]
+    if name not in model.programs:
+        model.programs[name] = make()
+    return model.programs[name]
 
 
 def shared_model(model: VAE, key: Hashable | None) -> VAE:
