@@ -30,7 +30,7 @@ from vae.runs.paths import RunDirectory
 from vae.runs.quantities import QUANTITIES, VALIDATION
 from vae.runs.summary import Status, is_finished, read_summary
 
-#: Options that a program reads from variables, or not at all; so it reads a learning rate, unless that has options
+#: Options that a program reads from variables, or not at all. A constant learning rate is a variable as well
 _NOT_IN_PROGRAMS = ("seed", "beta.value", "callbacks", "metric")
 _LONGEST_NAME = 120  # of the overrides in a directory's name; file systems take 255 characters in all
 
