@@ -287,6 +287,7 @@ def test_a_graph_is_not_kept_for_the_gradients_in_it(trace: Callable[[], Any]) -
     assert {*ops.gradient_registry.list()} == registered
 
 
+@pytest.mark.thorough
 def test_tensorflow_keeps_a_graph_for_the_gradients_in_it() -> None:
     """If this fails, `load_tensorflow` need not replace the registry of gradients any more."""
     program = (

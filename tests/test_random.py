@@ -60,7 +60,7 @@ def test_draws_of_a_shape_that_no_other_has_are_not_kept() -> None:
         return sum(isinstance(found, ConcreteFunction) for found in gc.get_objects())
 
     first, before = draw(1), programs()
-    for size in range(2, 40):
+    for size in range(2, 20):
         draw(size)
     assert programs() - before <= 16
     assert draw(1) == first

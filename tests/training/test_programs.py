@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,8 @@ import pytest
 import tensorflow as tf
 
 from tests.training.fitting import Arrays, fit_and_record, grey_images
-from vae import VAE
+from vae import VAE, sharing
 from vae.kl import MonteCarlo
-from vae.sharing import LIMIT
 from vae.training import shared_model
 from vae.training.programs import program
 
@@ -51,8 +51,12 @@ def test_a_run_with_another_s_programs_has_the_bits_of_one_alone(make_vae: Calla
         np.testing.assert_array_equal(*(history[f"validation{column}"] for history in histories))
 
 
-def test_a_model_that_is_no_longer_shared_is_not_kept(make_vae: Callable[..., VAE]) -> None:
+def test_a_model_that_is_no_longer_shared_is_not_kept(
+    make_vae: Callable[..., VAE], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its programs refer to it."""
+    monkeypatch.setattr(sharing, "LIMIT", 2)
+    monkeypatch.setattr(sharing, "_kept", OrderedDict())
 
     def with_a_program() -> VAE:
         model = shared_model(make_vae(), key="the first")
@@ -61,12 +65,10 @@ def test_a_model_that_is_no_longer_shared_is_not_kept(make_vae: Callable[..., VA
         return model
 
     kept = weakref.ref(with_a_program())
-    others = [make_vae() for _ in range(LIMIT)]
-    for number, other in enumerate(others[:-1]):
-        shared_model(other, key=f"another, {number}")
+    shared_model(make_vae(), key="the second")
     gc.collect()
     assert kept() is not None
-    shared_model(others[-1], key="the last")
+    shared_model(make_vae(), key="the third")
     keras.backend.clear_session()
     gc.collect()
     assert kept() is None
