@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import importlib
 import io
 import os
@@ -44,6 +45,12 @@ def pytest_configure(config: pytest.Config) -> None:
         cache = tempfile.TemporaryDirectory()
         config.add_cleanup(cache.cleanup)
         os.environ["XDG_CACHE_HOME"] = cache.name  # which pytest-xdist's workers inherit
+
+
+def pytest_collection_finish() -> None:
+    """Keep Python's collector from searching what TensorFlow's modules hold: a fifth of the time of the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass
