@@ -22,8 +22,9 @@ PLUGINS = {
 @contextlib.contextmanager
 def sweep_config(options: Sequence[str]) -> Iterator[DictConfig]:
     """Yield the configuration of a sweep into the folder `sweep`, with the node `hydra`, while Hydra is initialized."""
+    set_by_hydra = ["hydra.mode=MULTIRUN", "hydra.job.name=train", "hydra.sweep.dir=sweep"]
     GlobalHydra.instance().clear()
     config_source.register()
     with initialize_config_dir(config_source.CONFIGS, version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        yield loader.load_configuration("train", [*options, "hydra.sweep.dir=sweep"], RunMode.MULTIRUN)
+        yield loader.load_configuration("train", [*options, *set_by_hydra], RunMode.MULTIRUN)

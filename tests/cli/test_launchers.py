@@ -88,7 +88,7 @@ def test_programs_that_would_fill_the_memory_are_warned_of(
         pytest.importorskip(PLUGINS.get(option.removeprefix("hydra/launcher="), "hydra"), reason=EXTRA)
     monkeypatch.setattr(launchers, "memory", lambda: 2**30)
     with (
-        sweep_config([*swept, *launcher, "hydra.job.name=train", "hydra.mode=MULTIRUN"]) as config,
+        sweep_config([*swept, *launcher]) as config,
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")

@@ -62,16 +62,16 @@ def start_sweep(config: DictConfig) -> list[Path]:
     config.hydra.overrides.hydra.append("hydra.output_subdir=null")  # begun_run writes it, but over no finished run's
     _name_by_what_differs(config)
     directory = config.hydra.sweep.dir  # its time of day is the one that the runs will find
-    runs, programs = [], set()
+    runs, left, programs = [], 0, set()
     for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
         check_values(run, run.hydra)
         _check_strategy(run)
         _check_directory(path, run)
         runs.append(path)
         if not is_finished(path):
-            programs.add(shared_programs(run) or path)
-    finished = sum(map(is_finished, runs))
-    print(f"runs: {len(runs)}, already finished: {finished}, threads per run: {threads or 'all'}")
+            left += 1
+            programs.add(shared_programs(run, run.hydra) or path)
+    print(f"runs: {len(runs)}, already finished: {len(runs) - left}, threads per run: {threads or 'all'}")
     print(f"to continue after a stop: the same command with hydra.sweep.dir={shlex.quote(str(directory))}")
     warn_of_programs(config, len(programs))
     return runs
@@ -100,13 +100,17 @@ def start_search(config: DictConfig) -> None:
     HydraConfig.instance().set_config(config)  # for the list of failures, if no run finishes
 
 
-def shared_programs(config: DictConfig) -> str | None:
+def shared_programs(config: DictConfig, hydra: DictConfig) -> str | None:
     """Return the options on which a run's programs depend, as the key under which runs of a sweep share them.
 
     None if the run shares none: it is no run of a sweep, it resumes, it is distributed, or classes of the user's, which
     may keep a state of their own, are part of it.
+
+    Args:
+        config: the run's configuration.
+        hydra: its node `hydra`, which the configuration of a run that has begun does not have.
     """
-    alone = not is_one_of_several(HydraConfig.get()) or config.resume or config.trainer.strategy != "single"
+    alone = not is_one_of_several(hydra) or config.resume or config.trainer.strategy != "single"
     if alone or foreign_modules(config):
         return None
     options = flatten(plain(config))

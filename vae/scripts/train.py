@@ -1,6 +1,7 @@
 """Train one VAE: python train.py [GROUP=OPTION] [NAME=VALUE]. `python train.py --help` lists them."""
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae import cli
@@ -37,7 +38,8 @@ def train(config: DictConfig) -> float | list[float] | None:
             model, start = training.latest_checkpoint(run.checkpoints, f"resume={run}")
         else:
             new = build.build_model(config, data, cli.choices())
-            model, start = training.shared_model(new, cli.shared_programs(config)), training.Progress()
+            programs = cli.shared_programs(config, HydraConfig.get())
+            model, start = training.shared_model(new, programs), training.Progress()
         audit, further = build.build_audit(config, data), build.build_callbacks(config)
         if checkpoints:
             build.check_networks(model, config, f"resume={run}")
