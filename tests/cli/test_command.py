@@ -10,6 +10,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
+from tests.conftest import run_script
 from vae import cli
 from vae.scripts import evaluate, train
 
@@ -44,6 +45,12 @@ def test_the_status_and_the_line_of_a_mistake(
     assert err.startswith("train.py: trainer.epochs=0: ")
     assert cli.call(evaluate.evaluate, []) == 2
     assert capsys.readouterr().err.startswith("evaluate.py: run: must be given")
+
+
+def test_an_error_that_is_its_own_cause_ends_as_any_other(tmp_path: Path) -> None:
+    """OmegaConf makes one with this variable, and under a debugger. A process of its own can be ended if it hangs."""
+    wrong = "kl={a:1}"
+    assert run_script("train.py", wrong, cwd=tmp_path, OC_CAUSE="1") == run_script("train.py", wrong, cwd=tmp_path)
 
 
 def test_the_composed_configuration_shows_every_option_of_a_class(

@@ -136,10 +136,17 @@ def unwritable(error: BaseException) -> str | None:
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:
-    """Return the user's mistake that led to an error of another library's."""
-    while error is not None and not isinstance(error, UserError):
+    """Return the user's mistake that led to an error of another library's, or None.
+
+    An error may be its own cause: OmegaConf makes it so with `OC_CAUSE=1`, and under a debugger.
+    """
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        if isinstance(error, UserError):
+            return error
+        seen.append(error)
         error = error.__cause__ or error.__context__
-    return error
+    return None
 
 
 def _known_options(command: str, arguments: Sequence[str]) -> list[str]:
