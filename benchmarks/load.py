@@ -33,7 +33,7 @@ from vae.sharing import LIMIT
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 UNDISTURBED = 0.1  # the share of the epochs, the fastest ones, that other work on the machine did not slow
-FEWEST = 10  # runs or epochs of which a slope says anything
+FEWEST = LIMIT + 3  # runs or epochs of which a slope says anything: of runs, two after programs were given up
 TINY = ["data.take=256", "model.hidden=[16]"]
 HELD = {"mebibytes": "MiB", "files": "open files", "threads": "threads", "objects": "objects of Python"}
 
@@ -59,10 +59,9 @@ def held_after_runs(folder: Path, swept: str) -> list[dict[str, float]]:
 def sweep_figures(held: Sequence[dict[str, float]]) -> dict[str, float]:
     """Return the last values and the slopes, per run, of what a process held.
 
-    The slopes are over the second half of the runs, or over those after programs were given up, if these are fewer: two
-    at least.
+    The slopes are over the second half of the runs, or over those after programs were given up, if these are fewer.
     """
-    late = held[min(max(len(held) // 2, LIMIT + 1), len(held) - 2) :]
+    late = held[max(len(held) // 2, LIMIT + 1) :]
     slopes = {f"{name}_per_run": slope_of([values[name] for values in late]) for name in HELD}
     return {"runs": len(held), **held[-1], **slopes}
 

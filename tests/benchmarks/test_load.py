@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar
@@ -63,27 +64,41 @@ def test_runs_whose_programs_are_their_own_leave_none_behind(tmp_path: Path, mon
     assert Objects.counts[2] - Objects.counts[1] < 5_000
 
 
+class Counter:
+    """Counts the calls of functions in Python and C."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        sys.setprofile(self._count)
+
+    def _count(self, frame: FrameType, event: str, argument: object) -> None:
+        self.made += event in ("call", "c_call")
+
+
+@pytest.fixture
+def _counts_no_more() -> Iterator[None]:
+    yield
+    sys.setprofile(None)
+
+
 class Calls(Callback):
-    """Counts the calls of functions in Python and C during each run."""
+    """Counts the calls during each run."""
 
     counts: ClassVar[list[int]] = []
 
     def on_job_start(self, **_: Any) -> None:
         """Begin to count."""
-        self._made = 0
         gc.collect()  # what it ends by calls is of the runs before
-        sys.setprofile(self._count)
+        self._calls = Counter()
 
     def on_job_end(self, **_: Any) -> None:
         """Append the number."""
         sys.setprofile(None)
-        self.counts.append(self._made)
-
-    def _count(self, frame: FrameType, event: str, argument: object) -> None:
-        self._made += event in ("call", "c_call")
+        self.counts.append(self._calls.made)
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("_counts_no_more")
 def test_the_last_runs_of_a_sweep_do_what_the_first_did(tmp_path: Path) -> None:
     """The first two runs are left out: they import modules and compile programs, which the others share.
 
@@ -91,49 +106,36 @@ def test_the_last_runs_of_a_sweep_do_what_the_first_did(tmp_path: Path) -> None:
     """
     options = ["seed=range(8)", "trainer.epochs=1", "data.take=256", "model.hidden=[16]", "latent.size=2"]
     options += ["audit=none", "hydra.callbacks.preflight.compares=false", "hydra.sweep.dir=sweep"]
-    try:
-        ended = run_here("train.py", "-m", *options, f"+hydra.callbacks.x._target_={__name__}.Calls", cwd=tmp_path)
-    finally:
-        sys.setprofile(None)
+    ended = run_here("train.py", "-m", *options, f"+hydra.callbacks.x._target_={__name__}.Calls", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     assert len(Calls.counts) == 8
     assert Calls.counts[-1] == pytest.approx(Calls.counts[2], rel=0.0001)
 
 
 class Work(keras.callbacks.Callback):
-    """Counts the work of each epoch: calls of functions in Python and C, and bytes that the process writes."""
+    """Counts the work of each epoch: calls, and bytes that the process writes."""
 
     calls: ClassVar[list[int]] = []
     written: ClassVar[list[int]] = []
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Begin to count."""
-        self._made = 0
-        sys.setprofile(self._count)
+        self._calls = Counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Append the numbers so far."""
-        self.calls.append(self._made)
+        self.calls.append(self._calls.made)
         self.written.append(int(re.findall("wchar: ([0-9]+)", Path("/proc/self/io").read_text())[0]))
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Count no more."""
-        sys.setprofile(None)
-
-    def _count(self, frame: FrameType, event: str, argument: object) -> None:
-        self._made += event in ("call", "c_call")
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("_counts_no_more")
 def test_the_last_epochs_do_what_the_first_did(tmp_path: Path) -> None:
     """Calls and bytes are counted, because seconds would depend on what else the machine does."""
     epochs, few = 100, 10
     options = [f"trainer.epochs={epochs}", "data.take=256", "model.hidden=[16]", "latent.size=2"]
     work = f"+callbacks.work._target_={__name__}.Work"
-    try:
-        ended = run_here("train.py", *options, work, "hydra.run.dir=run", cwd=tmp_path)
-    finally:
-        sys.setprofile(None)
+    ended = run_here("train.py", *options, work, "hydra.run.dir=run", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     for counted in (Work.calls, Work.written):
         of_each = np.diff(counted)

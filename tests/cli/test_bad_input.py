@@ -101,6 +101,7 @@ BEFORE_TENSORFLOW = [
     (["-m", "kl=backend,[analytic]"], "kl=[analytic]: a group takes one of its options, by name", "--help"),
     (["-m", "kl=[analytic]", "seed=0,1"], "kl=[analytic]: a group takes one of its options, by name", "--help"),
     (["seed=${seed}"], "seed: refers to itself", "give it a value"),
+    (["kl=renyi", "kl.alpha=${kl}"], "kl.alpha: refers to itself", "give it a value"),
     (["latent.size=${trainer.epochs}", "trainer.epochs=${latent.size}"], "refers to itself", "give it a value"),
     (["-m", "latent.size=4,${latent.size}"], "latent.size: refers to itself", "give it a value"),
     (["seed=\\${trainer.epochs}"], "seed=${trainer.epochs}: must not hold ${", "once it is resolved"),

@@ -63,13 +63,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def _without_garbage_collection() -> Iterator[None]:
-    """A third of the time would go into searching TensorFlow's objects again and again."""
-    gc.collect()
-    gc.freeze()
+    """A part of the time would go into searching the objects of composed configurations again and again."""
     gc.disable()
     yield
     gc.enable()
-    gc.unfreeze()
 
 
 def hanging(*_: Any) -> None:

@@ -110,14 +110,20 @@ def test_a_mapping_in_the_place_of_a_list_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "nodes",
-    [{"a": "${b}", "b": "${a}"}, {"a": {"b": "${a}"}}, {"a": "${a.b}"}, {"a": "${b.c}", "b": "${a.c}"}],
-    ids=["another", "its parent", "its part", "each other's part"],
+    ("nodes", "named"),
+    [
+        ({"a": "${b}", "b": "${a}"}, "b"),
+        ({"a": {"b": "${a}"}}, "a.b"),
+        ({"a": {"b": {"c": "${a}"}}}, "a.b.c"),
+        ({"x": "${a.b}", "a": {"b": {"c": "${a}", "d": 1}}}, "a.b.c"),
+        ({"a": "${a.b}"}, "a"),
+        ({"a": "${b.c}", "b": "${a.c}"}, "a"),
+    ],
+    ids=["another", "its parent", "a parent of its", "from elsewhere", "its part", "each other's part"],
 )
-def test_an_option_that_refers_to_itself_is_named(nodes: dict[str, object], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"run=.*cannot be resolved \(a[.\w]*: refers to itself") as caught:
+def test_an_option_that_refers_to_itself_is_named(nodes: dict[str, object], named: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"run=.*cannot be resolved \({re.escape(named)}: refers to itself"):
         stored_config(write_config(tmp_path / "run", nodes), "run")
-    assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize(

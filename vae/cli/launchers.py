@@ -73,8 +73,7 @@ def warn_of_programs(config: DictConfig, count: int) -> None:
         count: the number of runs whose programs are others than those of the runs before.
     """
     launcher = config.hydra.runtime.choices["hydra/launcher"]
-    at_a_time = OmegaConf.select(config, _RUNS_AT_A_TIME["joblib"]) if launcher == "joblib" else 1
-    if launcher not in ("basic", "joblib") or at_a_time > 1:
+    if launcher != "basic" and (launcher != "joblib" or OmegaConf.select(config, _RUNS_AT_A_TIME["joblib"]) > 1):
         return  # each run has a process, or joblib renews those that grow
     needed, there = count * _KEPT_OF_PROGRAMS / 2**30, memory() / 2**30
     if needed > there / 2:

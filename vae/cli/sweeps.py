@@ -66,9 +66,11 @@ def start_sweep(config: DictConfig) -> list[Path]:
     for path, run in _planned_runs(config):  # one at a time: a composed configuration takes 2 MB
         check_values(run, run.hydra)
         _check_strategy(run)
-        _check_directory(path, run)
         runs.append(path)
-        if not is_finished(path):
+        finished = is_finished(path)
+        if finished or any(path.glob("checkpoints/*.keras")):
+            _check_same_options(path, run)
+        if not finished:
             left += 1
             programs.add(shared_programs(run, run.hydra) or path)
     print(f"runs: {len(runs)}, already finished: {len(runs) - left}, threads per run: {threads or 'all'}")
@@ -276,9 +278,7 @@ def _planned_runs(config: DictConfig) -> Iterator[tuple[Path, DictConfig]]:
         yield directory, run
 
 
-def _check_directory(directory: Path, run: DictConfig) -> None:
-    if not is_finished(directory) and not any(directory.glob("checkpoints/*.keras")):
-        return  # there is nothing to lose
+def _check_same_options(directory: Path, run: DictConfig) -> None:
     stored = stored_config(directory, "hydra.sweep.dir", named_modules(as_written(run.hydra.overrides.task)))
     if different := options_that_differ(stored, run):
         raise UserError(

@@ -35,23 +35,24 @@ def check_references(written: Any) -> None:
     nodes = dict(parts(written))
     sizes: dict[Path, int | None] = {}
 
-    def size_at(path: Path) -> int:
+    def size_at(path: Path, referring: Path) -> int:
         if path not in sizes:
             sizes[path] = None  # until it is known
-            sizes[path] = size_of(nodes[path], path)
+            sizes[path] = size_of(nodes[path], path, referring)
         if (size := sizes[path]) is None:
-            raise _circle(path)
+            raise _circle(referring)
         return size
 
-    def size_of(node: Any, path: Path) -> int:
+    def size_of(node: Any, path: Path, referring: Path) -> int:
         if isinstance(node, str):
-            places = (_place_of(target, nodes) for target in _targets(node, path))
-            sizes_of_targets = (_CHARACTERS_OF_A_REFERENCE + size_at(place) for place in places if place is not None)
-            length = len(node) + sum(sizes_of_targets)
+            places = [_place_of(target, nodes, path) for target in _targets(node, path)]
+            length = len(node) + sum(
+                _CHARACTERS_OF_A_REFERENCE + size_at(place, path) for place in places if place is not None
+            )
             return length * _EXPANSION_OF_A_DATE ** _depth(node) if "${now:" in node else length
-        return sum(_CHARACTERS_OF_A_VALUE + size_at((*path, name)) for name, _ in children(node))
+        return sum(_CHARACTERS_OF_A_VALUE + size_at((*path, name), referring) for name, _ in children(node))
 
-    if sum(size_at((name,)) for name, _ in children(written) if name != "hydra") > MOST_CHARACTERS:
+    if sum(size_at((name,), ()) for name, _ in children(written) if name != "hydra") > MOST_CHARACTERS:
         raise UserError(f"its options refer to others until they have more than {MOST_CHARACTERS:,} characters")
 
 
@@ -66,13 +67,13 @@ def _targets(text: str, path: Path) -> Iterator[Path]:
         yield (*start, *_PART.findall(match["name"]))
 
 
-def _place_of(target: Path, nodes: Mapping[Path, Any], hops: int = 0) -> Path | None:
+def _place_of(target: Path, nodes: Mapping[Path, Any], referring: Path, hops: int = 0) -> Path | None:
     """Return the place of the option that a reference leads to, or None if there is none, which OmegaConf refuses.
 
     An option on the way may be a reference itself, which leads to another place.
     """
     if hops > _MOST_HOPS:
-        raise _circle(target)
+        raise _circle(referring)
     place: Path = ()
     for number, part in enumerate(target):
         node = nodes[place]
@@ -80,7 +81,7 @@ def _place_of(target: Path, nodes: Mapping[Path, Any], hops: int = 0) -> Path | 
             if not _REFERENCE.fullmatch(node):
                 return None
             (onward,) = _targets(node, place)
-            return _place_of((*onward, *target[number:]), nodes, hops + 1)
+            return _place_of((*onward, *target[number:]), nodes, referring, hops + 1)
         place = (*place, _index(part) if isinstance(node, list) else part)
         if place not in nodes:
             return None
