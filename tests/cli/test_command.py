@@ -1,18 +1,24 @@
 """The command line called in this process, which it leaves as it was."""
 
+import contextlib
 import os
 import signal
 import sys
+import tomllib
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from tests.conftest import run_script
+from tests.conftest import REPOSITORY, run_script
 from vae import cli
+from vae.compare.__main__ import main as compare
 from vae.scripts import evaluate, train
+from vae.weigh.__main__ import main as weigh
 
 
 def state() -> list[object]:
@@ -45,6 +51,19 @@ def test_the_status_and_the_line_of_a_mistake(
     assert err.startswith("train.py: trainer.epochs=0: ")
     assert cli.call(evaluate.evaluate, []) == 2
     assert capsys.readouterr().err.startswith("evaluate.py: run: must be given")
+
+
+@pytest.mark.parametrize(
+    "command", [partial(cli.call, train.train), partial(cli.call, evaluate.evaluate), compare, weigh]
+)
+def test_the_version_is_that_of_the_package(
+    command: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hydra would print its own."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    with contextlib.suppress(SystemExit):
+        command(["--version"])
+    assert capsys.readouterr().out == f"vae {project['version']}\n"
 
 
 def test_an_error_that_is_its_own_cause_ends_as_any_other(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+import vae
 from vae import compat, invocation
 from vae.cli import config_source
 from vae.cli.arguments import imports_from_here, prepared
@@ -110,6 +111,9 @@ def _run(task: Callable[[], Any], script: str, arguments: Sequence[str]) -> None
         sys.argv = [script, *prepared(arguments)]
         if asks_for_help(arguments):
             print(help_text(command, sys.argv[1:]))
+            return
+        if "--version" in arguments:  # Hydra would print its own alone
+            print(f"vae {vae.__version__}")
             return
         compat.check_flags(sys.argv[1:])
         try:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import vae
 from vae import invocation
 from vae.compare.margin import MARGIN, margin_from
 from vae.compare.reading import ComparisonReader
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the arguments of the command line; None for those of this process.
     """
     parser = argparse.ArgumentParser(invocation.call("compare"), description="Compare the runs below folders.")
+    parser.add_argument("--version", action="version", version=f"vae {vae.__version__}")
     parser.add_argument("directories", metavar="DIR", nargs="+", help="a run, or a folder with runs below it")
     parser.add_argument("--format", choices=["table", "csv", "json", "markdown"], default="table")
     parser.add_argument(

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+import vae
 from vae.errors import INTERRUPTED_STATUS, UserError
 from vae.parsing import Parser, named_value
 from vae.weigh.measurement import BATCH, LATENTS, weigh
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "python -m vae.weigh",
         description="Measure what a VAE loss in NumPy, PyTorch, TensorFlow, JAX or Keras weighs. The file is imported.",
     )
+    parser.add_argument("--version", action="version", version=f"vae {vae.__version__}")
     parser.add_argument("target", metavar="FILE.py:LOSS", help="a function, or a class or object that is called")
     parser.add_argument("arguments", metavar="NAME=VALUE", nargs="*", default=[], help="a further argument of the loss")
     names = parser.add_argument_group("parameters whose names are not recognised")
