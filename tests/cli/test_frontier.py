@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.sweep_config import sweep_config
-from tests.conftest import REPOSITORY, inherited_environment, run_script
+from tests.conftest import REPOSITORY, inherited_environment, run_here, run_script
 from tests.reading import summary_of
 from vae.cli.comparing import frontier_overrides
 from vae.cli.sweeps import betas_of_exact_kl
@@ -88,7 +88,6 @@ def test_sigterm_ends_the_frontier_too(tmp_path: Path) -> None:
     assert not is_locked(sweep / "frontier")
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("betas", "expected"),
     [
@@ -105,8 +104,8 @@ def test_sigterm_ends_the_frontier_too(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_betas_that_are_none(betas: str, expected: str, tmp_path: Path, no_tensorflow: str) -> None:
-    ended = run_script("train.py", "-m", "seed=0,1", f"{BETAS}={betas}", cwd=tmp_path, PYTHONPATH=no_tensorflow)
+def test_betas_that_are_none(betas: str, expected: str, tmp_path: Path) -> None:
+    ended = run_here("train.py", "-m", "seed=0,1", f"{BETAS}={betas}", cwd=tmp_path)
     assert ended.status == 2
     assert ended.stderr == f"train.py: {BETAS}{expected}\n"
     assert not list(tmp_path.iterdir())
@@ -135,11 +134,9 @@ def test_two_betas_and_that_of_own_runs_make_a_frontier(tmp_path: Path, no_tenso
     assert ended.stderr.startswith("train.py: hydra.sweep.dir=file: "), ended.stderr
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", ["beta.value=[1,2]", "~beta.value", "trainer.epochs=0"])
-def test_own_runs_of_wrong_options(wrong: str, tmp_path: Path, no_tensorflow: str) -> None:
-    options = ["kl=analytic,raw", f"{BETAS}=[0.5,2]", wrong]
-    ended = run_script("train.py", "-m", *options, cwd=tmp_path, PYTHONPATH=no_tensorflow)
+def test_own_runs_of_wrong_options(wrong: str, tmp_path: Path) -> None:
+    ended = run_here("train.py", "-m", "kl=analytic,raw", f"{BETAS}=[0.5,2]", wrong, cwd=tmp_path)
     assert ended.status == 2
     assert ended.stderr.startswith(f"train.py: {wrong.strip('~').partition('=')[0]}"), ended.stderr
     assert ended.stderr.count("\n") == 1, ended.stderr

@@ -57,6 +57,20 @@ def test_a_chunk_is_saved_only_within_an_epoch(make_vae: Callable[..., VAE], tmp
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000023.keras"]
 
 
+def test_no_checkpoint_has_a_weight_that_is_not_finite(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
+    """A gradient may break the weights in a step whose own metrics are finite."""
+    vae, options = make_vae(), TrainingOptions(epochs=2, batch_size=20, checkpoint_seconds=1e-9)
+    checkpoints = Checkpoints(RunRecord(tmp_path), (), options, images=200, start=Progress())
+    checkpoints.set_model(vae)
+    weight = vae.trainable_variables[-1]
+    finite = weight.numpy()
+    for steps, last in ((3, finite), (6, np.full_like(finite, np.nan)), (9, np.full_like(finite, -np.inf))):
+        weight.assign(last)
+        vae.batches_seen.assign(steps)
+        checkpoints.on_train_batch_end(0)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000003.keras"]
+
+
 def test_checkpoints_are_ten_seconds_apart(
     make_vae: Callable[..., VAE], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

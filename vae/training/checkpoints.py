@@ -21,6 +21,7 @@ from vae.runs.files import atomic_path, remove_unfinished, sync
 from vae.runs.paths import RunDirectory
 from vae.runs.saved_model import PROGRESS, check_members, clean_copy
 from vae.runs.summary import is_finished
+from vae.training.non_finite import first_non_finite_weight
 from vae.training.options import TrainingOptions
 from vae.training.progress import Progress, named
 from vae.training.record import RunRecord
@@ -112,7 +113,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._save([variable.numpy() for variable in self.model.metrics_variables])
 
     def _save(self, means: list[NDArray[Any]]) -> None:
-        if self._directory:
+        if self._directory and not first_non_finite_weight(self.model):  # or the next step will end the training
             steps = int(self.model.batches_seen.numpy())
             states = {name: compat.callback_state(callback) for name, callback in named(self._callbacks)}
             progress = Progress(steps, bool(self.model.stop_training), means, states)

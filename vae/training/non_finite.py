@@ -15,10 +15,10 @@ STEPS_BETWEEN_SNAPSHOTS = 50  # if a call has fewer steps
 
 
 class NonFiniteWatch:
-    """A function that trains on a chunk and checks the metrics afterwards.
+    """A function that trains on a chunk and checks the metrics afterwards, and before each snapshot the weights.
 
     A step is a function of the model's state and its number. The first bad step is therefore found by repeating the
-    last chunk one step at a time, from a snapshot of the weights taken before it; as long as all metrics are finite
+    last chunks one step at a time, from a snapshot of the model's state taken before them; as long as all is finite
     the watch costs next to nothing. The model is left as it was before the bad step.
 
     Args:
@@ -44,29 +44,26 @@ class NonFiniteWatch:
         self._chunks.append(chunk)
         self._steps += int(chunk.length)
         means = self._run(chunk)
-        if _first_non_finite(means):
+        bad = _first_non_finite(means)
+        if not bad and self._steps >= STEPS_BETWEEN_SNAPSHOTS:  # of weights that are not finite there is no way back
+            bad = first_non_finite_weight(self._model)
+        if bad:
             self._restore(self._snapshot)
-            self._raise_at_first_bad_step()
+            self._raise_at_first_bad_step(bad)
         return means
 
-    def _raise_at_first_bad_step(self) -> None:
+    def _raise_at_first_bad_step(self, found: str) -> None:
         last: dict[str, float] = {}
         for chunk in self._chunks:
             for place in range(int(chunk.length)):
-                before = self._state()
+                before, step = self._state(), int(chunk.first_step) + place
                 self._model.reset_metrics()
                 means = self._run(_one_step(chunk, place))
-                if bad := _first_non_finite(means) or self._first_non_finite_weight():
+                if bad := _first_non_finite(means) or first_non_finite_weight(self._model):
                     self._restore(before)
-                    raise _error(bad, int(chunk.first_step) + place, last)
+                    raise _error(bad, step, last)
                 last = {name: float(value) for name, value in means.items()}
-        raise _error("a metric", self._steps, last)  # the sum of finite values overflowed
-
-    def _first_non_finite_weight(self) -> str | None:
-        for variable in self._model.trainable_variables:
-            if not np.isfinite(variable.numpy()).all():
-                return f"the weight {variable.path}"
-        return None
+        raise _error(found, step, last)  # the sum of finite values overflowed
 
     def _variables(self) -> list[Any]:
         return [*self._model.variables, *self._model.optimizer.variables]
@@ -79,6 +76,20 @@ class NonFiniteWatch:
             variable.assign(value)
 
 
+def first_non_finite_weight(model: VAE) -> str | None:
+    """Return which weight of a model has a number that is not finite, or None if all are finite."""
+    for variable in model.trainable_variables:
+        if not np.isfinite(variable.numpy()).all():
+            return f"the weight {variable.path}"
+    return None
+
+
+def _first_non_finite(means: dict[str, Any]) -> str | None:
+    """Return the first quantity that is not finite, causes before their consequences."""
+    order = ("kl", "reconstruction", "regularizer", "elbo", "loss")
+    return next((name for name in order if name in means and not math.isfinite(float(means[name]))), None)
+
+
 def _one_step(chunk: Chunk, place: int) -> Chunk:
     """Return the chunk that has a single step of another one."""
     return chunk._replace(
@@ -89,14 +100,9 @@ def _one_step(chunk: Chunk, place: int) -> Chunk:
     )
 
 
-def _first_non_finite(means: dict[str, Any]) -> str | None:
-    """Return the first quantity that is not finite, causes before their consequences."""
-    order = ("kl", "reconstruction", "regularizer", "elbo", "loss")
-    return next((name for name in order if name in means and not math.isfinite(float(means[name]))), None)
-
-
 def _error(quantity: str, step: int, last: dict[str, float]) -> NonFiniteError:
-    values = ", ".join(f"{name} {value:.6g}" for name, value in last.items()) or "none: it was the first step"
+    values = ", ".join(f"{name} {value:.6g}" for name, value in last.items())
+    values = values or ("not kept, as a snapshot was taken before it" if step else "none: it was the first step")
     return NonFiniteError(
         f"{quantity} became NaN or infinite in training step {step + 1}; the last finite values: {values}; "
         "try a smaller optimizer.learning_rate, or optimizer.clipnorm=1",
