@@ -52,10 +52,8 @@ def test_a_failure_is_recorded_and_ends_no_other_run(
     assert message in summary["error"]
     out, err = capsys.readouterr()
     assert out == f"{tmp_path.name}  failed  no epoch\n"
-    named = (
-        "" if isinstance(error, UserError) else f"{tmp_path}: {summary['error']}"
-    )  # that of a mistake comes at the end
-    assert (f"{tmp_path.name}  {named}" if launcher == "joblib" and named else named) in err
+    label = f"{tmp_path.name}  " if launcher == "joblib" else ""
+    assert err == ("" if isinstance(error, UserError) else f"{label}{tmp_path}: {summary['error']}\n")
     assert failures([tmp_path]) == [f"{tmp_path}: {summary['error'].splitlines()[0]}"]
 
 
