@@ -30,25 +30,22 @@ def launcher(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "message"),
+    ("error", "message"),
     [
-        (UserError("latent.size=0: must be larger"), "failed", "latent.size=0: must be larger"),
-        (
-            ValueError("it is over\nat a second line"),
-            "failed",
-            "ValueError: it is over at a second line; the traceback is in",
-        ),
-        (OSError(28, "No space left on device", "a/file"), "failed", "No space left on device"),
+        (UserError("latent.size=0: must be larger"), "latent.size=0: must be larger"),
+        (ValueError("it is over\nat a second line"), "ValueError: it is over at a second line; the traceback is in"),
+        (OSError(28, "No space left on device", "a/file"), "No space left on device"),
     ],
     ids=["a mistake", "unexpected", "a full disk"],
 )
 def test_a_failure_is_recorded_and_ends_no_other_run(
-    error: Exception, status: str, message: str, launcher: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    error: Exception, message: str, launcher: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A mistake is printed at the end of the sweep, with `failures`."""
     with contained_failure(tmp_path):
         raise error
     summary = summary_of(tmp_path)
-    assert summary["status"] == status
+    assert summary["status"] == "failed"
     assert message in summary["error"]
     out, err = capsys.readouterr()
     assert out == f"{tmp_path.name}  failed  no epoch\n"
