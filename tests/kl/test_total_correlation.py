@@ -155,6 +155,16 @@ def test_with_all_weights_one_it_is_an_estimate_of_the_kl() -> None:
     assert abs(value - exact) < 4 * terms.std() / np.sqrt(2000)
 
 
+@pytest.mark.parametrize(
+    ("weights", "estimates_kl"),
+    [((1.0, 1.0, 1.0), True), ((1.0, 6.0, 1.0), False), ((1.0, 1.0, 2.0), False), ((2.0, 2.0, 2.0), False)],
+)
+def test_with_other_weights_it_is_another_divergence_on_purpose(
+    weights: tuple[float, float, float], estimates_kl: bool
+) -> None:
+    assert TotalCorrelation(*weights).estimates_kl is estimates_kl
+
+
 def test_independent_variables_have_no_total_correlation() -> None:
     """And variables that are one and the same have that of a Gaussian: -log(1 - r^2) / 2."""
     generator = np.random.default_rng(3)
