@@ -48,6 +48,20 @@ def test_its_gradient_is_unbiased(direction: str, estimator: str | None) -> None
     assert np.all(np.abs(slopes["estimate"].mean(axis=1) - slopes["exact"].mean(axis=1)) < 4 * error)
 
 
+@pytest.mark.parametrize("draws", [None, "antithetic"])
+@pytest.mark.parametrize("direction", ["forward", "reverse", "symmetric"])
+def test_a_program_for_batches_of_any_size_draws_the_same(direction: str, draws: str | None) -> None:
+    regularizer = MonteCarlo(direction, 4, draws=draws)
+
+    def per_latent(mu: tf.Tensor, log_var: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+        return regularizer.per_latent(Gaussian(mu, log_var), PRIOR, z, key=KEY)
+
+    program = tf.function(per_latent, [tf.TensorSpec([None, 2])] * 3, autograph=False)
+    for batch in (1, 3):
+        mu, log_var = (tf.tile(tf.constant(value, tf.float32), [batch, 1]) for value in (MU, LOG_VAR))
+        np.testing.assert_allclose(program(mu, log_var, mu + 0.5), per_latent(mu, log_var, mu + 0.5), rtol=1e-5)
+
+
 def gradients_of(
     estimator: str | None, mu: float, log_var: float, rows: int = 4
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
