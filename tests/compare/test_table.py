@@ -8,6 +8,7 @@ from scipy import stats
 
 from tests.compare.conftest import ELBOS, MakeRun
 from vae.compare import compare, differences, load_runs, reasons_not_to_compare
+from vae.compare.configurations import by_configuration, last_epochs
 
 
 def test_means_and_intervals_equal_scipy(runs: Path) -> None:
@@ -20,6 +21,14 @@ def test_means_and_intervals_equal_scipy(runs: Path) -> None:
         assert row["elbo_interval"] == pytest.approx((high - low) / 2)
     assert table["steps_to_elbo"].tolist()[:2] == [20.0, 20.0]
     assert np.isnan(table["steps_to_elbo"].iloc[2])
+
+
+def test_configurations_keep_the_order_of_their_runs(make_run: MakeRun, tmp_path: Path) -> None:
+    """So that a color means the same in all plots."""
+    for number, kl in enumerate(["tc", "analytic", "raw", "analytic"]):
+        make_run(str(number), [f"kl={kl}"], [-40.0, -30.0], seed=number, kl=kl)
+    last = last_epochs(load_runs(tmp_path / "runs"))
+    assert [name for name, _ in by_configuration(last)] == ["kl=tc", "kl=analytic", "kl=raw"]
 
 
 def test_one_run_of_each_seed_counts(make_run: MakeRun, tmp_path: Path) -> None:
