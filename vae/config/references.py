@@ -35,6 +35,7 @@ def check_references(written: Any) -> None:
     nodes = dict(parts(written))
     sizes: dict[Path, int | None] = {}
 
+    # `referring` is the option whose reference has led to a place: in a circle, the one to give a value
     def size_at(path: Path, referring: Path) -> int:
         if path not in sizes:
             sizes[path] = None  # until it is known
