@@ -25,9 +25,12 @@ SCRIPT = "<script>window.hacked = true</script><img src=x onerror='window.hacked
 Shoot = Callable[..., None]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Playwright's own Chromium, or that of the system; the variable CHROMIUM names another."""
+    """Playwright's own Chromium, or that of the system; the variable CHROMIUM names another.
+
+    It ends with the module, because a process can have one Playwright at a time, and two folders import the fixture.
+    """
     reason = "needs the extra 'test': pip install '.[test]'"
     sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
     with sync_api.sync_playwright() as playwright:
