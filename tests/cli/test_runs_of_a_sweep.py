@@ -1,4 +1,4 @@
-"""What a sweep prints and records of each of its runs, and what a search optimizes."""
+"""The output and the record of every run in a sweep, and the metrics that a search minimizes or maximizes."""
 
 import io
 from collections.abc import Iterator

@@ -34,8 +34,8 @@ def sweep(make_run: MakeRun) -> Path:
     """Two terms with two seeds each."""
     for seed in range(2):
         make_run(f"analytic-{seed}", ["kl=analytic"], [-22.0, -21.0 - seed], seed)
-        make_run(f"backend-{seed}", ["kl=backend"], [-25.0, -23.0 - seed], seed, kl="backend")
-    return make_run("backend-9", ["kl=backend"], [-25.0, -23.0], 9, kl="backend").parent
+        last = make_run(f"backend-{seed}", ["kl=backend"], [-25.0, -23.5 - seed], seed, kl="backend")
+    return last.parent
 
 
 def test_it_names_the_report_and_how_to_train_the_frontier(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:

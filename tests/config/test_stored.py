@@ -122,8 +122,9 @@ def test_a_mapping_in_the_place_of_a_list_is_refused(tmp_path: Path) -> None:
     ids=["another", "its parent", "a parent of its", "from elsewhere", "its part", "each other's part"],
 )
 def test_an_option_that_refers_to_itself_is_named(nodes: dict[str, object], named: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"run=.*cannot be resolved \({re.escape(named)}: refers to itself"):
+    with pytest.raises(UserError, match=rf"run=.*cannot be resolved \({re.escape(named)}: refers to itself") as caught:
         stored_config(write_config(tmp_path / "run", nodes), "run")
+    assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize(
