@@ -1,4 +1,4 @@
-"""SIGTERM while a run imports TensorFlow, compiles and saves: it ends within seconds, and can go on."""
+"""SIGTERM while a run imports TensorFlow, builds its objects, compiles and saves: it ends soon, and can go on."""
 
 import os
 import signal
@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, inherited_environment
+from tests.conftest import REPOSITORY, inherited_environment, run_script
 from tests.faults.intact import damages, untrue_statuses
+from tests.reading import QUICK, summary_of
+from vae.training.checkpoints import checkpoints_in, steps_of
 
 pytestmark = pytest.mark.thorough  # a run for each moment
 
@@ -51,3 +53,19 @@ def test_sigterm_ends_a_run_within_seconds(
     assert not untrue_statuses(run)
     assert not list(run.rglob(".lock"))
     assert (run / ".hydra" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("place", ["destructor", "clause"])
+def test_sigterm_that_stops_nothing_is_remembered_until_training(place: str, tmp_path: Path) -> None:
+    """Python ignores what is raised in a destructor, and libraries catch everything here and there."""
+    options = [QUICK, "trainer.chunk=1", "audit=none", "hydra.run.dir=run"]
+    options += ["+callbacks.vain._target_=tests.cli.interrupting.InterruptInVain", f"+callbacks.vain.place={place}"]
+    ended = run_script("train.py", *options, cwd=tmp_path, PYTHONPATH=str(REPOSITORY))
+    assert ended.status == 130, ended.stderr
+    assert ("came where Python cannot stop" in ended.stderr) == (place == "destructor")
+    assert "train.py resume=" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    run = tmp_path / "run"
+    assert summary_of(run)["status"] == "interrupted"
+    assert [steps_of(checkpoint) for checkpoint in checkpoints_in(run / "checkpoints")] == [1]
+    assert not damages(run)

@@ -25,6 +25,7 @@ from vae.cli.errors import one_line_errors
 from vae.cli.help import asks_for_help, help_text
 from vae.cli.sweeps import failures, runs_of_search
 from vae.errors import shorten_warnings
+from vae.training.signals import interrupt_on_signals
 
 _GO_ON = "the same command with the hydra.sweep.dir printed above continues them"
 _LOST_WORKER = (
@@ -41,7 +42,7 @@ def main(task: Callable[[], Any]) -> None:
     With `HYDRA_FULL_ERROR=1` in the environment, errors keep their tracebacks.
     """
     gc.disable()  # what a start makes is no garbage; TensorFlow's import ends it
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, or a launcher's processes would stay
+    interrupt_on_signals()  # SIGTERM as Ctrl-C, or a launcher's processes would stay
     config_source.register()  # before Hydra could find its plugins in the current folder
     if imports_from_here(sys.argv[1:]):
         sys.path.append(str(Path.cwd()))  # for modules of the user's

@@ -64,7 +64,7 @@ class RunRecord:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._interruption.close()
+        self._interruption.__exit__(kind, error, traceback)
         with self._stack:
             self._end(error)
 
