@@ -17,7 +17,8 @@ EPOCHS = 1000  # more than there are rounds
 
 
 def new_model(name: str, kind: type[VAE] = VAE, latents: int = LATENTS, **options: Any) -> VAE:
-    """Return the model "mlp" or "conv", compiled with Keras's options."""
+    """Return the model "mlp" or "conv", compiled with Keras's options; with the same weights and draws each time."""
+    keras.utils.set_random_seed(0)
     latent = GaussianLatent(latents)
     network = MLP(HIDDEN) if name == "mlp" else Conv(CONV_FILTERS, CONV_HIDDEN)
     shape = (SIDE, SIDE, 1)
