@@ -111,26 +111,30 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
     return Outcome(status, out.getvalue(), err.getvalue())
 
 
-@pytest.fixture(scope="session")
-def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real run of `train.py` on digits: three epochs of the Keras loss class. Tests only read it.
-
-    The first worker of pytest-xdist that needs it trains it, and the others wait.
-    """
-    root = tmp_path_factory.getbasetemp()
-    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "trained"
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the workers of pytest-xdist share: the first that needs it makes it, and the others wait."""
+    root = factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / name
     folder.mkdir(exist_ok=True)
-    directory = folder / "run"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (directory / "stderr.txt").exists():
-            ended = run_script(
-                "train.py", "kl=keras_loss", "trainer.epochs=3", f"hydra.run.dir={directory}", cwd=folder
-            )
-            assert ended.status == 0, ended.stderr
-            (directory / "stdout.txt").write_text(ended.stdout)
-            (directory / "stderr.txt").write_text(ended.stderr)
-    return directory
+        if not (folder / "made").exists():
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real run of `train.py` on digits: three epochs of the Keras loss class. Tests only read it."""
+
+    def train(folder: Path) -> None:
+        ended = run_script("train.py", "kl=keras_loss", "trainer.epochs=3", "hydra.run.dir=run", cwd=folder)
+        assert ended.status == 0, ended.stderr
+        (folder / "run" / "stdout.txt").write_text(ended.stdout)
+        (folder / "run" / "stderr.txt").write_text(ended.stderr)
+
+    return made_once(tmp_path_factory, "trained", train) / "run"
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ def test_a_sweep_ends_with_its_frontier_gaps(tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 def test_sigterm_ends_the_frontier_too(tmp_path: Path) -> None:
-    options = [*TINY, "kl=keras_loss", "trainer.epochs=300", "hydra.sweep.dir=sweep"]
+    options = [*TINY, "kl=keras_loss", "trainer.epochs=100", "hydra.sweep.dir=sweep"]
     sweep = tmp_path / "sweep"
     with subprocess.Popen(
         [sys.executable, str(REPOSITORY / "train.py"), "-m", *options, "seed=0", f"{BETAS}=[0.1,0.3,2]"],

@@ -42,7 +42,7 @@ def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> bo
     while not happened():
         if process.poll() is not None:
             return False
-        time.sleep(0.0005)
+        time.sleep(0.002)
     return True
 
 
@@ -174,7 +174,8 @@ def test_options_that_are_written_out_train_and_resume(tmp_path: Path) -> None:
         "~beta",
         "+beta={value: 2}",
     ]
-    ended = run_here("train.py", *written_out, "trainer.epochs=1", "hydra.run.dir=run", cwd=tmp_path)
+    quick = ["trainer.epochs=1", "audit=none", QUICK]
+    ended = run_here("train.py", *written_out, *quick, "hydra.run.dir=run", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     assert summary_of(tmp_path / "run")["kl"] == "Analytic"
     ended = run_here("train.py", "resume=run", "trainer.epochs=2", cwd=tmp_path)

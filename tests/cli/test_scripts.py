@@ -248,6 +248,7 @@ def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
         "trainer.epochs=2",
         "hydra.run.dir=run",
         "data.take=256",
+        "audit=none",
         QUICK,
         cwd=tmp_path,
     )
@@ -283,9 +284,9 @@ class Huberized(DirectedKL):
 def test_a_class_of_the_user_s_trains_is_resumed_and_evaluated(tmp_path: Path) -> None:
     (tmp_path / "my_kl.py").write_text(MY_KL)
     environment = {"PYTHONPATH": str(tmp_path)}
-    options = ["kl._target_=my_kl.Huberized", "+kl.knee=0.5", "data.take=256", "hydra.run.dir=run", QUICK]
+    options = ["kl._target_=my_kl.Huberized", "+kl.knee=0.5", "data.take=256", "audit=none", QUICK]
     resume = ["train.py", "resume=run", "trust=my_kl", "trainer.epochs=2"]
-    for command in (["train.py", *options, "trainer.epochs=1"], resume):
+    for command in (["train.py", *options, "trainer.epochs=1", "hydra.run.dir=run"], resume):
         ended = run_script(*command, cwd=tmp_path, **environment)
         assert ended.status == 0, ended.stderr
     summary = summary_of(tmp_path / "run")
@@ -349,7 +350,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     import pty
 
     leader, follower = pty.openpty()
-    options = ["trainer.epochs=2", "data.take=256", "hydra.run.dir=run", QUICK]
+    options = ["trainer.epochs=2", "data.take=256", "audit=none", "hydra.run.dir=run", QUICK]
     command = [sys.executable, str(REPOSITORY / "train.py"), *options]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "150"}
     process = subprocess.Popen(command, cwd=tmp_path, stdout=follower, stderr=follower, env=environment)

@@ -24,6 +24,7 @@ COMMON = [
     "trainer.batch_size=100",
     "model.hidden=[16]",
     "data.take=520",
+    "audit=none",
     QUICK,
 ]
 

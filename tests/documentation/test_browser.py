@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.browsing import SCRIPT, Shoot, fetched, is_active, served
-from tests.conftest import run_script
+from tests.conftest import made_once, run_script
 from tests.reading import QUICK, history_of, summary_of
 from vae.compare import load_runs, write_report
 
@@ -31,11 +31,13 @@ CANONICAL = ("elbo", "kl", "reconstruction")
 @pytest.fixture(scope="module")
 def sweep(browser: Any, screenshots: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three real runs of one `train.py -m`, on digits. Tests only read them."""
-    folder = tmp_path_factory.mktemp("browser")
     options = ["trainer.epochs=100"] if screenshots else ["trainer.epochs=10", QUICK]
-    ended = run_script("train.py", "-m", f"kl={','.join(KLS)}", *options, "hydra.sweep.dir=sweep", cwd=folder)
-    assert ended.status == 0, ended.stderr
-    return folder / "sweep"
+
+    def train(folder: Path) -> None:
+        ended = run_script("train.py", "-m", f"kl={','.join(KLS)}", *options, "hydra.sweep.dir=sweep", cwd=folder)
+        assert ended.status == 0, ended.stderr
+
+    return made_once(tmp_path_factory, "browser", train) / "sweep"
 
 
 @pytest.fixture(scope="module")
