@@ -248,7 +248,6 @@ def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
         "trainer.epochs=2",
         "hydra.run.dir=run",
         "data.take=256",
-        "audit=none",
         QUICK,
         cwd=tmp_path,
     )
@@ -284,9 +283,9 @@ class Huberized(DirectedKL):
 def test_a_class_of_the_user_s_trains_is_resumed_and_evaluated(tmp_path: Path) -> None:
     (tmp_path / "my_kl.py").write_text(MY_KL)
     environment = {"PYTHONPATH": str(tmp_path)}
-    options = ["kl._target_=my_kl.Huberized", "+kl.knee=0.5", "data.take=256", "audit=none", QUICK]
+    options = ["kl._target_=my_kl.Huberized", "+kl.knee=0.5", "data.take=256", "hydra.run.dir=run", QUICK]
     resume = ["train.py", "resume=run", "trust=my_kl", "trainer.epochs=2"]
-    for command in (["train.py", *options, "trainer.epochs=1", "hydra.run.dir=run"], resume):
+    for command in (["train.py", *options, "trainer.epochs=1"], resume):
         ended = run_script(*command, cwd=tmp_path, **environment)
         assert ended.status == 0, ended.stderr
     summary = summary_of(tmp_path / "run")

@@ -24,7 +24,6 @@ COMMON = [
     "trainer.batch_size=100",
     "model.hidden=[16]",
     "data.take=520",
-    "audit=none",
     QUICK,
 ]
 
