@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hydra._internal.hydra import Hydra
 from numpy.typing import NDArray
 
 from vae import VAE, cli
@@ -103,6 +104,7 @@ def run_here(script: str, *arguments: str, cwd: Path, **environment: str) -> Out
         contextlib.redirect_stderr(err),
         mock.patch.dict(os.environ, environment),
         mock.patch.object(module, "load_tensorflow"),  # it is loaded, on as many threads as another test may have set
+        mock.patch.object(Hydra, "get_mode", return_value=None),  # composes everything a first time, for `hydra.mode`
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("default")

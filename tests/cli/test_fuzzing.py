@@ -13,7 +13,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hydra._internal.hydra import Hydra
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.cli import command_lines
@@ -79,10 +78,7 @@ def arguments_of(line: CommandLine, data: Path) -> list[str]:
 
 def outcome_of(line: CommandLine, data: Path, cwd: Path) -> Outcome | None:
     """How a command line ends; None if it trains."""
-    with (
-        mock.patch.object(training, "recording_callbacks", side_effect=Trains),
-        mock.patch.object(Hydra, "get_mode", return_value=None),  # composes everything a first time, for `hydra.mode`
-    ):
+    with mock.patch.object(training, "recording_callbacks", side_effect=Trains):
         previous = signal.signal(signal.SIGALRM, hanging)
         signal.alarm(SECONDS)
         try:
