@@ -26,6 +26,7 @@ def test_no_public_name_is_that_of_a_submodule(package: str) -> None:
     assert set(getattr(module, "__all__", objects)) & set(submodules(package)) == set()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("package", ["vae.compare", "vae.runs"])
 def test_the_order_of_imports_changes_nothing(package: str) -> None:
     program = """

@@ -74,6 +74,7 @@ def test_refuses_bad_values(schedule: type[Schedule], options: dict[str, Any], m
         schedule(**options)
 
 
+@pytest.mark.thorough
 def test_ours_is_a_learning_rate_s_too(make_vae: MakeVAE, images: Images, tmp_path: Path) -> None:
     vae = make_vae()
     vae.compile(keras.optimizers.Adam(Linear(10, 1e-2, 1e-3)))

@@ -201,7 +201,9 @@ CASES = [("train", *case) for case in BEFORE_TENSORFLOW] + [("evaluate", *case) 
 #: Runs every command in a folder of its own: (script, arguments) on stdin, (status, stderr, files left) on stdout
 ALL_IN_ONE_PROCESS = """
 import contextlib, importlib, io, json, os, sys, tempfile
+from hydra._internal.hydra import Hydra
 from vae import cli
+Hydra.get_mode = lambda *_, **__: None  # it composes everything a first time
 outcomes = []
 for script, arguments in json.load(sys.stdin):
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -250,6 +252,7 @@ def test_train_after_tensorflow(arguments: list[str], wrong: str, right: str, tm
     assert_one_line("train.py", arguments, [wrong, right], cwd, run_here, HTTP_PROXY=proxy, HTTPS_PROXY=proxy)
 
 
+@pytest.mark.thorough
 def test_options_of_several_evaluations(trained_run: Path, tmp_path: Path) -> None:
     """The others are made."""
     shutil.copytree(trained_run, tmp_path / "run")

@@ -126,6 +126,7 @@ def test_own_runs_that_can_be_points_of_the_frontier(own: list[str], betas: list
         assert betas_of_exact_kl(config) == betas
 
 
+@pytest.mark.thorough
 def test_two_betas_and_that_of_own_runs_make_a_frontier(tmp_path: Path, no_tensorflow: str) -> None:
     """The check passes, and the command goes on to refuse the folder of the sweep."""
     (tmp_path / "file").touch()

@@ -82,6 +82,7 @@ def test_a_copy_has_the_same_arrays(good: Path) -> None:
     assert not copy.parent.exists()
 
 
+@pytest.mark.thorough
 def test_keras_reads_the_copy_of_a_model_as_the_model(
     make_vae: Callable[..., VAE], images: NDArray[np.float32], tmp_path: Path
 ) -> None:

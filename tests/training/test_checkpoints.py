@@ -109,6 +109,7 @@ def test_a_request_to_stop_is_met_at_the_end_of_any_epoch(
     assert checkpoints_in(tmp_path / "checkpoints")[0].name == "step-00000040.keras"
 
 
+@pytest.mark.thorough
 def test_an_unfinished_run_s_model_is_its_newest_checkpoint(
     make_vae: Callable[..., VAE], images: NDArray[np.float32], tmp_path: Path
 ) -> None:
@@ -324,6 +325,7 @@ def test_the_reason_of_a_damage_is_the_start_of_its_first_line(problem: str, sho
         latest_checkpoint(tmp_path, "resume")
 
 
+@pytest.mark.thorough
 def test_checkpoints_follow_the_first_and_the_last_epoch(make_vae: Callable[..., VAE], tmp_path: Path) -> None:
     """Three steps an epoch; ten epochs take less than the thousand seconds between two others."""
     data = Arrays(grey_images(60), grey_images(20))

@@ -121,6 +121,7 @@ def test_one_seed_twice_is_the_same_to_the_bit(make_vae: MakeVAE, tmp_path: Path
     assert all(np.array_equal(*pair) for pair in zip(*(vae.get_weights() for vae in vaes), strict=True))
 
 
+@pytest.mark.thorough
 def test_callbacks_do_what_they_say(make_vae: MakeVAE, tmp_path: Path) -> None:
     """A learning rate set at an epoch's begin holds in that epoch; a stop stops."""
 
